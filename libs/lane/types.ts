@@ -1,0 +1,256 @@
+/**
+ * What goes into and comes out of the lane core (SPEC.md): the contract between the core and its
+ * driver. The core owns the protocol state of one replica of one instance; the driver owns disk,
+ * network, clocks and the bytes. `Content` is opaque to the core: encoded bytes in production,
+ * operations in simulation.
+ *
+ * The driver's duties, in the order of an `Effects` value:
+ *  1. append `writes` to the log, in order; when they are on disk, step with `persisted(seq)`;
+ *  2. send `packets`; losing, delaying, repeating or reordering them is allowed;
+ *  3. answer `acknowledged`, `refused` and `readPoints`;
+ *  4. execute `released`, in order, then publish `watermark`.
+ * What must not leave the replica before it is on disk (L4), the core holds back by itself.
+ */
+import type { Epoch, Index, LaneId, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
+
+/** What the driver knows of an append; the core moves it around and looks only at its size. */
+export interface Append {
+  /** Encoded bytes of the batch; bounds the size of an entry. */
+  readonly bytes: number;
+  /** The entry's timestamp will be above this (0: no wish). */
+  readonly minTimestamp: number;
+}
+
+export interface EntryHeader {
+  readonly lane: LaneId;
+  readonly epoch: Epoch;
+  readonly index: Index;
+  readonly timestamp: Timestamp;
+  /** A marker is the first entry of an epoch (L1); it carries no records. */
+  readonly kind: 'batches' | 'marker';
+}
+
+export interface Entry<Content> extends EntryHeader {
+  /** Encoded size, for windows and bounds. */
+  readonly bytes: number;
+  /** null once the driver has evicted it from memory; it then reads it back by lane and index. */
+  content: Content | null;
+}
+
+/** Identity of a log position: two logs that agree on it agree on everything before it. */
+export interface Tail {
+  readonly epoch: Epoch;
+  readonly index: Index;
+}
+
+// ---- what the log keeps ---------------------------------------------------------------------
+
+export type Write<Content> =
+  | { readonly type: 'entry'; readonly entry: Entry<Content> }
+  /** Entries of the lane at and above `from` are void; later writes replace them. */
+  | { readonly type: 'truncate'; readonly lane: LaneId; readonly from: Index }
+  | { readonly type: 'promise'; readonly lane: LaneId; readonly epoch: Epoch }
+  /** No timestamp above `timestamp` is used before a later reservation is on disk (T1). */
+  | { readonly type: 'reserve'; readonly timestamp: Timestamp }
+  /** Recovery from both others is complete: from here on the replica votes again. */
+  | { readonly type: 'recovered' };
+
+// ---- what travels between replicas ----------------------------------------------------------
+
+/** A replica's own statements about itself; each was true on disk when it was made. */
+export interface Status {
+  readonly replica: ReplicaId;
+  /** Grows with every statement, restarts included; an older statement is ignored. */
+  readonly version: number;
+  /** Replicas from which something arrived directly a moment ago. */
+  readonly hears: readonly boolean[];
+  readonly lanes: readonly LaneStatus[];
+  readonly voting: boolean;
+}
+
+export interface LaneStatus {
+  readonly promised: Epoch;
+  /** Last synced entry. Where its epoch equals `promised`, the replica has accepted that writer's log up to it. */
+  readonly tail: Tail;
+  /** Highest closed timestamp of epoch `promised` that this replica has accepted (O3). */
+  readonly closed: Timestamp;
+  /** From whom this replica wants the lane's entries. */
+  readonly feeder: ReplicaId;
+}
+
+/** A writer's word: every record of the lane up to `closed` is at or before `index` (O2). */
+export interface Announcement {
+  readonly lane: LaneId;
+  readonly epoch: Epoch;
+  readonly closed: Timestamp;
+  readonly index: Index;
+}
+
+export interface Feed<Content> {
+  readonly lane: LaneId;
+  /** Epoch of the writer whose log this is; for an adoption, the epoch of the adopter. */
+  readonly epoch: Epoch;
+  readonly previous: Tail;
+  readonly entries: readonly Entry<Content>[];
+  /** Committed index of the feeder. */
+  readonly committed: Index;
+  /** Set when a promiser hands its tail to a new writer, or both others to a recovering replica. */
+  readonly adoption: boolean;
+}
+
+export interface PromiseLetter {
+  readonly lane: LaneId;
+  readonly epoch: Epoch;
+  readonly tail: Tail;
+  readonly committed: Index;
+  readonly clock: Timestamp;
+}
+
+export type Control =
+  | { readonly type: 'prepare'; readonly lane: LaneId; readonly epoch: Epoch }
+  | ({ readonly type: 'promise' } & PromiseLetter)
+  /** The feeder's `previous` does not match; `resume` is where the logs may agree. */
+  | {
+      readonly type: 'mismatch';
+      readonly lane: LaneId;
+      readonly epoch: Epoch;
+      readonly resume: Tail;
+    }
+  /** L7: do you hear the lane's writer of this epoch? */
+  | { readonly type: 'ask'; readonly lane: LaneId; readonly epoch: Epoch; readonly nonce: number }
+  | {
+      readonly type: 'answer';
+      readonly lane: LaneId;
+      readonly epoch: Epoch;
+      readonly nonce: number;
+      readonly hears: boolean;
+    }
+  /** The adopter (or the recovering replica) asks for what follows `after`. */
+  | { readonly type: 'fetch'; readonly lane: LaneId; readonly epoch: Epoch; readonly after: Tail }
+  | { readonly type: 'heartbeat'; readonly round: number }
+  | { readonly type: 'heartbeatAnswer'; readonly round: number; readonly persisted: Timestamp }
+  | { readonly type: 'recover'; readonly nonce: number }
+  | {
+      readonly type: 'recoverAnswer';
+      readonly nonce: number;
+      readonly clock: Timestamp;
+      readonly lanes: readonly {
+        readonly promised: Epoch;
+        readonly tail: Tail;
+        readonly committed: Index;
+      }[];
+    };
+
+/** A control message and whom it concerns; the third replica passes it on where a link is cut. */
+export interface Letter {
+  readonly from: ReplicaId;
+  readonly to: ReplicaId;
+  readonly control: Control;
+}
+
+/** Everything one replica tells another in one message. */
+export interface Packet<Content> {
+  readonly status: Status;
+  /** Sender's monotonic clock, and the receiver's last one with the time it was held: round trip. */
+  readonly sentAt: Micros;
+  readonly echo: { readonly sentAt: Micros; readonly heldMicros: number } | null;
+  /** Sender's wall clock, microseconds since 1970, for the offset (T4). */
+  readonly wall: number;
+  /** Sender's hybrid clock (merged by the receiver within `maxClockOffset`). */
+  readonly clock: Timestamp;
+  readonly announcements: readonly Announcement[];
+  readonly feeds: readonly Feed<Content>[];
+  /** The third replica's newest status, where the receiver does not hear it. */
+  readonly relayed: Status | null;
+  readonly letters: readonly Letter[];
+}
+
+// ---- the step -------------------------------------------------------------------------------
+
+export type Input<Content, A extends Append = Append> =
+  | { readonly type: 'append'; readonly appends: readonly A[] }
+  | { readonly type: 'packet'; readonly from: ReplicaId; readonly packet: Packet<Content> }
+  /** All writes up to and including `seq` are on disk. */
+  | { readonly type: 'persisted'; readonly seq: number }
+  /** A new connection to the peer stands: what was under way on the old one may be lost. */
+  | { readonly type: 'connected'; readonly peer: ReplicaId }
+  | { readonly type: 'heartbeat'; readonly id: number }
+  | { readonly type: 'tick' };
+
+export type RefusalReason = 'CLOCK_UNSAFE' | 'OVERLOADED' | 'RECOVERING';
+
+export interface Effects<Content, A extends Append = Append> {
+  readonly writes: readonly Write<Content>[];
+  /** Number of these writes, to be returned in `persisted`; unchanged when `writes` is empty. */
+  readonly seq: number;
+  readonly packets: readonly { readonly to: ReplicaId; readonly packet: Packet<Content> }[];
+  /** Own appends that are committed (QUORUM), in order; those of one entry together. */
+  readonly acknowledged: readonly {
+    readonly entry: Entry<Content>;
+    readonly appends: readonly A[];
+  }[];
+  /** Entries whose place is final, in the order; own ones with the appends they hold. */
+  readonly released: readonly {
+    readonly entry: Entry<Content>;
+    readonly appends: readonly A[] | null;
+  }[];
+  /** Everything up to here is released; only grows while the process lives. */
+  readonly watermark: Timestamp;
+  /** Heartbeats answered: no completed append lies above `readPoint`. */
+  readonly readPoints: readonly { readonly id: number; readonly readPoint: Timestamp }[];
+  /** Certainly without effect. */
+  readonly refused: readonly { readonly append: A; readonly reason: RefusalReason }[];
+}
+
+/** What the log held at start. */
+export interface Recovered<Content> {
+  /** Per lane: the highest promised epoch and the entries in index order from 1. */
+  readonly lanes: readonly {
+    readonly promised: Epoch;
+    readonly entries: readonly Entry<Content>[];
+  }[];
+  readonly reservation: Timestamp;
+  /** false: the directory was empty or damaged, so promises may be forgotten (design §3, Membership). */
+  readonly voting: boolean;
+}
+
+export interface LaneOptions<Content, A extends Append> {
+  readonly self: ReplicaId;
+  readonly recovered: Recovered<Content>;
+  /** Builds an entry's content from its appends (empty for a marker); pure. */
+  readonly assemble: (
+    header: EntryHeader,
+    appends: readonly A[],
+  ) => { content: Content; bytes: number };
+  readonly settings: LaneSettings;
+  /** Rules switched off, to prove that the checks notice. Empty in production. */
+  readonly broken?: ReadonlySet<string>;
+}
+
+/** All times in microseconds of the monotonic clock. */
+export interface LaneSettings {
+  /** Silence after which a beacon is sent. Default 10 ms. */
+  readonly beacon: number;
+  /** Longest delay of news that nobody waits for. Default 2 ms. */
+  readonly lazy: number;
+  /** Silence of a peer on the direct link after which the third is used. Default 100 ms. */
+  readonly detour: number;
+  /** Silence of a lane's writer, by any path, after which others may seal it. Default 300 ms. */
+  readonly sealTimeout: number;
+  /** Time after which something unanswered is sent again. Default 200 ms. */
+  readonly resend: number;
+  /** How far ahead of use the clock is reserved. Default 1 s. */
+  readonly reserve: number;
+  /** A clock further from the median than this is unsafe (T4). Default 500 ms. */
+  readonly maxClockOffset: number;
+  /** Known bound on the wall clock's error; null: acknowledgements do not wait (T5). Default null. */
+  readonly maxClockError: number | null;
+  /** Largest entry, in bytes of appends. Default 1 MiB. */
+  readonly entryBytesMax: number;
+  /** Own bytes stamped and not yet committed; beyond, appends wait in the queue. Default 64 MiB. */
+  readonly inflightBytesMax: number;
+  /** Bytes waiting to be stamped; beyond, appends are refused as OVERLOADED. Default 64 MiB. */
+  readonly queueBytesMax: number;
+  /** Bytes sent to one peer and not yet confirmed by it. Default 16 MiB. */
+  readonly feedBytesMax: number;
+}
