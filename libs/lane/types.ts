@@ -11,6 +11,7 @@
  *  4. execute `released`, in order, then publish `watermark`.
  * What must not leave the replica before it is on disk (L4), the core holds back by itself.
  */
+import type { RuleId } from './rules.ts';
 import type { Epoch, Index, LaneId, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
 
 /** What the driver knows of an append; the core moves it around and looks only at its size. */
@@ -52,6 +53,8 @@ export type Write<Content> =
   | { readonly type: 'promise'; readonly lane: LaneId; readonly epoch: Epoch }
   /** No timestamp above `timestamp` is used before a later reservation is on disk (T1). */
   | { readonly type: 'reserve'; readonly timestamp: Timestamp }
+  /** The peer lost its disk and is another one now: what its earlier incarnation said is void. */
+  | { readonly type: 'incarnation'; readonly replica: ReplicaId; readonly incarnation: number }
   /** Recovery from both others is complete: from here on the replica votes again. */
   | { readonly type: 'recovered' };
 
@@ -60,6 +63,8 @@ export type Write<Content> =
 /** A replica's own statements about itself; each was true on disk when it was made. */
 export interface Status {
   readonly replica: ReplicaId;
+  /** See `Recovered.incarnation`. */
+  readonly incarnation: number;
   /** Grows with every statement, restarts included; an older statement is ignored. */
   readonly version: number;
   /** Replicas from which something arrived directly a moment ago. */
@@ -129,7 +134,7 @@ export type Control =
   | { readonly type: 'fetch'; readonly lane: LaneId; readonly epoch: Epoch; readonly after: Tail }
   | { readonly type: 'heartbeat'; readonly round: number }
   | { readonly type: 'heartbeatAnswer'; readonly round: number; readonly persisted: Timestamp }
-  | { readonly type: 'recover'; readonly nonce: number }
+  | { readonly type: 'recover'; readonly nonce: number; readonly incarnation: number }
   | {
       readonly type: 'recoverAnswer';
       readonly nonce: number;
@@ -210,6 +215,10 @@ export interface Recovered<Content> {
     readonly entries: readonly Entry<Content>[];
   }[];
   readonly reservation: Timestamp;
+  /** Number of this data directory's life, chosen when it was made: higher than any before it (wall clock microseconds). */
+  readonly incarnation: number;
+  /** Highest incarnations of each replica that were written; 0 where none was. */
+  readonly incarnations: readonly number[];
   /** false: the directory was empty or damaged, so promises may be forgotten (design §3, Membership). */
   readonly voting: boolean;
 }
@@ -224,7 +233,7 @@ export interface LaneOptions<Content, A extends Append> {
   ) => { content: Content; bytes: number };
   readonly settings: LaneSettings;
   /** Rules switched off, to prove that the checks notice. Empty in production. */
-  readonly broken?: ReadonlySet<string>;
+  readonly broken?: ReadonlySet<RuleId>;
 }
 
 /** All times in microseconds of the monotonic clock. */
