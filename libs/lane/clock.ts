@@ -1,0 +1,154 @@
+/**
+ * The hybrid logical clock of a replica (SPEC.md §2): never goes back, restarts included (T1), is
+ * merged from every message within a bound, and follows the median of three wall clocks when its
+ * own is the odd one out (T4). It reads no clock itself; the driver hands both clocks to each step.
+ */
+import { assert } from '../values/assert.ts';
+import type { LaneId, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
+import { nextTimestamp } from '../values/numbers.ts';
+
+export interface ClockOptions {
+  readonly reservation: Timestamp;
+  readonly reserve: number;
+  readonly maxClockOffset: number;
+  /** Uses timestamps beyond the reservation (rule T1 switched off). */
+  readonly unreserved: boolean;
+}
+
+/** A peer's wall clock minus our monotonic one, known to within `error`. */
+interface Sample {
+  offset: number;
+  error: number;
+  at: number;
+}
+
+/** Assumed worst drift between two clocks: 0.1 %, ten times what NTP tolerates. */
+const DRIFT = 1e-3;
+
+export class Clock {
+  /** Highest timestamp issued, closed or merged. */
+  last: number;
+  /** On disk: everything up to here may be used. */
+  reserved: number;
+  safe = true;
+  private readonly options: ClockOptions;
+  private requested: number;
+  private readonly pending: { seq: number; timestamp: number }[] = [];
+  private readonly samples = new Map<ReplicaId, Sample>();
+  private now = 0;
+  private wall = 0;
+  /** The wall clock after correction by the peers; null while nothing is known of theirs. */
+  private effective: number | null = null;
+
+  constructor(options: ClockOptions) {
+    this.options = options;
+    this.last = options.unreserved ? 0 : options.reservation;
+    this.reserved = options.reservation;
+    this.requested = options.reservation;
+  }
+
+  advance(now: Micros, wall: number): void {
+    this.now = now;
+    this.wall = Math.floor(wall);
+    this.judge();
+    if (this.effective !== null) this.last = Math.max(this.last, Math.floor(this.effective));
+    if (this.options.unreserved) this.last = Math.max(this.last, this.wall);
+  }
+
+  /** The reservation to write now, if the present one runs low. */
+  reservation(seq: number): Timestamp | null {
+    if (this.last + this.options.reserve / 2 <= this.requested) return null;
+    this.requested = this.last + this.options.reserve;
+    this.pending.push({ seq, timestamp: this.requested });
+    return this.requested as Timestamp;
+  }
+
+  persisted(seq: number): void {
+    while (this.pending[0] !== undefined && this.pending[0].seq <= seq) {
+      this.reserved = Math.max(this.reserved, this.pending[0].timestamp);
+      this.pending.shift();
+    }
+  }
+
+  /** Highest timestamp that may be closed, known or released up to: it survives a restart. */
+  get ceiling(): Timestamp {
+    return (this.options.unreserved ? this.last : Math.min(this.last, this.reserved)) as Timestamp;
+  }
+
+  /** Takes the next timestamp of the lane above `above`; null until a reservation covers it. */
+  take(lane: LaneId, above: number): Timestamp | null {
+    const next = nextTimestamp(Math.max(this.last, above), lane);
+    if (next > this.reserved && !this.options.unreserved) {
+      // The reservation that covers it is requested with the next writes.
+      this.last = Math.max(this.last, above);
+      return null;
+    }
+    this.last = next;
+    return next;
+  }
+
+  /** Merges a timestamp of a message, unless it would carry this replica into a far future (T4). */
+  merge(timestamp: number): void {
+    if (timestamp <= this.horizon) this.last = Math.max(this.last, timestamp);
+  }
+
+  /** Merges what safety needs, however far: promised clocks (L8), timestamps of adopted entries (T2). */
+  raise(timestamp: number): void {
+    this.last = Math.max(this.last, timestamp);
+  }
+
+  /** Timestamps above are not followed. */
+  get horizon(): number {
+    return Math.max(this.effective ?? 0, this.last) + this.options.maxClockOffset;
+  }
+
+  /** A round trip: the peer's wall clock was `wall` at some moment of the last `roundTrip`. */
+  sample(peer: ReplicaId, wall: number, roundTrip: number): void {
+    assert(roundTrip >= 0, 'a round trip takes time');
+    const error = roundTrip / 2;
+    const offset = wall + error - this.now;
+    const old = this.samples.get(peer);
+    if (old !== undefined) {
+      const oldError = old.error + (this.now - old.at) * DRIFT;
+      const consistent = Math.abs(offset - old.offset) <= error + oldError;
+      if (consistent && error > oldError) return;
+    }
+    this.samples.set(peer, { offset, error, at: this.now });
+  }
+
+  /** A peer's wall clock minus ours, microseconds; null while unknown. */
+  offsetOf(peer: ReplicaId): number | null {
+    const sample = this.samples.get(peer);
+    return sample === undefined ? null : sample.offset - (this.wall - this.now);
+  }
+
+  /** Is true time surely past the timestamp, and past every clock that could stamp lower (T5)? */
+  surelyPast(timestamp: number, maxClockError: number): boolean {
+    return this.wall >= timestamp + 2 * maxClockError;
+  }
+
+  /** T4: the median of three decides; of two, the later one yields, since being behind harms nobody. */
+  private judge(): void {
+    const differences: number[] = [];
+    let agrees = false;
+    let slack = 0;
+    for (const sample of this.samples.values()) {
+      const difference = sample.offset - (this.wall - this.now);
+      const error = sample.error + (this.now - sample.at) * DRIFT;
+      if (Math.abs(difference) <= this.options.maxClockOffset + error) agrees = true;
+      slack = Math.max(slack, error);
+      differences.push(difference);
+    }
+    if (differences.length === 0) {
+      this.effective = null;
+      return;
+    }
+    const limit = this.options.maxClockOffset + slack;
+    const median =
+      differences.length === 1
+        ? Math.min(0, differences[0] ?? 0)
+        : ([0, ...differences].sort((a, b) => a - b)[1] ?? 0);
+    this.safe = agrees || Math.abs(median) <= limit;
+    this.effective = this.safe ? this.wall : this.wall + median;
+  }
+}

@@ -1,0 +1,459 @@
+/**
+ * The lane core: the protocol of one replica of one instance, without I/O (SPEC.md). `step` takes
+ * what happened and returns what to do; types.ts is the contract with the driver. This file owns the
+ * order of things inside a step; each part's rules stand in the part.
+ */
+import { assert, at } from '../values/assert.ts';
+import type { Epoch, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
+import { REPLICAS } from '../values/numbers.ts';
+import { Merge } from '../merge/merge.ts';
+import { Clock } from './clock.ts';
+import type { Context } from './context.ts';
+import { others } from './context.ts';
+import { Hearing } from './hearing.ts';
+import { Heartbeats } from './heartbeat.ts';
+import { Home } from './home.ts';
+import type { Inspection } from './inspect.ts';
+import { inspectLane } from './inspect.ts';
+import { Lane } from './lane.ts';
+import { Post } from './post.ts';
+import { Recovery } from './recovery.ts';
+import type {
+  Append,
+  Control,
+  Effects,
+  Entry,
+  Input,
+  LaneOptions,
+  Letter,
+  Packet,
+  Status,
+  Write,
+} from './types.ts';
+import {
+  adopt,
+  answerFetch,
+  answerPrepare,
+  becomePreparing,
+  handleFetchMismatch,
+  handlePromise,
+  pursue,
+} from './writer.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
+
+export class LaneCore<Content, A extends Append = Append> {
+  private readonly options: LaneOptions<Content, A>;
+  private readonly context: Context<Content, A>;
+  private readonly clock: Clock;
+  private readonly lanes: readonly Lane<Content, A>[];
+  private readonly home: Home<Content, A>;
+  private readonly hearing: Hearing<Content, A>;
+  private readonly heartbeats: Heartbeats<Content, A>;
+  private readonly recovery: Recovery<Content, A>;
+  private readonly post: Post<Content, A>;
+  private readonly merge = new Merge<Entry<Content>>(REPLICAS.length);
+  private readonly merged = REPLICAS.map(() => 0);
+  private readonly unanswered: { lane: Lane<Content, A>; epoch: Epoch }[] = [];
+  private writes: Write<Content>[] = [];
+  private issued = 0;
+  private persistedTo = 0;
+  private steppedAt: number | null = null;
+  private preparedAt = -Infinity;
+
+  constructor(options: LaneOptions<Content, A>) {
+    this.options = options;
+    const { self, recovered, settings } = options;
+    const broken = options.broken ?? new Set();
+    this.clock = new Clock({
+      reservation: recovered.reservation,
+      reserve: settings.reserve,
+      maxClockOffset: settings.maxClockOffset,
+      unreserved: broken.has('T1-no-reservation'),
+    });
+    this.context = {
+      self,
+      settings,
+      clock: this.clock,
+      broken,
+      assemble: options.assemble,
+      now: 0 as Micros,
+      write: (write) => {
+        this.writes.push(write);
+        return this.issued + 1;
+      },
+      letter: (to, control) => {
+        this.post.letter({ from: self, to, control }, this.hearing.hop(to));
+      },
+      wake: (peer) => {
+        this.post.wake(peer);
+      },
+      nudge: () => {
+        this.post.nudge();
+      },
+    };
+    this.lanes = REPLICAS.map((id) => {
+      const { promised, entries } = at(recovered.lanes, id);
+      return new Lane<Content, A>(this.context, id, promised, entries);
+    });
+    for (const lane of this.lanes) {
+      this.clock.raise(lane.log.timestampAt(lane.log.last));
+      lane.onRemoved = (entries) => {
+        this.home.removed(lane, entries);
+      };
+    }
+    this.home = new Home(this.context);
+    this.hearing = new Hearing(this.context, recovered.incarnations);
+    this.heartbeats = new Heartbeats(this.context);
+    const { incarnation, voting } = recovered;
+    this.recovery = new Recovery(this.context, this.lanes, incarnation, voting);
+    this.post = new Post(this.context, this.lanes, this.hearing);
+  }
+
+  /** `now`: monotonic clock, never less than before; `wall`: microseconds since 1970, anything. */
+  step(inputs: readonly Input<Content, A>[], now: Micros, wall: number): Effects<Content, A> {
+    assert(this.steppedAt === null || now >= this.steppedAt, 'the monotonic clock went back');
+    const effects: Mutable<Effects<Content, A>> = {
+      writes: [],
+      seq: this.issued,
+      packets: [],
+      acknowledged: [],
+      released: [],
+      watermark: 0 as Timestamp,
+      readPoints: [],
+      refused: [],
+    };
+    this.context.now = now;
+    this.clock.advance(now, wall);
+    this.forgiveOwnStall(now);
+    for (const input of inputs) this.handle(input, effects);
+    this.pursueRoles(effects);
+    this.stamp(effects);
+    this.reserve();
+    this.release(effects);
+    if (this.writes.length > 0) {
+      this.issued += 1;
+      effects.writes = this.writes;
+      this.writes = [];
+    }
+    effects.seq = this.issued;
+    effects.packets = this.post.packets(this.status(), now, wall);
+    return effects;
+  }
+
+  inspect(): Inspection {
+    return {
+      watermark: this.merge.watermark as Timestamp,
+      clock: this.clock.last as Timestamp,
+      reservation: this.clock.reserved as Timestamp,
+      clockSafe: this.clock.safe,
+      voting: this.recovery.voting,
+      hears: this.hearing.hearsMask(),
+      peers: others(this.context.self).map((replica) => ({
+        replica,
+        heard: this.hearing.hears(replica),
+        hearsUs: this.hearing.statuses[replica]?.hears[this.context.self] === true,
+        roundTripMicros: this.hearing.roundTripOf(replica),
+        clockOffsetMicros: this.clock.offsetOf(replica),
+      })),
+      lanes: this.lanes.map(inspectLane),
+      queued: this.home.waitingToBeStamped,
+    };
+  }
+
+  private handle(input: Input<Content, A>, effects: Mutable<Effects<Content, A>>): void {
+    switch (input.type) {
+      case 'append':
+        if (!this.recovery.voting) {
+          for (const append of input.appends) {
+            effects.refused.push({ append, reason: 'RECOVERING' });
+          }
+        } else this.home.enqueue(input.appends, effects.refused);
+        return;
+      case 'packet':
+        this.handlePacket(input.from, input.packet, effects);
+        return;
+      case 'persisted':
+        this.handlePersisted(input.seq);
+        return;
+      case 'connected':
+        this.post.reconnect(input.peer);
+        return;
+      case 'heartbeat':
+        this.heartbeats.ask(input.id);
+        return;
+      case 'tick':
+        return;
+    }
+  }
+
+  private handlePersisted(seq: number): void {
+    assert(seq <= this.issued, 'persisted what was never written');
+    this.persistedTo = Math.max(this.persistedTo, seq);
+    this.clock.persisted(seq);
+    for (const lane of this.lanes) lane.persisted(seq);
+    if (this.recovery.persisted(seq)) this.forgiveAll();
+    this.answerPrepares();
+  }
+
+  private handlePacket(
+    from: ReplicaId,
+    packet: Packet<Content>,
+    effects: Mutable<Effects<Content, A>>,
+  ): void {
+    this.noteStatus(packet.status);
+    if (packet.status.incarnation < this.hearing.incarnationOf(from)) return;
+    this.hearing.arrived(from, packet);
+    if (packet.relayed !== null) this.noteStatus(packet.relayed);
+    this.clock.merge(packet.clock);
+    for (const feed of packet.feeds) {
+      const lane = at(this.lanes, feed.lane);
+      if (!this.recovery.voting) this.recovery.handleFeed(from, feed);
+      else if (feed.adoption) adopt(this.context, lane, from, feed);
+      else lane.follow(feed, from);
+    }
+    if (this.recovery.voting) {
+      for (const announcement of packet.announcements) {
+        at(this.lanes, announcement.lane).hear(announcement);
+      }
+    }
+    for (const letter of packet.letters) {
+      if (letter.to === this.context.self) this.handleLetter(letter, effects);
+      else if (letter.from === from) this.post.letter(letter, letter.to);
+    }
+  }
+
+  /** A replica's word about itself: facts (L1, O3), and whether somebody promised a higher epoch. */
+  private noteStatus(status: Status): void {
+    const { replica } = status;
+    const before = this.hearing.incarnationOf(replica);
+    if (!this.hearing.note(status)) return;
+    if (this.hearing.incarnationOf(replica) !== before) this.forgetFacts(replica);
+    this.post.relay(status);
+    if (!status.voting) return;
+    for (const lane of this.lanes) {
+      const theirs = at(status.lanes, lane.id);
+      lane.facts.learn(replica, theirs);
+      if (theirs.promised > lane.seen) lane.seen = theirs.promised;
+    }
+  }
+
+  private forgetFacts(replica: ReplicaId): void {
+    if (this.context.broken.has('recover-old-facts')) return;
+    for (const lane of this.lanes) lane.facts.forget(replica);
+  }
+
+  private handleLetter(letter: Letter, effects: Mutable<Effects<Content, A>>): void {
+    const { from, control } = letter;
+    if (control.type === 'recoverAnswer') this.recovery.handleAnswer(from, control);
+    else if (control.type === 'mismatch') this.handleMismatch(from, control);
+    else if (this.recovery.voting) this.handleVotersLetter(from, control, effects);
+  }
+
+  private handleMismatch(from: ReplicaId, control: Extract<Control, { type: 'mismatch' }>): void {
+    const lane = at(this.lanes, control.lane);
+    if (!this.recovery.voting) this.recovery.handleMismatch(from, lane.id, control.resume);
+    else if (control.epoch !== lane.promised) return;
+    else if (lane.role.name === 'adopting') {
+      handleFetchMismatch(this.context, lane, from, control.resume);
+    } else this.post.mismatch(from, lane.id, control.resume);
+  }
+
+  private handleVotersLetter(
+    from: ReplicaId,
+    control: Exclude<Control, { type: 'recoverAnswer' | 'mismatch' }>,
+    effects: Mutable<Effects<Content, A>>,
+  ): void {
+    const { context } = this;
+    switch (control.type) {
+      case 'prepare': {
+        const lane = at(this.lanes, control.lane);
+        lane.seen = Math.max(lane.seen, control.epoch) as Epoch;
+        if (control.epoch > lane.promised) lane.promise(control.epoch);
+        else if (control.epoch === lane.promised) lane.heardAt = context.now;
+        this.unanswered.push({ lane, epoch: control.epoch });
+        this.answerPrepares();
+        return;
+      }
+      case 'promise': {
+        const lane = at(this.lanes, control.lane);
+        handlePromise(context, lane, from, control, this.hearing.hears(from));
+        return;
+      }
+      case 'ask': {
+        const { lane, epoch, nonce } = control;
+        const hears = this.hearing.answer(at(this.lanes, lane), epoch);
+        context.letter(from, { type: 'answer', lane, epoch, nonce, hears });
+        return;
+      }
+      case 'answer': {
+        const lane = at(this.lanes, control.lane);
+        if (this.hearing.handleAnswer(lane, control.nonce, control.hears)) this.seal(lane);
+        return;
+      }
+      case 'fetch': {
+        const lane = at(this.lanes, control.lane);
+        const feed = answerFetch(context, lane, from, control.epoch, control.after);
+        if (feed !== null) this.post.feed(from, feed);
+        return;
+      }
+      case 'heartbeat':
+        this.heartbeats.answer(from, control.round, this.persistedTimestamp());
+        return;
+      case 'heartbeatAnswer':
+        this.heartbeats.handleAnswer(
+          control.round,
+          control.persisted,
+          this.persistedTimestamp(),
+          effects.readPoints,
+        );
+        return;
+      case 'recover': {
+        const written = this.hearing.noteIncarnation(from, control.incarnation);
+        if (written !== null) this.forgetFacts(from);
+        // The question comes again; it is answered once the old incarnation is void on disk.
+        const settled = this.hearing.incarnationsWritten <= this.persistedTo;
+        if (settled) this.recovery.answer(from, control.nonce);
+        return;
+      }
+    }
+  }
+
+  private answerPrepares(): void {
+    const waiting = this.unanswered.splice(0);
+    for (const { lane, epoch } of waiting) {
+      if (!answerPrepare(this.context, lane, epoch)) this.unanswered.push({ lane, epoch });
+    }
+  }
+
+  /** Highest timestamp on this replica's disk in any lane. */
+  private persistedTimestamp(): Timestamp {
+    let highest = 0;
+    for (const { log } of this.lanes) highest = Math.max(highest, log.timestampAt(log.synced));
+    return highest as Timestamp;
+  }
+
+  /** Opens the own lane, seals silent ones, steps down where somebody went higher. */
+  private pursueRoles(effects: Mutable<Effects<Content, A>>): void {
+    this.recovery.pursue();
+    if (!this.recovery.voting) return;
+    for (const lane of this.lanes) {
+      const wrote = lane.isWriting();
+      if (lane.seen > lane.promised) this.stepDown(lane);
+      if (lane.role.name === 'follower') {
+        if (lane.id === this.context.self) this.open(lane);
+        else if (this.hearing.maySeal(lane)) this.seal(lane);
+      }
+      pursue(this.context, lane);
+      if (!wrote && lane.isWriting()) this.becameWriter(lane);
+    }
+    if (this.context.broken.has('heartbeat-alone')) {
+      this.heartbeats.answerAlone(this.persistedTimestamp(), effects.readPoints);
+    }
+    this.heartbeats.pursue();
+  }
+
+  private stepDown(lane: Lane<Content, A>): void {
+    if (lane.role.name === 'follower') return;
+    lane.role = { name: 'follower' };
+    lane.heardAt = this.context.now;
+  }
+
+  private open(lane: Lane<Content, A>): void {
+    const { now, settings } = this.context;
+    if (now < this.preparedAt + settings.resend) return;
+    this.preparedAt = now;
+    becomePreparing(this.context, lane);
+  }
+
+  private seal(lane: Lane<Content, A>): void {
+    if (lane.role.name === 'follower') becomePreparing(this.context, lane);
+  }
+
+  private becameWriter(lane: Lane<Content, A>): void {
+    if (lane.id !== this.context.self) return;
+    if (this.context.broken.has('L6-append-again')) this.home.appendAgain(lane);
+  }
+
+  private stamp(effects: Mutable<Effects<Content, A>>): void {
+    const own = at(this.lanes, this.context.self);
+    if (!this.clock.safe) this.home.refuseQueue('CLOCK_UNSAFE', effects.refused);
+    if (own.role.name === 'writing') this.home.stamp(own);
+    else if (this.context.broken.has('L6-refuse-on-seal')) {
+      this.home.refuseInflight(effects.refused);
+    }
+    if (this.context.broken.has('L5-sealer-appends')) {
+      for (const lane of this.lanes) {
+        if (lane !== own && lane.isWriting()) this.home.stamp(lane);
+      }
+    }
+  }
+
+  private reserve(): void {
+    const timestamp = this.clock.reservation(this.issued + 1);
+    if (timestamp !== null) this.context.write({ type: 'reserve', timestamp });
+  }
+
+  /** Commits, resolves, merges: what became final is released in order (O4). */
+  private release(effects: Mutable<Effects<Content, A>>): void {
+    const { broken } = this.context;
+    for (const lane of this.lanes) {
+      if (lane.isWriting()) this.announce(lane);
+      lane.conclude();
+      if (lane.id === this.context.self || broken.has('L5-sealer-appends')) {
+        this.home.acknowledge(lane, effects.acknowledged);
+      }
+      lane.resolve();
+      const { log } = lane;
+      const final = broken.has('L3-release-unsynced') ? log.committed : log.final;
+      for (let index = at(this.merged, lane.id) + 1; index <= final; index += 1) {
+        const entry = log.entry(index);
+        if (entry.kind === 'batches') this.merge.push(lane.id, entry.timestamp, entry);
+      }
+      this.merged[lane.id] = Math.max(final, at(this.merged, lane.id));
+      this.merge.close(lane.id, lane.resolved);
+    }
+    if (broken.has('O4-maximum')) {
+      const highest = Math.max(...this.lanes.map((lane) => lane.resolved));
+      for (const lane of this.lanes) this.merge.close(lane.id, highest);
+    }
+    this.merge.drain((entry) => {
+      effects.released.push({ entry, appends: this.home.released(entry) });
+    });
+    effects.watermark = this.merge.watermark as Timestamp;
+  }
+
+  /** A writer's own word about its lane: nothing further at or below its clock (O2). */
+  private announce(lane: Lane<Content, A>): void {
+    const ahead = this.context.broken.has('O5-close-ahead') ? this.context.settings.sealTimeout : 0;
+    const closed = (this.clock.ceiling + ahead) as Timestamp;
+    const before = lane.announced;
+    const index = lane.log.last;
+    if (before?.epoch === lane.promised && before.closed >= closed && before.index === index)
+      return;
+    lane.announced = { lane: lane.id, epoch: lane.promised, closed, index };
+    lane.learnOwn();
+  }
+
+  private status(): Omit<Status, 'version'> {
+    return {
+      replica: this.context.self,
+      incarnation: this.options.recovered.incarnation,
+      hears: this.hearing.hearsMask(),
+      lanes: this.lanes.map((lane) => lane.status(this.hearing.feederFor(lane.writer))),
+      voting: this.recovery.voting,
+    };
+  }
+
+  /** A replica that was itself paused knows nothing of the others' silence (L7). */
+  private forgiveOwnStall(now: Micros): void {
+    const stalled =
+      this.steppedAt === null || now - this.steppedAt > this.context.settings.sealTimeout / 2;
+    this.steppedAt = now;
+    if (stalled) this.forgiveAll();
+  }
+
+  private forgiveAll(): void {
+    for (const lane of this.lanes) lane.heardAt = this.context.now;
+  }
+}

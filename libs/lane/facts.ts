@@ -1,0 +1,75 @@
+/**
+ * What is known of each replica's acceptance of one lane, and what follows from it: commitment (L1)
+ * and which of a sealer's closed timestamps count (O3). A fact was true on that replica's disk when
+ * it was stated and stays usable for ever, so lost, repeated and reordered statements do no harm.
+ */
+import { at } from '../values/assert.ts';
+import type { Epoch, ReplicaId } from '../values/numbers.ts';
+import { REPLICAS } from '../values/numbers.ts';
+import type { RuleId } from './rules.ts';
+import type { LaneStatus } from './types.ts';
+
+interface Fact {
+  /** The writer's epoch whose log the replica has accepted, synced, up to `index`. */
+  epoch: number;
+  index: number;
+  /** Highest closed timestamp of that epoch the replica has accepted. */
+  closed: number;
+}
+
+export class Facts {
+  private readonly facts: Fact[] = REPLICAS.map(() => ({ epoch: 0, index: 0, closed: 0 }));
+  private readonly broken: ReadonlySet<RuleId>;
+
+  constructor(broken: ReadonlySet<RuleId>) {
+    this.broken = broken;
+  }
+
+  /** A replica that has promised e accepts only e's writer: only then does its tail speak for e. */
+  learn(replica: ReplicaId, status: LaneStatus): void {
+    const { promised, tail, closed } = status;
+    const speaks = tail.epoch === promised || this.broken.has('L1-old-epoch');
+    if (!speaks || tail.epoch === 0) return;
+    const fact = at(this.facts, replica);
+    if (tail.epoch < fact.epoch) return;
+    if (tail.epoch > fact.epoch) {
+      fact.epoch = tail.epoch;
+      fact.index = 0;
+      fact.closed = 0;
+    }
+    fact.index = Math.max(fact.index, tail.index);
+    fact.closed = Math.max(fact.closed, closed);
+  }
+
+  forget(replica: ReplicaId): void {
+    Object.assign(at(this.facts, replica), { epoch: 0, index: 0, closed: 0 });
+  }
+
+  /** Highest index that two replicas have synced in this epoch (L1). */
+  committed(epoch: Epoch): number {
+    return this.secondHighest(epoch, (fact) => fact.index, this.broken.has('L1-one-copy'));
+  }
+
+  /** Highest closed timestamp of this epoch that two replicas know (O3). */
+  closedKnown(epoch: Epoch): number {
+    return this.secondHighest(epoch, (fact) => fact.closed, this.broken.has('O3-one-knows'));
+  }
+
+  private secondHighest(epoch: Epoch, value: (fact: Fact) => number, one: boolean): number {
+    let first = 0;
+    let second = 0;
+    for (const fact of this.facts) {
+      if (fact.epoch !== epoch) continue;
+      const v = value(fact);
+      if (v > first) {
+        second = first;
+        first = v;
+      } else if (v > second) second = v;
+    }
+    if (this.broken.has('L1-count-twice') && !one) {
+      const peer = this.facts.find((fact) => fact.epoch === epoch && fact.index === first);
+      return peer === undefined ? second : first;
+    }
+    return one ? first : second;
+  }
+}

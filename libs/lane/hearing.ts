@@ -1,0 +1,186 @@
+/**
+ * Who hears whom (design §9, L7). A peer is heard when something arrived from it directly a moment
+ * ago; a lane's writer is heard when its word advanced, by whatever path. Nobody is declared dead
+ * here: silence only chooses paths and starts questions.
+ */
+import { at } from '../values/assert.ts';
+import type { LaneId, Micros, ReplicaId } from '../values/numbers.ts';
+import { REPLICAS } from '../values/numbers.ts';
+import type { Context } from './context.ts';
+import { others, third } from './context.ts';
+import type { Lane } from './lane.ts';
+import type { Append, Control, Packet, Status } from './types.ts';
+
+interface PeerEars {
+  heardAt: number;
+  /** Since when it has been heard without a pause. */
+  since: number;
+  lastSentAt: number | null;
+  lastArrivedAt: number;
+  roundTrip: number | null;
+}
+
+interface Question {
+  readonly nonce: number;
+  readonly epoch: number;
+  readonly askedAt: number;
+}
+
+export class Hearing<Content, A extends Append> {
+  /** Newest statement of each replica. */
+  readonly statuses: (Status | null)[] = REPLICAS.map(() => null);
+  private readonly incarnations: number[];
+  private readonly context: Context<Content, A>;
+  private readonly ears: PeerEars[];
+  private readonly questions: (Question | null)[] = REPLICAS.map(() => null);
+  private nonce: number;
+  /** Number of the last write of an incarnation. */
+  incarnationsWritten = 0;
+
+  constructor(context: Context<Content, A>, incarnations: readonly number[]) {
+    this.context = context;
+    this.incarnations = REPLICAS.map((replica) => incarnations[replica] ?? 0);
+    this.nonce = context.clock.reserved;
+    this.ears = REPLICAS.map(() => ({
+      heardAt: -Infinity,
+      since: -Infinity,
+      lastSentAt: null,
+      lastArrivedAt: 0,
+      roundTrip: null,
+    }));
+  }
+
+  arrived(from: ReplicaId, packet: Packet<Content>): void {
+    const { now, settings, clock } = this.context;
+    const ears = at(this.ears, from);
+    if (now - ears.heardAt > settings.detour) ears.since = now;
+    ears.heardAt = now;
+    ears.lastSentAt = packet.sentAt;
+    ears.lastArrivedAt = now;
+    if (packet.echo !== null) {
+      const roundTrip = now - packet.echo.sentAt - packet.echo.heldMicros;
+      if (roundTrip >= 0) {
+        ears.roundTrip = roundTrip;
+        clock.sample(from, packet.wall, roundTrip);
+      }
+    }
+  }
+
+  hears(peer: ReplicaId): boolean {
+    return this.context.now - at(this.ears, peer).heardAt <= this.context.settings.detour;
+  }
+
+  hearsMask(): boolean[] {
+    return REPLICAS.map((replica) => replica !== this.context.self && this.hears(replica));
+  }
+
+  echo(to: ReplicaId): Packet<Content>['echo'] {
+    const ears = at(this.ears, to);
+    if (ears.lastSentAt === null) return null;
+    return { sentAt: ears.lastSentAt as Micros, heldMicros: this.context.now - ears.lastArrivedAt };
+  }
+
+  roundTripOf(peer: ReplicaId): number | null {
+    return at(this.ears, peer).roundTrip;
+  }
+
+  /** Keeps the newest statement; false for an old one, or one of a lost disk. */
+  note(status: Status): boolean {
+    if (status.replica === this.context.self) return false;
+    const known = this.incarnationOf(status.replica);
+    if (status.incarnation < known) return false;
+    if (status.incarnation > known) this.noteIncarnation(status.replica, status.incarnation);
+    const old = at(this.statuses, status.replica);
+    const sameLife = old?.incarnation === status.incarnation;
+    if (old !== null && sameLife && old.version >= status.version) return false;
+    this.statuses[status.replica] = status;
+    return true;
+  }
+
+  /** What an earlier incarnation said is void (SPEC.md §7); returns the write to wait for, or null. */
+  noteIncarnation(replica: ReplicaId, incarnation: number): number | null {
+    if (incarnation <= this.incarnationOf(replica)) return null;
+    this.incarnations[replica] = incarnation;
+    this.statuses[replica] = null;
+    this.incarnationsWritten = this.context.write({ type: 'incarnation', replica, incarnation });
+    return this.incarnationsWritten;
+  }
+
+  incarnationOf(replica: ReplicaId): number {
+    return at(this.incarnations, replica);
+  }
+
+  /** From whom this replica wants a lane: the writer, or the third when the direct link is silent. */
+  feederFor(writer: ReplicaId | null): ReplicaId {
+    const { self, now, settings } = this.context;
+    if (writer === null || writer === self) return self;
+    const steady = this.hears(writer) && now - at(this.ears, writer).since >= settings.detour;
+    const detour = third(self, writer);
+    const between = at(this.statuses, detour);
+    if (steady || !this.hears(detour) || between?.hears[writer] !== true) return writer;
+    return detour;
+  }
+
+  /** The neighbour through which a letter goes: the addressee itself unless it says it is deaf to us. */
+  hop(to: ReplicaId): ReplicaId {
+    const { self } = this.context;
+    const between = third(self, to);
+    const theirs = at(this.statuses, to);
+    const deaf = theirs !== null && theirs.hears[self] !== true;
+    const detour = at(this.statuses, between);
+    const passes = theirs?.hears[between] === true && detour?.hears[self] === true;
+    return deaf && passes ? between : to;
+  }
+
+  /** L7: asks the others before sealing. True once a majority, this replica included, hears nothing. */
+  maySeal(lane: Lane<Content, A>): boolean {
+    const { context } = this;
+    const { settings, now } = context;
+    if (now - lane.heardAt <= settings.sealTimeout + this.stagger(lane.id)) {
+      this.questions[lane.id] = null;
+      return false;
+    }
+    if (context.broken.has('L7-no-asking')) return true;
+    const question = at(this.questions, lane.id);
+    const open = question !== null && question.epoch === lane.promised;
+    if (open && now - question.askedAt < settings.resend) return false;
+    this.nonce += 1;
+    this.questions[lane.id] = { nonce: this.nonce, epoch: lane.promised, askedAt: now };
+    for (const peer of others(context.self)) {
+      const control: Control = {
+        type: 'ask',
+        lane: lane.id,
+        epoch: lane.promised,
+        nonce: this.nonce,
+      };
+      context.letter(peer, control);
+    }
+    return false;
+  }
+
+  /** Does this replica hear the writer of the epoch, or a later one? */
+  answer(lane: Lane<Content, A>, epoch: number): boolean {
+    const { context } = this;
+    if (lane.promised > epoch || lane.role.name === 'writing') return true;
+    return context.now - lane.heardAt <= context.settings.sealTimeout;
+  }
+
+  /** True when the answer completes a majority that hears nothing. */
+  handleAnswer(lane: Lane<Content, A>, nonce: number, hears: boolean): boolean {
+    const question = at(this.questions, lane.id);
+    if (question?.nonce !== nonce || question.epoch !== lane.promised) return false;
+    if (hears) {
+      // Somebody hears the writer: it is a link, not a death. Ask again after another silence.
+      lane.heardAt = this.context.now;
+      return false;
+    }
+    this.questions[lane.id] = null;
+    return true;
+  }
+
+  /** The replica after the home goes first, so that two replicas do not duel over one lane. */
+  private stagger(lane: LaneId): number {
+    const first = (lane + 1) % 3 === this.context.self;
+    return first ? 0 : this.context.settings.sealTimeout / 2;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * What leaves a replica: one packet per peer and step at most, when somebody waits for it, when news
+ * has lain for `lazy`, or when the peer would otherwise hear nothing for `beacon` (design §5, §9).
+ */
+import { at } from '../values/assert.ts';
+import type { LaneId, Micros, ReplicaId } from '../values/numbers.ts';
+import { REPLICAS } from '../values/numbers.ts';
+import type { Context } from './context.ts';
+import { others, third } from './context.ts';
+import { Feeder } from './feeder.ts';
+import type { Hearing } from './hearing.ts';
+import type { Lane } from './lane.ts';
+import type { Announcement, Append, Effects, Feed, Letter, Packet, Status, Tail } from './types.ts';
+
+interface Box<Content, A extends Append> {
+  readonly feeders: readonly Feeder<Content, A>[];
+  letters: Letter[];
+  adoptions: Feed<Content>[];
+  woken: boolean;
+  nudged: boolean;
+  sentAt: number;
+}
+
+export class Post<Content, A extends Append> {
+  private readonly context: Context<Content, A>;
+  private readonly lanes: readonly Lane<Content, A>[];
+  private readonly hearing: Hearing<Content, A>;
+  private readonly boxes: readonly Box<Content, A>[];
+  private version: number;
+
+  constructor(
+    context: Context<Content, A>,
+    lanes: readonly Lane<Content, A>[],
+    hearing: Hearing<Content, A>,
+  ) {
+    this.context = context;
+    this.lanes = lanes;
+    this.hearing = hearing;
+    this.version = context.clock.reserved;
+    this.boxes = REPLICAS.map(() => ({
+      feeders: lanes.map((lane) => new Feeder(lane, context.settings)),
+      letters: [],
+      adoptions: [],
+      woken: false,
+      nudged: false,
+      sentAt: -Infinity,
+    }));
+  }
+
+  letter(letter: Letter, hop: ReplicaId): void {
+    at(this.boxes, hop).letters.push(letter);
+  }
+
+  feed(to: ReplicaId, feed: Feed<Content>): void {
+    at(this.boxes, to).adoptions.push(feed);
+  }
+
+  wake(peer: ReplicaId): void {
+    at(this.boxes, peer).woken = true;
+  }
+
+  nudge(): void {
+    for (const peer of others(this.context.self)) at(this.boxes, peer).nudged = true;
+  }
+
+  reconnect(peer: ReplicaId): void {
+    const box = at(this.boxes, peer);
+    for (const feeder of box.feeders) feeder.reconnect(this.context.now);
+    box.woken = true;
+  }
+
+  mismatch(peer: ReplicaId, lane: LaneId, resume: Tail): void {
+    at(at(this.boxes, peer).feeders, lane).mismatch(resume, this.context.now);
+  }
+
+  /** Somebody's news for a peer that does not hear it directly must not lie here. */
+  relay(status: Status): void {
+    const to = third(this.context.self, status.replica);
+    if (this.hearing.statuses[to]?.hears[status.replica] === false) this.wake(to);
+  }
+
+  packets(
+    statement: Omit<Status, 'version'>,
+    now: Micros,
+    wall: number,
+  ): Effects<Content, A>['packets'][number][] {
+    const { context } = this;
+    const out: Effects<Content, A>['packets'][number][] = [];
+    let status: Status | null = null;
+    for (const to of others(context.self)) {
+      const box = at(this.boxes, to);
+      const feeds = this.feeds(to, box);
+      const silence = now - box.sentAt;
+      const due =
+        box.woken ||
+        feeds.length > 0 ||
+        box.letters.length > 0 ||
+        (box.nudged && silence >= context.settings.lazy) ||
+        silence >= context.settings.beacon;
+      if (!due) continue;
+      status ??= { ...statement, version: this.nextVersion() };
+      out.push({ to, packet: this.packet(to, box, feeds, status, now, wall) });
+      box.letters = [];
+      box.adoptions = [];
+      box.woken = false;
+      box.nudged = false;
+      box.sentAt = now;
+    }
+    return out;
+  }
+
+  /** Above every version of an earlier life: the clock is, because it restarts from its reservation. */
+  private nextVersion(): number {
+    this.version = Math.max(this.version + 1, this.context.clock.ceiling);
+    return this.version;
+  }
+
+  private packet(
+    to: ReplicaId,
+    box: Box<Content, A>,
+    feeds: readonly Feed<Content>[],
+    status: Status,
+    now: Micros,
+    wall: number,
+  ): Packet<Content> {
+    const between = third(this.context.self, to);
+    const deaf = this.hearing.statuses[to]?.hears[between] === false;
+    return {
+      status,
+      sentAt: now,
+      echo: this.hearing.echo(to),
+      wall: Math.floor(wall),
+      clock: this.context.clock.ceiling,
+      announcements: this.announcements(to, deaf ? between : null),
+      feeds,
+      relayed: deaf ? at(this.hearing.statuses, between) : null,
+      letters: box.letters,
+    };
+  }
+
+  /** Own words; and the third's, for a peer that does not hear the third. */
+  private announcements(to: ReplicaId, deafTo: ReplicaId | null): Announcement[] {
+    const out: Announcement[] = [];
+    for (const lane of this.lanes) {
+      const word = lane.announced;
+      if (word === null || word.epoch !== lane.promised) continue;
+      const own = lane.isWriting();
+      if (own || (deafTo !== null && lane.writer === deafTo && lane.writer !== to)) out.push(word);
+    }
+    return out;
+  }
+
+  private feeds(to: ReplicaId, box: Box<Content, A>): readonly Feed<Content>[] {
+    const theirs = this.hearing.statuses[to];
+    if (theirs?.voting !== true) return box.adoptions;
+    const feeds = box.adoptions;
+    for (const lane of this.lanes) {
+      if (!this.mayFeed(lane, to, theirs)) continue;
+      const feed = at(box.feeders, lane.id).feed(at(theirs.lanes, lane.id), this.context.now);
+      if (feed !== null) feeds.push(feed);
+    }
+    return feeds;
+  }
+
+  /** The writer, unless the peer asked the third; the third, if asked and its log is the writer's. */
+  private mayFeed(lane: Lane<Content, A>, to: ReplicaId, theirs: Status): boolean {
+    const { self } = this.context;
+    const { feeder } = at(theirs.lanes, lane.id);
+    if (lane.isWriting()) return feeder !== third(self, to);
+    return (
+      feeder === self &&
+      lane.role.name === 'follower' &&
+      lane.writer !== to &&
+      lane.promised > 0 &&
+      lane.log.lastEpoch === lane.promised
+    );
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Coming back without a disk (design §3, Membership; SPEC.md §7). Such a replica has forgotten what
+ * it promised and acknowledged. Both others together know enough: each promise was also on its
+ * preparer's disk, each commitment on another one's. One of them is not enough. Until their best
+ * tails, promises and clocks are on its disk it takes part in nothing.
+ */
+import { assert, at } from '../values/assert.ts';
+import type { Epoch, Index, ReplicaId } from '../values/numbers.ts';
+import { REPLICAS } from '../values/numbers.ts';
+import type { Context } from './context.ts';
+import { others } from './context.ts';
+import type { Lane } from './lane.ts';
+import type { Append, Control, Feed, Tail } from './types.ts';
+import { isHigher } from './writer.ts';
+
+type Answer = Extract<Control, { type: 'recoverAnswer' }>;
+
+interface Copy {
+  readonly source: ReplicaId;
+  readonly target: Tail;
+  after: Tail;
+  sentAt: number;
+}
+
+export class Recovery<Content, A extends Append> {
+  /** true: this replica takes part in quorums. */
+  voting: boolean;
+  private readonly context: Context<Content, A>;
+  private readonly lanes: readonly Lane<Content, A>[];
+  private readonly incarnation: number;
+  private readonly answers = new Map<ReplicaId, Answer>();
+  private readonly nonce: number;
+  private copies: (Copy | null)[] | null = null;
+  private askedAt = -Infinity;
+  private doneSeq: number | null = null;
+
+  constructor(
+    context: Context<Content, A>,
+    lanes: readonly Lane<Content, A>[],
+    incarnation: number,
+    voting: boolean,
+  ) {
+    this.context = context;
+    this.lanes = lanes;
+    this.incarnation = incarnation;
+    this.voting = voting || context.broken.has('recover-votes');
+    this.nonce = incarnation;
+  }
+
+  pursue(): void {
+    if (this.voting || this.doneSeq !== null) return;
+    const { context } = this;
+    if (this.copies !== null) {
+      this.copies.forEach((copy, lane) => {
+        if (copy !== null && context.now >= copy.sentAt + context.settings.resend) {
+          this.fetch(copy, lane);
+        }
+      });
+      return;
+    }
+    if (context.now < this.askedAt + context.settings.resend) return;
+    this.askedAt = context.now;
+    for (const peer of others(context.self)) {
+      if (this.answers.has(peer)) continue;
+      context.letter(peer, { type: 'recover', nonce: this.nonce, incarnation: this.incarnation });
+    }
+  }
+
+  /** What a voter tells a replica that lost its disk. */
+  answer(to: ReplicaId, nonce: number): void {
+    const { context } = this;
+    context.letter(to, {
+      type: 'recoverAnswer',
+      nonce,
+      clock: context.clock.last as Answer['clock'],
+      lanes: this.lanes.map(({ promised, log }) => ({
+        promised,
+        tail: log.tail,
+        committed: log.committed,
+      })),
+    });
+  }
+
+  handleAnswer(from: ReplicaId, answer: Answer): void {
+    if (this.voting || this.copies !== null || answer.nonce !== this.nonce) return;
+    this.answers.set(from, answer);
+    const needed = this.context.broken.has('recover-one') ? 1 : 2;
+    if (this.answers.size < needed) return;
+    for (const { clock } of this.answers.values()) this.context.clock.raise(clock);
+    this.copies = this.lanes.map((lane) => this.plan(lane));
+    this.pursue();
+    this.maybeFinish();
+  }
+
+  /** Promises the highest epoch anybody knows, and finds out whose tail is the best. */
+  private plan(lane: Lane<Content, A>): Copy | null {
+    let promised = lane.promised;
+    let best: { source: ReplicaId; target: Tail } | null = null;
+    for (const [source, answer] of this.answers) {
+      const theirs = at(answer.lanes, lane.id);
+      promised = Math.max(promised, theirs.promised) as Epoch;
+      if (best === null || isHigher(theirs.tail, best.target))
+        best = { source, target: theirs.tail };
+    }
+    if (promised > lane.promised) lane.promise(promised);
+    assert(best !== null, 'recovery has answers');
+    if (!isHigher(best.target, lane.log.tail)) return null;
+    return { ...best, after: lane.log.agreement(best.target), sentAt: -Infinity };
+  }
+
+  private fetch(copy: Copy, lane: number): void {
+    copy.sentAt = this.context.now;
+    const { after } = copy;
+    const control: Control = { type: 'fetch', lane: at(REPLICAS, lane), epoch: 0 as Epoch, after };
+    this.context.letter(copy.source, control);
+  }
+
+  handleFeed(from: ReplicaId, feed: Feed<Content>): void {
+    const copy = this.copies?.[feed.lane];
+    const lane = at(this.lanes, feed.lane);
+    if (copy?.source !== from || feed.epoch !== 0 || !lane.log.has(feed.previous)) return;
+    lane.take(feed);
+    lane.log.commit(Math.min(feed.committed, feed.previous.index + feed.entries.length));
+    const last = feed.entries.at(-1);
+    if (last !== undefined) copy.after = { epoch: last.epoch, index: last.index };
+    if (!isHigher(copy.target, lane.log.tail)) this.copies?.splice(feed.lane, 1, null);
+    else if (last !== undefined) this.fetch(copy, feed.lane);
+    this.maybeFinish();
+  }
+
+  handleMismatch(from: ReplicaId, lane: number, resume: Tail): void {
+    const copy = this.copies?.[lane];
+    if (copy?.source !== from) return;
+    const agreed = at(this.lanes, lane).log.agreement(resume);
+    if (agreed.index >= copy.after.index && copy.after.index > 0) {
+      const index = (copy.after.index - 1) as Index;
+      copy.after = { epoch: at(this.lanes, lane).log.epochAt(index), index };
+    } else copy.after = agreed;
+    this.fetch(copy, lane);
+  }
+
+  private maybeFinish(): void {
+    if (this.doneSeq !== null || this.copies?.every((copy) => copy === null) !== true) return;
+    this.doneSeq = this.context.write({ type: 'recovered' });
+  }
+
+  /** Votes again once everything copied is on disk. True at that moment. */
+  persisted(seq: number): boolean {
+    if (this.voting || this.doneSeq === null || seq < this.doneSeq) return false;
+    this.voting = true;
+    return true;
+  }
+}
