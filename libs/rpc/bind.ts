@@ -1,0 +1,143 @@
+/**
+ * Joins a service descriptor with its handlers, typed method by method. Owns what happens to errors
+ * of handlers: a MeridianError reaches the client with reason and details, anything else as INTERNAL
+ * without its text, and is reported once on this side.
+ */
+import { create } from '@bufbuild/protobuf';
+import type {
+  DescMessage,
+  DescMethod,
+  DescService,
+  Message,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf';
+import type {
+  sendUnaryData,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { assert } from '../values/assert.ts';
+import { MeridianError } from '../errors/errors.ts';
+import { Malformed } from './codec.ts';
+import type { Decoded } from './codec.ts';
+import { toStatus } from './status.ts';
+import { BidiStreamAdapter, ServerStreamAdapter } from './streams.ts';
+import type { BidiStream, Report, ServerStream } from './streams.ts';
+
+/** About a unary call. */
+export interface CallContext {
+  /** Address of the client, for logs. */
+  readonly peer: string;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** When the client stops waiting: milliseconds since 1970, Infinity for never. */
+  readonly deadline: number;
+}
+
+type Handler<M> = M extends {
+  methodKind: infer Kind;
+  input: infer I extends DescMessage;
+  output: infer O extends DescMessage;
+}
+  ? Kind extends 'unary'
+    ? (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>
+    : Kind extends 'server_streaming'
+      ? (request: MessageShape<I>, stream: ServerStream<MessageShape<O>>) => void
+      : Kind extends 'bidi_streaming'
+        ? (stream: BidiStream<MessageShape<I>, MessageShape<O>>) => void
+        : never
+  : never;
+
+/** A handler for every method of a service, by its name in camel case. */
+export type Handlers<S extends { method: object }> = {
+  readonly [K in keyof S['method']]: Handler<S['method'][K]>;
+};
+
+/** A service with its handlers, for `startServer`. */
+export interface ServiceBinding {
+  readonly service: DescService;
+  /** The functions grpc-js calls; errors that are no MeridianError go to `report`. */
+  implement(report: Report): UntypedServiceImplementation;
+}
+
+export function bind<S extends Omit<DescService, 'method'> & { method: object }>(
+  service: S,
+  handlers: Handlers<S>,
+): ServiceBinding {
+  const descriptor = service as unknown as DescService;
+  return {
+    service: descriptor,
+    implement: (report) => {
+      const functions = handlers as unknown as Record<string, AnyHandler>;
+      return Object.fromEntries(
+        descriptor.methods.map((method) => {
+          const handler = functions[method.localName];
+          assert(
+            handler !== undefined,
+            `${method.localName} of ${descriptor.typeName} has no handler`,
+          );
+          return [method.localName, glue(method, handler.bind(functions) as AnyHandler, report)];
+        }),
+      );
+    },
+  };
+}
+
+type AnyHandler = (...parameters: unknown[]) => unknown;
+type AnyGlue = UntypedServiceImplementation[string];
+
+function glue(method: DescMethod, handler: AnyHandler, report: Report): AnyGlue {
+  switch (method.methodKind) {
+    case 'unary':
+      return (call: ServerUnaryCall<Decoded, Message>, callback: sendUnaryData<Message>) => {
+        void answer(method, handler, report, call, callback);
+      };
+    case 'server_streaming':
+      return (call: ServerWritableStream<Decoded, Message>) => {
+        const stream = new ServerStreamAdapter(call, report);
+        stream.guard(() => {
+          if (call.request instanceof Malformed) throw call.request.error;
+          handler(call.request, stream);
+        });
+      };
+    case 'bidi_streaming':
+      return (call: ServerDuplexStream<Decoded, Message>) => {
+        const stream = new BidiStreamAdapter(call, report);
+        stream.guard(() => {
+          handler(stream);
+        });
+      };
+    case 'client_streaming':
+      assert(false, `${method.name}: streams from a client with one answer are not used here`);
+  }
+}
+
+async function answer(
+  method: DescMethod,
+  handler: AnyHandler,
+  report: Report,
+  call: ServerUnaryCall<Decoded, Message>,
+  callback: sendUnaryData<Message>,
+): Promise<void> {
+  const abort = new AbortController();
+  call.once('cancelled', () => {
+    abort.abort();
+  });
+  const deadline = call.getDeadline();
+  const context: CallContext = {
+    peer: call.getPeer(),
+    signal: abort.signal,
+    deadline: typeof deadline === 'number' ? deadline : deadline.getTime(),
+  };
+  try {
+    if (call.request instanceof Malformed) throw call.request.error;
+    const response = await (handler(call.request, context) as Promise<Message>);
+    callback(null, create(method.output, response));
+  } catch (error) {
+    if (!(error instanceof MeridianError)) report(error, call.getPath());
+    callback(toStatus(error));
+  }
+}

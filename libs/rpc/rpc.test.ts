@@ -1,0 +1,440 @@
+import { create } from '@bufbuild/protobuf';
+import http2 from 'node:http2';
+import { afterEach, describe, expect, it } from 'vitest';
+import { MeridianError, REASONS } from '../errors/errors.ts';
+import type { Reason } from '../errors/errors.ts';
+import {
+  AppendRequestSchema,
+  AppendResponseSchema,
+  JournalService,
+  ReadResponseSchema,
+} from '../gen/meridian/journal/v1/journal_pb.ts';
+import type { AppendRequest } from '../gen/meridian/journal/v1/journal_pb.ts';
+import { startFakeJournal } from './fake-journal.ts';
+import type { FakeJournal, JournalHandlers } from './fake-journal.ts';
+import { connect } from './rpc.ts';
+import type { Channel, ChannelLimits, RpcServerOptions } from './rpc.ts';
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+}
+
+function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+const DEADLINE = { deadlineMs: 5_000 };
+const stops: (() => Promise<void> | void)[] = [];
+
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+async function pair(
+  handlers: Partial<JournalHandlers>,
+  options: Partial<RpcServerOptions> = {},
+  limits: Partial<ChannelLimits> = {},
+): Promise<{ server: FakeJournal; channel: Channel }> {
+  const server = await startFakeJournal(handlers, options);
+  stops.push(() => server.close(100));
+  const channel = connect(server.address, limits);
+  stops.push(() => {
+    channel.close();
+  });
+  return { server, channel };
+}
+
+async function failure(promise: Promise<unknown>): Promise<MeridianError> {
+  const error: unknown = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof MeridianError))
+    throw new Error(`expected a MeridianError, got ${String(error)}`);
+  return error;
+}
+
+/** Runs a bidirectional call to its end and returns what it ended with. */
+function endOf(channel: Channel, messages: AppendRequest[]): Promise<MeridianError | null> {
+  return new Promise((resolve) => {
+    const stream = channel.bidi(JournalService.method.append, {
+      onMessage: () => undefined,
+      onEnd: resolve,
+    });
+    messages.forEach((message) => stream.write(message));
+  });
+}
+
+const batches = (bytes: number): AppendRequest =>
+  create(AppendRequestSchema, {
+    message: { case: 'batches', value: { frames: new Uint8Array(bytes).fill(7) } },
+  });
+
+describe('unary calls', () => {
+  it('answers with what the handler returns', async () => {
+    const { channel } = await pair({
+      checkTail: (request) => Promise.resolve({ nextSeqNum: BigInt(request.stream.length) }),
+    });
+    const answer = await channel.unary(
+      JournalService.method.checkTail,
+      { stream: 'abc' },
+      DEADLINE,
+    );
+    expect(answer.nextSeqNum).toBe(3n);
+  });
+
+  it('carries every reason with message and details across the wire', async () => {
+    const { channel } = await pair({
+      checkTail: ({ stream }) =>
+        Promise.reject(
+          new MeridianError(stream as Reason, `about ${stream}: naïve “quotes” \ud800`, {
+            details: { expected: 4, actual: 'fünf' },
+          }),
+        ),
+    });
+    for (const reason of Object.keys(REASONS)) {
+      const call = channel.unary(JournalService.method.checkTail, { stream: reason }, DEADLINE);
+      const error = await failure(call);
+      expect(error.reason).toBe(reason);
+      expect(error.message).toBe(`about ${reason}: naïve “quotes” \ufffd`);
+      expect(error.details).toEqual({ expected: '4', actual: 'fünf' });
+    }
+  });
+
+  it('hides the text of an unexpected error from the client, and reports it once', async () => {
+    const { server, channel } = await pair({
+      checkTail: () => {
+        throw new TypeError('secret of the server');
+      },
+    });
+    const error = await failure(channel.unary(JournalService.method.checkTail, {}, DEADLINE));
+    expect(error.reason).toBe('INDEFINITE');
+    expect(error.message).not.toContain('secret');
+    expect(server.errors).toHaveLength(1);
+  });
+
+  it('fails as DEADLINE, of unknown effect, when the handler takes too long, and tells the handler', async () => {
+    let aborted = false;
+    const { channel } = await pair({
+      heartbeat: (_request, context) =>
+        new Promise((_resolve, reject) => {
+          context.signal.addEventListener('abort', () => {
+            aborted = true;
+            reject(new MeridianError('DEADLINE', 'nobody waits'));
+          });
+        }),
+    });
+    const call = channel.unary(JournalService.method.heartbeat, {}, { deadlineMs: 50 });
+    const error = await failure(call);
+    expect(error.reason).toBe('DEADLINE');
+    expect(error.noEffect).toBe(false);
+    await expect.poll(() => aborted).toBe(true);
+  });
+
+  it('gives up when the caller aborts', async () => {
+    const { channel } = await pair({ heartbeat: () => new Promise(() => undefined) });
+    const abort = new AbortController();
+    const call = channel.unary(
+      JournalService.method.heartbeat,
+      {},
+      { ...DEADLINE, signal: abort.signal },
+    );
+    abort.abort();
+    expect((await failure(call)).reason).toBe('INDEFINITE');
+  });
+
+  it('fails as UNAVAILABLE, without effect, where nobody listens', async () => {
+    const { server, channel } = await pair({});
+    await server.close(0);
+    const error = await failure(channel.unary(JournalService.method.status, {}, DEADLINE));
+    expect(error.reason).toBe('UNAVAILABLE');
+    expect(error.noEffect).toBe(true);
+  });
+
+  it('fails as INDEFINITE when the server goes away during the call', async () => {
+    const started = deferred<undefined>();
+    const { server, channel } = await pair({
+      status: () => {
+        started.resolve(undefined);
+        return new Promise(() => undefined);
+      },
+    });
+    const call = failure(channel.unary(JournalService.method.status, {}, DEADLINE));
+    await started.promise;
+    await server.close(0);
+    const error = await call;
+    expect(error.reason).toBe('INDEFINITE');
+    expect(error.noEffect).toBe(false);
+  });
+
+  it('finds the server again after it was away', async () => {
+    const { server, channel } = await pair({ status: () => Promise.resolve({ region: 'a' }) });
+    await channel.unary(JournalService.method.status, {}, DEADLINE);
+    await server.close(0);
+    const call = channel.unary(JournalService.method.status, {}, DEADLINE);
+    expect(['UNAVAILABLE', 'INDEFINITE']).toContain((await failure(call)).reason);
+    const again = await startFakeJournal(
+      { status: () => Promise.resolve({ region: 'b' }) },
+      { address: server.address },
+    );
+    stops.push(() => again.close(0));
+    await expect
+      .poll(
+        () =>
+          channel.unary(JournalService.method.status, {}, DEADLINE).then(
+            (status) => status.region,
+            () => null,
+          ),
+        { timeout: 5_000 },
+      )
+      .toBe('b');
+  });
+});
+
+describe('bad input', () => {
+  it('refuses a message above the limit as TOO_LARGE and goes on', async () => {
+    const limits = { receiveBytesMax: 1000 };
+    const { channel } = await pair(
+      { checkTail: () => Promise.resolve({ nextSeqNum: 1n }) },
+      { limits },
+    );
+    const large = channel.unary(
+      JournalService.method.checkTail,
+      { stream: 'x'.repeat(2000) },
+      DEADLINE,
+    );
+    const error = await failure(large);
+    expect(error.reason).toBe('TOO_LARGE');
+    expect(error.details['limit']).toBe('1000');
+    const small = await channel.unary(JournalService.method.checkTail, { stream: 'x' }, DEADLINE);
+    expect(small.nextSeqNum).toBe(1n);
+  });
+
+  it('refuses a message above the limit in a stream as TOO_LARGE', async () => {
+    const { channel } = await pair(
+      {
+        append: (stream) => {
+          stream.onMessage(() => undefined);
+        },
+      },
+      { limits: { receiveBytesMax: 1000 } },
+    );
+    expect((await endOf(channel, [batches(10), batches(5000)]))?.reason).toBe('TOO_LARGE');
+  });
+
+  it('calls an answer above our own limit INDEFINITE, because it may have taken effect', async () => {
+    const { channel } = await pair(
+      { status: () => Promise.resolve({ region: 'x'.repeat(5000) }) },
+      {},
+      { receiveBytesMax: 1000 },
+    );
+    const error = await failure(channel.unary(JournalService.method.status, {}, DEADLINE));
+    expect(error.reason).toBe('INDEFINITE');
+  });
+
+  it('refuses bytes that are no protobuf as INVALID, in unary calls and in streams', async () => {
+    const { server } = await pair({
+      checkTail: () => Promise.resolve({}),
+      append: (stream) => {
+        stream.onMessage(() => undefined);
+      },
+    });
+    for (const method of ['CheckTail', 'Append', 'Read']) {
+      const trailers = await rawCall(server.port, `/meridian.journal.v1.JournalService/${method}`);
+      expect(trailers['grpc-status'], method).toBe('3');
+    }
+    expect(server.errors).toEqual([]);
+  });
+
+  it('refuses to listen on an address in use, naming it', async () => {
+    const { server } = await pair({});
+    const error = await failure(startFakeJournal({}, { address: server.address }));
+    expect(error.reason).toBe('REFUSED');
+    expect(error.message).toContain(server.address);
+    expect(error.message).toContain('another process listens there');
+  });
+});
+
+/** A call by hand, whose message is bytes that protobuf cannot read. */
+function rawCall(port: number, path: string): Promise<http2.IncomingHttpHeaders> {
+  return new Promise((resolve, reject) => {
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    const call = session.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    let last: http2.IncomingHttpHeaders = {};
+    call.on('response', (headers) => (last = headers));
+    call.on('trailers', (headers) => (last = headers));
+    call.on('error', reject);
+    call.on('close', () => {
+      session.close();
+      resolve(last);
+    });
+    call.resume();
+    call.end(Buffer.from([0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff]));
+  });
+}
+
+describe('streams', () => {
+  it('delivers every message before the end, also when the stream fails', async () => {
+    const { channel } = await pair({
+      read: (_request, stream) => {
+        for (let watermark = 1n; watermark <= 100n; watermark += 1n)
+          stream.write(
+            create(ReadResponseSchema, { message: { case: 'progress', value: { watermark } } }),
+          );
+        stream.fail(new MeridianError('SLOW_READER', 'too slow', { details: { cursor: 'c1' } }));
+      },
+    });
+    const seen: bigint[] = [];
+    const error = await new Promise<MeridianError | null>((resolve) => {
+      channel.serverStream(
+        JournalService.method.read,
+        {},
+        {
+          onMessage: ({ message }) => {
+            if (message.case === 'progress') seen.push(message.value.watermark);
+          },
+          onEnd: resolve,
+        },
+      );
+    });
+    expect(seen).toEqual(Array.from({ length: 100 }, (_, at) => BigInt(at + 1)));
+    expect(error?.reason).toBe('SLOW_READER');
+    expect(error?.details['cursor']).toBe('c1');
+  });
+
+  it('makes the sender wait while the receiver pauses, and loses nothing', async () => {
+    const chunk = 64 * 1024;
+    const total = 1024;
+    let sent = 0;
+    let full = 0;
+    const { channel } = await pair(
+      {
+        read: (_request, stream) => {
+          const pump = (): void => {
+            while (sent < total) {
+              sent += 1;
+              const frames = new Uint8Array(chunk);
+              const more = stream.write(
+                create(ReadResponseSchema, { message: { case: 'batches', value: { frames } } }),
+              );
+              if (!more) {
+                full += 1;
+                return;
+              }
+            }
+            stream.end();
+          };
+          stream.onDrain(pump);
+          pump();
+        },
+      },
+      {},
+      { windowBytes: 256 * 1024 },
+    );
+    let received = 0;
+    const ended = deferred<MeridianError | null>();
+    const stream = channel.serverStream(
+      JournalService.method.read,
+      {},
+      {
+        onMessage: () => {
+          received += 1;
+        },
+        onEnd: ended.resolve,
+      },
+    );
+    stream.pause();
+    await expect.poll(() => full).toBeGreaterThan(0);
+    let before = -1;
+    await expect
+      .poll(() => {
+        const still = before === sent;
+        before = sent;
+        return still;
+      })
+      .toBe(true);
+    expect(sent).toBeLessThan(200);
+    stream.resume();
+    expect(await ended.promise).toBe(null);
+    expect(received).toBe(total);
+  });
+
+  it('tells the server when the client cancels, and calls nothing at the client any more', async () => {
+    let closed = 0;
+    const { channel } = await pair({
+      read: (_request, stream) => {
+        stream.onClose(() => (closed += 1));
+        stream.write(create(ReadResponseSchema, { message: { case: 'progress', value: {} } }));
+      },
+    });
+    let calls = 0;
+    const first = deferred<undefined>();
+    const stream = channel.serverStream(
+      JournalService.method.read,
+      {},
+      {
+        onMessage: () => {
+          calls += 1;
+          first.resolve(undefined);
+        },
+        onEnd: () => (calls += 100),
+      },
+    );
+    await first.promise;
+    stream.cancel();
+    await expect.poll(() => closed).toBe(1);
+    expect(calls).toBe(1);
+  });
+
+  it('ends one call, not the process, when a callback of the service throws', async () => {
+    const { server, channel } = await pair({
+      append: (stream) => {
+        stream.onMessage(() => {
+          throw new TypeError('a bug');
+        });
+      },
+    });
+    expect((await endOf(channel, [batches(1)]))?.reason).toBe('INDEFINITE');
+    expect(server.errors).toHaveLength(1);
+    expect((await endOf(channel, [batches(1)]))?.reason).toBe('INDEFINITE');
+  });
+
+  it('keeps order in both directions', async () => {
+    const { channel } = await pair({
+      append: (stream) => {
+        stream.onMessage((request) => {
+          const bytes =
+            request.message.case === 'batches' ? request.message.value.frames.length : 0;
+          stream.write(
+            create(AppendResponseSchema, {
+              message: { case: 'welcome', value: { windowBytes: BigInt(bytes) } },
+            }),
+          );
+        });
+        stream.onHalfClose(() => {
+          stream.end();
+        });
+      },
+    });
+    const seen: bigint[] = [];
+    const ended = deferred<MeridianError | null>();
+    const stream = channel.bidi(JournalService.method.append, {
+      onMessage: ({ message }) => {
+        if (message.case === 'welcome') seen.push(message.value.windowBytes);
+      },
+      onEnd: ended.resolve,
+    });
+    for (let bytes = 1; bytes <= 200; bytes += 1) stream.write(batches(bytes));
+    stream.end();
+    expect(await ended.promise).toBe(null);
+    expect(seen).toEqual(Array.from({ length: 200 }, (_, at) => BigInt(at + 1)));
+  });
+});

@@ -1,0 +1,17 @@
+/** What services and the client library use of this folder: the only one that knows @grpc/grpc-js. */
+export { bind } from './bind.ts';
+export type { CallContext, Handlers, ServiceBinding } from './bind.ts';
+export { connect } from './channel.ts';
+export type {
+  BidiHandlers,
+  Channel,
+  DuplexStream,
+  ReadStream,
+  StreamHandlers,
+  UnaryOptions,
+} from './channel.ts';
+export { startServer } from './server.ts';
+export type { RpcServer, RpcServerOptions } from './server.ts';
+export { DEFAULT_CHANNEL_LIMITS, DEFAULT_SERVER_LIMITS } from './settings.ts';
+export type { ChannelLimits, ServerLimits } from './settings.ts';
+export type { BidiStream, ServerStream } from './streams.ts';
