@@ -94,7 +94,7 @@ export class LaneLog<Content> {
   /** The highest position at or below `tail` where another log with that tail may agree with this one. */
   agreement(tail: Tail): Tail {
     let low = 0;
-    let high = Math.min(tail.index, this.last) as number;
+    let high = Math.min(tail.index, this.last);
     // Epochs never fall along a log, so the last entry with an epoch at or below is found by halves.
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
