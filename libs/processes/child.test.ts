@@ -15,7 +15,7 @@ import ts from 'typescript';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MeridianError } from '../errors/errors.ts';
 import { spawnChild } from './child.ts';
-import type { ChildOptions , Child} from './child.ts';
+import type { ChildOptions, Child } from './child.ts';
 import { isPortFree, releasePorts, reservePorts } from './ports.ts';
 
 let directory: string;
@@ -209,7 +209,7 @@ describe('when the parent is gone', () => {
        ${after}`,
     );
     const parent = spawn(process.execPath, [join(directory, 'parent.js')], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
     const pids = await new Promise<number[]>((resolve, reject) => {
       let text = '';

@@ -1,0 +1,138 @@
+/** The runner behind `npm test`: it must not call anything passed that did not pass. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ROOT } from './source-files.ts';
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'meridian-run-'));
+});
+
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+interface Stage {
+  readonly name: string;
+  /** A program for `node -e`. */
+  readonly program: string;
+  readonly vitest?: boolean;
+  readonly minutesMax?: number;
+}
+
+function run(
+  stages: readonly Stage[],
+  ...args: string[]
+): { status: number | null; lines: string[] } {
+  const list = stages.map(({ program, ...rest }) => ({
+    minutesMax: 1,
+    ...rest,
+    command: [process.execPath, '-e', program, '--'],
+  }));
+  const file = join(directory, 'stages.mjs');
+  writeFileSync(file, `export const stages = ${JSON.stringify(list)};`);
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(ROOT, 'test/run.mjs'), '--stages', file, ...args],
+    { encoding: 'utf8' },
+  );
+  return { status, lines: (stdout + stderr).trimEnd().split('\n') };
+}
+
+/** Stands in for Vitest: leaves this report. */
+function reporting(report: object, exitCode = 0): string {
+  const complete = {
+    numTotalTests: 3,
+    numPassedTests: 3,
+    numFailedTests: 0,
+    numPendingTests: 0,
+    numTodoTests: 0,
+    testResults: [],
+    ...report,
+  };
+  return `
+    const flag = process.argv.find((it) => it.startsWith('--outputFile.json='));
+    require('fs').writeFileSync(flag.slice(flag.indexOf('=') + 1), ${JSON.stringify(JSON.stringify(complete))});
+    process.exit(${String(exitCode)});`;
+}
+
+describe('npm test', () => {
+  it('adds up tests and other stages in one last line', () => {
+    const { status, lines } = run([
+      { name: 'lint', program: '' },
+      { name: 'unit', program: reporting({}), vitest: true },
+    ]);
+    expect(status).toBe(0);
+    expect(lines.at(-1)).toBe('4 passed, 0 failed');
+  });
+
+  it('prints in full what failed, goes on with the rest, and fails', () => {
+    const { status, lines } = run([
+      { name: 'one', program: `console.log('line 1'); console.error('line 2'); process.exit(7)` },
+      { name: 'two', program: '' },
+    ]);
+    expect(status).toBe(1);
+    expect(lines).toEqual(expect.arrayContaining(['line 1', 'line 2']));
+    expect(lines.slice(-2)).toEqual(['failed: one (output above)', '1 passed, 1 failed']);
+  });
+
+  it.each([
+    ['a failed test', reporting({ numPassedTests: 2, numFailedTests: 1 }, 1), '2 passed, 1 failed'],
+    ['a skipped test', reporting({ numPassedTests: 2, numPendingTests: 1 }), '2 passed, 1 failed'],
+    ['a test that is only planned', reporting({ numTodoTests: 1 }), '3 passed, 1 failed'],
+    [
+      'a file that cannot be loaded',
+      reporting(
+        { testResults: [{ status: 'failed', name: 'a.test.ts', assertionResults: [] }] },
+        1,
+      ),
+      '3 passed, 1 failed',
+    ],
+    ['no test at all', reporting({ numTotalTests: 0, numPassedTests: 0 }), '0 passed, 1 failed'],
+    ['a Vitest that crashed before its report', 'process.exit(1)', '0 passed, 1 failed'],
+    ['a Vitest that failed after all tests passed', reporting({}, 1), '3 passed, 1 failed'],
+  ])('counts %s as a failure', (_, program, total) => {
+    const { status, lines } = run([{ name: 'unit', program, vitest: true }]);
+    expect(status).toBe(1);
+    expect(lines.at(-1)).toBe(total);
+  });
+
+  it('ends a stage that takes too long', () => {
+    const { lines } = run([
+      { name: 'slow', program: 'setInterval(() => {}, 1000)', minutesMax: 0.005 },
+    ]);
+    expect(lines).toContain('stopped: it took longer than 0.005 minutes');
+    expect(lines.at(-1)).toBe('0 passed, 1 failed');
+  });
+
+  it('runs only the stages that are named, and refuses a name it does not know', () => {
+    const stages = ['one', 'two'].map((name) => ({ name, program: '' }));
+    expect(run(stages, 'two').lines.at(-1)).toBe('1 passed, 0 failed');
+    expect(run(stages, 'three')).toEqual({
+      status: 2,
+      lines: ['no stage three; there are: one, two'],
+    });
+  });
+
+  it('counts a stage whose preparation fails', () => {
+    const file = join(directory, 'prepared.mjs');
+    writeFileSync(
+      file,
+      `export const stages = [];
+       export const unitOnNode = (major) => ({ name: 'on ' + major, command: ['node'],
+         prepare: () => { throw new Error('no such Node'); } });`,
+    );
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(ROOT, 'test/run.mjs'), '--stages', file, '--also-node', '24'],
+      { encoding: 'utf8' },
+    );
+    expect(status).toBe(1);
+    expect(stdout).toContain('no such Node');
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe('0 passed, 1 failed');
+  });
+});

@@ -1,0 +1,68 @@
+/**
+ * What `npm test` consists of, in order: cheap and telling stages first. A stage is one command; one
+ * that runs Vitest counts its tests, any other counts as one.
+ */
+import { mkdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+const bin = (name) => join('node_modules', '.bin', name);
+const vitest = (project) => ['node_modules/vitest/vitest.mjs', 'run', '--project', project];
+
+export const stages = [
+  { name: 'lint', command: [bin('eslint'), '.', '--max-warnings', '0'], minutesMax: 5 },
+  { name: 'format', command: [bin('prettier'), '--check', '.'], minutesMax: 2 },
+  { name: 'types', command: [bin('tsc'), '-p', 'tsconfig.json'], minutesMax: 3 },
+  { name: 'unit', vitest: true, command: [process.execPath, ...vitest('unit')], minutesMax: 8 },
+  {
+    name: 'simulation',
+    command: [process.execPath, 'dist/test/simulation/main.js', '--seeds', '2000'],
+    minutesMax: 8,
+  },
+  {
+    name: 'planted',
+    command: [process.execPath, 'dist/test/simulation/main.js', '--planted'],
+    minutesMax: 8,
+  },
+  {
+    name: 'integration',
+    vitest: true,
+    command: [process.execPath, ...vitest('integration')],
+    minutesMax: 10,
+  },
+  {
+    name: 'check',
+    command: [process.execPath, 'dist/services/local/main.js', '--check'],
+    minutesMax: 2,
+  },
+];
+
+/** The unit tests once more on another Node, `node-24`; not part of a plain `npm test`. */
+export function unitOnNode(major) {
+  return {
+    name: `unit on Node ${major}`,
+    vitest: true,
+    prepare: () => nodeFromRegistry(major),
+    command: ['node', ...vitest('unit')],
+    minutesMax: 8,
+  };
+}
+
+/** Installs that Node by its npm package; returns the folder to put first on PATH. */
+function nodeFromRegistry(major) {
+  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
+  const folder = join(process.cwd(), 'node_modules', '.cache', `node-${major}`);
+  mkdirSync(folder, { recursive: true });
+  const flags = ['--no-save', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund'];
+  const install = spawnSync('npm', ['install', '--prefix', folder, ...flags, `${name}@${major}`], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const programs = join(folder, 'node_modules', name, 'bin');
+  const version = spawnSync(join(programs, 'node'), ['--version'], { encoding: 'utf8' });
+  if (install.status === 0 && version.stdout?.startsWith(`v${major}.`)) return programs;
+  throw new Error(
+    `Node ${major} is not to be had: npm install ${name}@${major} failed or did not bring it.\n` +
+      `${install.stdout ?? ''}${install.stderr ?? ''}${version.error?.message ?? ''}`,
+  );
+}
