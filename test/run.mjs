@@ -93,7 +93,7 @@ async function run(stage) {
   }
   const counted = count(report);
   const problems = [...counted.problems];
-  if (!result.ok && counted.failed === 0) problems.push('Vitest itself failed');
+  if (!result.ok && counted.failed + problems.length === 0) problems.push('Vitest itself failed');
   return {
     passed: counted.passed,
     failed: counted.failed + problems.length,
