@@ -143,7 +143,7 @@ export class Post<Content, A extends Append> {
     const out: Announcement[] = [];
     for (const lane of this.lanes) {
       const word = lane.announced;
-      if (word === null || word.epoch !== lane.promised) continue;
+      if (word?.epoch !== lane.promised) continue;
       const own = lane.isWriting();
       if (own || (deafTo !== null && lane.writer === deafTo && lane.writer !== to)) out.push(word);
     }
