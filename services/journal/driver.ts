@@ -1,0 +1,178 @@
+/**
+ * The event loop around the lane core: gathers everything that happened in one turn of the event loop
+ * into one step, and does what the step says, in the order of the contract (libs/lane/types.ts):
+ * writes to the log, packets to the peers, answers to the waiting, releases to the state machine.
+ *
+ * Inputs of a turn are stepped in its check phase (setImmediate), right behind the I/O that brought
+ * them: that costs no latency and makes entries and packets as large as the load is.
+ * Any exception in here means that the replica's state is not to be trusted any more: `onFatal`
+ * must end the process, and nothing is stepped again.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import type { LaneCore } from '../../libs/lane/core.ts';
+import type { Effects, Input } from '../../libs/lane/types.ts';
+import type { Outcome } from '../../libs/order/types.ts';
+import type { Log } from '../../libs/storage/log.ts';
+import type { ReplicaId, SeqNum, Timestamp } from '../../libs/values/numbers.ts';
+import type { AppendSession } from './append-session.ts';
+import type { Clocks } from './clocks.ts';
+import type { Frame, JournalPacket, PendingAppend } from './content.ts';
+import type { LaneStore } from './lane-store.ts';
+import { appendWrite } from './recovery.ts';
+import type { Releaser } from './releaser.ts';
+
+export interface DriverOptions {
+  readonly core: LaneCore<Frame, PendingAppend>;
+  readonly log: Log;
+  readonly store: LaneStore;
+  readonly releaser: Releaser;
+  readonly clocks: Clocks;
+  readonly tickMs: number;
+  readonly heartbeatsMax: number;
+  readonly send: (to: ReplicaId, packet: JournalPacket) => void;
+  /** Called after every step and slice of releases. */
+  readonly afterStep: () => void;
+  readonly onFatal: (error: unknown) => void;
+}
+
+type JournalInput = Input<Frame, PendingAppend>;
+type JournalEffects = Effects<Frame, PendingAppend>;
+
+export class Driver {
+  readonly #options: DriverOptions;
+  #inputs: JournalInput[] = [];
+  #appends: PendingAppend[] = [];
+  #answered: AppendSession[] = [];
+  readonly #heartbeats = new Map<number, (readPoint: Timestamp) => void>();
+  #lastHeartbeat = 0;
+  #scheduled = false;
+  #stopped = false;
+  #seq = 0;
+  #ticker: NodeJS.Timeout | null = null;
+  steps = 0;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#ticker = setInterval(() => {
+      this.#input({ type: 'tick' });
+    }, this.#options.tickMs);
+    this.#input({ type: 'tick' });
+  }
+
+  /** Steps no more; what is in the log is still synced by closing it. */
+  stop(): void {
+    this.#stopped = true;
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+  }
+
+  submit(append: PendingAppend): void {
+    this.#appends.push(append);
+    this.#schedule();
+  }
+
+  receive(from: ReplicaId, packet: JournalPacket): void {
+    this.#input({ type: 'packet', from, packet });
+  }
+
+  connected(peer: ReplicaId): void {
+    this.#input({ type: 'connected', peer });
+  }
+
+  /** The session has answers to flush at the end of this turn. */
+  answered(session: AppendSession): void {
+    this.#answered.push(session);
+    this.#schedule();
+  }
+
+  /**
+   * Asks for a read point: no append completed before this call lies above it. Calls `done` once,
+   * unless forgotten before (the returned function). Throws `OVERLOADED`.
+   */
+  heartbeat(done: (readPoint: Timestamp) => void): () => void {
+    if (this.#heartbeats.size >= this.#options.heartbeatsMax) {
+      throw new MeridianError('OVERLOADED', `${this.#heartbeats.size} heartbeats are under way`, {
+        details: { retryAfterMs: 100, limit: this.#options.heartbeatsMax },
+      });
+    }
+    const id = (this.#lastHeartbeat += 1);
+    this.#heartbeats.set(id, done);
+    this.#input({ type: 'heartbeat', id });
+    return () => {
+      this.#heartbeats.delete(id);
+    };
+  }
+
+  #input(input: JournalInput): void {
+    this.#inputs.push(input);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#scheduled = false;
+    if (this.#stopped) return;
+    try {
+      if (this.#inputs.length > 0 || this.#appends.length > 0) this.#step();
+      const more = this.#options.releaser.run();
+      this.#flushSessions();
+      this.#options.afterStep();
+      if (more) this.#schedule();
+    } catch (error) {
+      this.stop();
+      this.#options.onFatal(error);
+    }
+  };
+
+  #step(): void {
+    const { core, clocks } = this.#options;
+    const inputs = this.#inputs;
+    this.#inputs = [];
+    if (this.#appends.length > 0) {
+      inputs.push({ type: 'append', appends: this.#appends });
+      this.#appends = [];
+    }
+    this.steps += 1;
+    this.#execute(core.step(inputs, clocks.monotonic(), clocks.wall()));
+  }
+
+  #execute(effects: JournalEffects): void {
+    const { log, store, send, releaser } = this.#options;
+    for (const write of effects.writes) appendWrite(log, store, write);
+    if (effects.seq !== this.#seq) {
+      const { seq } = effects;
+      this.#seq = seq;
+      log.sync(() => {
+        this.#input({ type: 'persisted', seq });
+      });
+    }
+    for (const { to, packet } of effects.packets) send(to, packet);
+    for (const { entry, appends } of effects.acknowledged) {
+      // One outcome for the whole entry: only its timestamp is known before the release.
+      const { timestamp } = entry;
+      const outcome: Outcome = { kind: 'appended', timestamp, firstSeqNum: 0 as SeqNum };
+      for (const append of appends) append.owner.committed(append, outcome);
+    }
+    for (const { append, reason } of effects.refused) append.owner.refused(append, reason);
+    releaser.add(effects.released, effects.watermark);
+    for (const { id, readPoint } of effects.readPoints) {
+      const done = this.#heartbeats.get(id);
+      this.#heartbeats.delete(id);
+      done?.(readPoint);
+    }
+  }
+
+  #flushSessions(): void {
+    const answered = this.#answered;
+    if (answered.length === 0) return;
+    this.#answered = [];
+    for (const session of answered) session.flush();
+  }
+}

@@ -1,0 +1,118 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { encodeBatch } from '../../libs/frames/batch.ts';
+import { encodeEntry } from '../../libs/frames/entry.ts';
+import type { Recovered, Write } from '../../libs/lane/types.ts';
+import { openLog } from '../../libs/storage/log.ts';
+import type { Log } from '../../libs/storage/log.ts';
+import { epoch, index, timestamp } from '../../libs/values/numbers.ts';
+import type { Frame, JournalEntry } from './content.ts';
+import { LaneStore } from './lane-store.ts';
+import { Replay, appendWrite, makeLog } from './recovery.ts';
+
+const identity = { cluster: 'c', instance: 'i', replica: 1, generation: 1 };
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'meridian-recovery-'));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const onFatal = (error: Error): void => {
+  throw error;
+};
+
+function open(): { log: Log; store: LaneStore; recovered: Recovered<Frame> } {
+  const store = new LaneStore(1 << 20);
+  const replay = new Replay(1, store);
+  const log = openLog({ directory: join(directory, 'data'), identity, onFatal }, (frame) => {
+    replay.take(frame);
+  });
+  store.readFrom(log);
+  return { log, store, recovered: replay.result() };
+}
+
+async function make(voting: boolean): Promise<void> {
+  await makeLog({
+    directory: join(directory, 'data'),
+    identity,
+    self: 1,
+    incarnation: 77,
+    voting,
+  });
+}
+
+function entryOf(slot: number, writerEpoch: number): JournalEntry {
+  const header = {
+    lane: 1 as const,
+    epoch: epoch(writerEpoch),
+    index: index(slot),
+    timestamp: timestamp(slot * 80 + writerEpoch),
+    kind: 'batches' as const,
+  };
+  const content = encodeEntry(header, [
+    encodeBatch({ stream: 's', records: [{ body: Buffer.from([slot]) }] }),
+  ]);
+  return { ...header, bytes: content.length, content };
+}
+
+describe('recovery', () => {
+  it('lets the replica of a new instance vote, and one with a silently made directory not', async () => {
+    await make(true);
+    const first = open();
+    expect(first.recovered).toMatchObject({
+      voting: true,
+      incarnation: 77,
+      incarnations: [0, 77, 0],
+    });
+    await first.log.close();
+    rmSync(join(directory, 'data'), { recursive: true });
+    await make(false);
+    const second = open();
+    expect(second.recovered.voting).toBe(false);
+    await second.log.close();
+  });
+
+  it('refuses to format a directory that holds a log', async () => {
+    await make(true);
+    await expect(make(true)).rejects.toThrow('already is the log');
+  });
+
+  it('starts the core with what it had written, truncations included', async () => {
+    await make(false);
+    const before = open();
+    const writes: Write<Frame>[] = [
+      { type: 'promise', lane: 1, epoch: epoch(9) },
+      { type: 'reserve', timestamp: timestamp(5000) },
+      { type: 'entry', entry: entryOf(1, 9) },
+      { type: 'entry', entry: entryOf(2, 9) },
+      { type: 'entry', entry: entryOf(3, 9) },
+      { type: 'promise', lane: 1, epoch: epoch(17) },
+      { type: 'truncate', lane: 1, from: index(2) },
+      { type: 'entry', entry: entryOf(2, 17) },
+      { type: 'incarnation', replica: 2, incarnation: 99 },
+      { type: 'recovered' },
+    ];
+    for (const write of writes) appendWrite(before.log, before.store, write);
+    await before.log.close();
+
+    const { log, store, recovered } = open();
+    const lane = recovered.lanes[1];
+    expect(lane?.promised).toBe(17);
+    expect(lane?.entries.map((entry) => [entry.index, entry.epoch])).toEqual([
+      [1, 9],
+      [2, 17],
+    ]);
+    expect(recovered.reservation).toBe(5000);
+    expect(recovered.incarnations).toEqual([0, 77, 99]);
+    expect(recovered.voting).toBe(true);
+    expect(Buffer.from(store.content(1, index(2)))).toEqual(
+      Buffer.from(entryOf(2, 17).content ?? []),
+    );
+    await log.close();
+  });
+});
