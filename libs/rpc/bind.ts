@@ -79,7 +79,7 @@ export function bind<S extends Omit<DescService, 'method'> & { method: object }>
             handler !== undefined,
             `${method.localName} of ${descriptor.typeName} has no handler`,
           );
-          return [method.localName, glue(method, handler.bind(functions) as AnyHandler, report)];
+          return [method.localName, glue(method, handler.bind<AnyHandler>(functions), report)];
         }),
       );
     },

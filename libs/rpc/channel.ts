@@ -15,7 +15,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, status as grpcStatus } from '@grpc/grpc-js';
 import type {
   CallOptions,
   ClientDuplexStream,
@@ -185,7 +185,7 @@ function receive<Out extends DescMessage>(
   const maybeEnd = (): void => {
     if (state !== 'open' || !drained || status === null) return;
     state = 'ended';
-    const error = status.code === 0 ? null : translate(status);
+    const error = status.code === grpcStatus.OK ? null : translate(status);
     call.destroy();
     handlers.onEnd(error);
   };

@@ -270,7 +270,7 @@ function rawCall(port: number, path: string): Promise<http2.IncomingHttpHeaders>
     });
     let last: http2.IncomingHttpHeaders = {};
     call.on('response', (headers) => (last = headers));
-    call.on('trailers', (headers) => (last = headers));
+    call.on('trailers', (headers: http2.IncomingHttpHeaders) => (last = headers));
     call.on('error', reject);
     call.on('close', () => {
       session.close();

@@ -6,7 +6,7 @@
 import { toBinary } from '@bufbuild/protobuf';
 import type { DescFile } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, service as healthDefinition } from 'grpc-health-check';
 import { MeridianError } from '../errors/errors.ts';
@@ -46,6 +46,8 @@ type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
 
 /** Errors: REFUSED when the address cannot be listened on; names it and says what to do. */
 export async function startServer(options: RpcServerOptions): Promise<RpcServer> {
+  // What grpc-js would print by itself comes back as an error or a warning here.
+  setLogVerbosity(logVerbosity.NONE);
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
   const server = new Server(serverOptions(limits));
   for (const binding of options.services) {
@@ -78,11 +80,11 @@ function listen(server: Server, address: string): Promise<number> {
 }
 
 function cannotListen(address: string, cause: Error): MeridianError {
-  const advice = /EADDRINUSE/.test(cause.message)
+  const advice = cause.message.includes('EADDRINUSE')
     ? 'another process listens there: stop it, or choose another address'
     : /EADDRNOTAVAIL|ENOTFOUND|resolution/.test(cause.message)
       ? 'this machine has no such address: use one of its own, or 0.0.0.0 for all'
-      : /EACCES/.test(cause.message)
+      : cause.message.includes('EACCES')
         ? 'not permitted: ports below 1024 need privileges'
         : 'expected host:port';
   const message = `cannot listen on ${address}: ${advice} (${cause.message})`;

@@ -42,7 +42,7 @@ export function toStatus(error: unknown): StatusObject {
       metadata: new Metadata(),
     };
   }
-  const code = REASONS[error.reason].code;
+  const code = grpcStatus[grpcStatus[REASONS[error.reason].code] as keyof typeof grpcStatus];
   const message = clipped(error.message, MESSAGE_CHARS_MAX);
   const details = Object.entries(error.details)
     .slice(0, DETAILS_MAX)

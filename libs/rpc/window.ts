@@ -62,7 +62,7 @@ export function probeWindow(
       else session.ping((error) => setImmediate(error === null ? look : finish));
     };
     session.once('error', finish);
-    session.once('remoteSettings', (settings) => {
+    session.once('remoteSettings', (settings: http2.Settings) => {
       granted.perCall = settings.initialWindowSize ?? 0;
       look();
     });
