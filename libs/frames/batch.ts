@@ -56,6 +56,8 @@ export interface BatchHeaderView {
   readonly writer: BatchWriter | null;
   readonly matchSeqNum: SeqNum | null;
   readonly fencingToken: number | null;
+  /** As stored in the frame. */
+  readonly checksum: number;
   /** Of the whole frame. */
   readonly bytes: number;
   /** Of the first record, from the start of the frame. */
@@ -181,7 +183,16 @@ export function decodeBatchHeader(bytes: Uint8Array, offset = 0): BatchHeaderVie
     condition += 8;
   }
   const fencingToken = (flags & HAS_FENCING_TOKEN) === 0 ? null : readU64(bytes, condition);
-  return { stream, recordCount, writer, matchSeqNum, fencingToken, bytes: size, recordsOffset };
+  return {
+    stream,
+    recordCount,
+    writer,
+    matchSeqNum,
+    fencingToken,
+    checksum: readU32(bytes, offset + 4),
+    bytes: size,
+    recordsOffset,
+  };
 }
 
 /** For a batch from outside, alone in `bytes`: limits, checksum, every size and record boundary. */

@@ -8,6 +8,8 @@ export interface BatchHeader {
   readonly writer: WriterSeq | null;
   readonly matchSeqNum: SeqNum | null;
   readonly fencingToken: number | null;
+  /** Of the frame's bytes, where there are any: makes the running hash cover the content. */
+  readonly checksum?: number | undefined;
 }
 
 /** `previous` is the writer's last seq before `seq`; 0 when the writer is new. */
