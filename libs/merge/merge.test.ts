@@ -61,16 +61,16 @@ describe('merge', () => {
     merge.push(0, 10, 'a');
     expect(() => {
       merge.push(0, 10, 'b');
-    }).toThrow('input 0: 10 after 10');
+    }).toThrow('input 0: 10 not above 10');
     expect(() => {
       merge.push(0, 9, 'b');
-    }).toThrow('input 0: 9 after 10');
+    }).toThrow('input 0: 9 not above 10');
     expect(() => {
       merge.push(0, Number.NaN, 'b');
-    }).toThrow('not one');
+    }).toThrow('not a timestamp');
     expect(() => {
       merge.push(1, 9, 'b');
-    }).toThrow('no input 1');
+    }).toThrow('no such input');
   });
 
   it('M2: refuses an item at or below what its input has closed', () => {
@@ -78,7 +78,7 @@ describe('merge', () => {
     merge.close(0, 10);
     expect(() => {
       merge.push(0, 10, 'a');
-    }).toThrow('though closed up to 10');
+    }).toThrow('input 0: 10 not above 10');
     merge.push(1, 10, 'b');
     merge.push(0, 11, 'a');
   });

@@ -28,12 +28,11 @@ export class Merge<Item> {
   /** M1, M2: strictly above everything pushed to and closed on this input. */
   push(input: number, timestamp: number, item: Item): void {
     const queue = this.#queues[input];
-    assert(queue !== undefined, `no input ${input}`);
-    assert(Number.isSafeInteger(timestamp), `timestamp ${timestamp} is not one`);
-    const pushed = this.#pushed[input] ?? 0;
-    const closed = this.#closed[input] ?? 0;
-    assert(timestamp > pushed, `input ${input}: ${timestamp} after ${pushed}`);
-    assert(timestamp > closed, `input ${input}: ${timestamp} though closed up to ${closed}`);
+    assert(queue !== undefined, 'no such input');
+    assert(Number.isSafeInteger(timestamp), 'not a timestamp');
+    const above = Math.max(this.#pushed[input] ?? 0, this.#closed[input] ?? 0);
+    // The message is built only on failure: this runs for every item.
+    if (timestamp <= above) assert(false, `input ${input}: ${timestamp} not above ${above}`);
     assert(!this.#draining, 'push while draining');
     this.#pushed[input] = timestamp;
     queue.push(timestamp, item);
@@ -43,7 +42,7 @@ export class Merge<Item> {
   /** Nothing at or below `timestamp` will follow on this input; ignored when lower than before (M3). */
   close(input: number, timestamp: number): void {
     const before = this.closed(input);
-    assert(Number.isSafeInteger(timestamp), `timestamp ${timestamp} is not one`);
+    assert(Number.isSafeInteger(timestamp), 'not a timestamp');
     assert(!this.#draining, 'close while draining');
     if (timestamp <= before) return;
     this.#closed[input] = timestamp;
@@ -56,7 +55,7 @@ export class Merge<Item> {
   /** What was closed on this input; 0 before the first time. */
   closed(input: number): number {
     const closed = this.#closed[input];
-    assert(closed !== undefined, `no input ${input}`);
+    assert(closed !== undefined, 'no such input');
     return closed;
   }
 
@@ -73,7 +72,7 @@ export class Merge<Item> {
   /** Items waiting on one input. */
   sizeOf(input: number): number {
     const queue = this.#queues[input];
-    assert(queue !== undefined, `no input ${input}`);
+    assert(queue !== undefined, 'no such input');
     return queue.size;
   }
 

@@ -18,6 +18,7 @@ export function unreachable(value: never): never {
 /** Array access whose bounds the caller has established. */
 export function at<T>(items: readonly T[], index: number): T {
   const item = items[index];
-  assert(item !== undefined, `index ${String(index)} outside 0..${String(items.length - 1)}`);
+  // The message is built only on failure: this runs everywhere.
+  if (item === undefined) throw new AssertionError(`index ${index} outside 0..${items.length - 1}`);
   return item;
 }
