@@ -345,8 +345,8 @@ const anyBatch: fc.Arbitrary<BatchHeader> = fc
     stream: fc.constantFrom('s', 't'),
     recordCount: fc.integer({ min: 1, max: 3 }),
     writer: fc.option(anyWriter, { freq: 4 }),
-    matchSeqNum: fc.option(fc.nat(8), { freq: 1 }),
-    fencingToken: fc.option(fc.constantFrom(0, 0, 0, 5), { freq: 1 }),
+    matchSeqNum: fc.option(fc.nat(8), { freq: 3 }),
+    fencingToken: fc.option(fc.constantFrom(0, 0, 0, 5), { freq: 3 }),
     checksum: fc.nat(),
   })
   .map((wish) => batch(wish));
