@@ -1,0 +1,270 @@
+/**
+ * The write-ahead log of one replica (SPEC.md): frames are staged synchronously and reach the disk
+ * by group commit: one flush in flight, whatever was staged meanwhile goes into the next. Callbacks
+ * instead of promises, no worker thread: both would cost more than the sync itself.
+ *
+ * Owns the data directory, its lock and its files. Does not know what frames mean, does not trim,
+ * and never retries: after the first failed write or sync the log is dead, and so is the process
+ * (S1). How much may be staged at once is the driver's decision; STAGED_BYTES_MAX is the backstop.
+ */
+import { join } from 'node:path';
+import { assert } from '../values/assert.ts';
+import { MeridianError } from '../errors/errors.ts';
+import { Flusher } from './flusher.ts';
+import { nodeFiles } from './files.ts';
+import type { Files } from './files.ts';
+import {
+  CLOSE_FRAME,
+  FRAME_BYTES_MAX,
+  FRAME_HEADER_BYTES,
+  SEGMENT_HEADER_BYTES,
+  tagOf,
+  writeFrameHeader,
+  writeSegmentHeader,
+} from './format.ts';
+import { inspectDirectory, LOCK_FILE, readIdentity, requireIdentity } from './identity.ts';
+import type { Identity } from './identity.ts';
+import { recover } from './recovery.ts';
+import type { Location, LogFrame, Recovery, Tail } from './recovery.ts';
+import { SegmentReader } from './segment-reader.ts';
+import { Staging } from './staging.ts';
+
+export type { Files } from './files.ts';
+export { formatDirectory, inspectDirectory } from './identity.ts';
+export type { DirectoryState, Identity } from './identity.ts';
+export type { Location, LogFrame } from './recovery.ts';
+
+export const SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024;
+const SEGMENT_BYTES_MIN = 4096;
+const SEGMENT_BYTES_MAX = 512 * 1024 * 1024;
+export const STAGED_BYTES_MAX = 512 * 1024 * 1024;
+export const BODY_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
+
+export interface LogOptions {
+  readonly directory: string;
+  readonly identity: Identity;
+  /** A segment is closed when the next frame would not fit; 64 MiB unless given. */
+  readonly segmentBytes?: number;
+  readonly files?: Files;
+  /** Called at most once, when a write or sync failed. The process must end. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface LogStats {
+  /** Since the log was opened. */
+  readonly flushes: number;
+  readonly frames: number;
+  readonly bytes: number;
+  readonly lastSyncMicros: number;
+  readonly maxSyncMicros: number;
+  /** Segments with frames. */
+  readonly segments: number;
+  /** Appended and not yet on disk. */
+  readonly stagedBytes: number;
+  readonly recoveredFrames: number;
+  /** Bytes of a torn tail that opening the log cut. */
+  readonly tornBytes: number;
+}
+
+export interface Log {
+  /**
+   * Stages a frame of `type` 1–255 whose body is the parts, one after the other; they are copied.
+   * Throws TOO_LARGE, OVERLOADED (STAGED_BYTES_MAX), UNAVAILABLE (after a fatal error or close).
+   */
+  append(type: number, parts: readonly Uint8Array[]): Location;
+  /**
+   * Calls `done`, never synchronously, when everything appended so far is on disk; calls are in
+   * order. After a fatal error no `done` runs any more. Throws UNAVAILABLE like `append`.
+   */
+  sync(done: () => void): void;
+  /** The body at a location that `append` or the replay gave. Throws CORRUPT with file and offset. */
+  read(location: Location): Uint8Array;
+  /**
+   * Flushes, marks the log as closed in order, releases the lock. Rejects with the fatal error if
+   * there was one: then what was staged may be lost.
+   */
+  close(): Promise<void>;
+  readonly stats: LogStats;
+}
+
+/**
+ * Opens the log: takes the lock, checks the identity, gives every frame in order to `onFrame`, and
+ * returns when all of them are known to be on disk. An exception of `onFrame` ends it. Throws
+ * REFUSED (no log there, in use, another version), WRONG_TARGET (somebody else's), CORRUPT.
+ */
+export function openLog(options: LogOptions, onFrame: (frame: LogFrame) => void): Log {
+  const { directory, identity, files = nodeFiles, segmentBytes = SEGMENT_BYTES_DEFAULT } = options;
+  if (segmentBytes < SEGMENT_BYTES_MIN || segmentBytes > SEGMENT_BYTES_MAX) {
+    throw new MeridianError(
+      'INVALID',
+      `segmentBytes is ${segmentBytes}, must be ${SEGMENT_BYTES_MIN} to ${SEGMENT_BYTES_MAX}`,
+    );
+  }
+  const state = inspectDirectory(directory, files);
+  if (state.kind !== 'log') {
+    throw new MeridianError(
+      'REFUSED',
+      `${directory} is ${state.kind}, not a log: format it first`,
+      {
+        details: { directory },
+      },
+    );
+  }
+  requireIdentity(directory, state.identity, identity);
+  const lock = files.lock(join(directory, LOCK_FILE));
+  try {
+    const { digest } = readIdentity(directory, files);
+    const recovery = recover(files, directory, digest, onFrame);
+    const place = { files, directory, digest, lock, segmentBytes };
+    return new SegmentedLog(place, recovery, options.onFatal);
+  } catch (error) {
+    files.close(lock);
+    throw error;
+  }
+}
+
+interface Place {
+  readonly files: Files;
+  readonly directory: string;
+  readonly digest: Uint8Array;
+  readonly lock: number;
+  readonly segmentBytes: number;
+}
+
+class SegmentedLog implements Log {
+  readonly #place: Place;
+  readonly #recovery: Recovery;
+  readonly #staging = new Staging();
+  readonly #flusher: Flusher;
+  readonly #reader: SegmentReader;
+  /** Where the next frame goes, and what it continues. */
+  #tail: Tail;
+  #tag: number;
+  #frames = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(place: Place, recovery: Recovery, onFatal: (error: Error) => void) {
+    const { files, directory, digest } = place;
+    this.#place = place;
+    this.#recovery = recovery;
+    this.#tail = recovery.tail;
+    this.#tag = tagOf(digest, this.#tail.segment);
+    this.#reader = new SegmentReader(files, directory, digest);
+    this.#flusher = new Flusher({
+      files,
+      directory,
+      staging: this.#staging,
+      segment: this.#tail.segment,
+      syncedFrame: this.#tail.frame,
+      onFatal,
+    });
+  }
+
+  append(type: number, parts: readonly Uint8Array[]): Location {
+    assert(Number.isInteger(type) && type >= 1 && type <= 255, `${type} is not a frame type`);
+    this.#requireOpen();
+    let bytes = 0;
+    for (const part of parts) bytes += part.length;
+    if (bytes > BODY_BYTES_MAX) {
+      throw new MeridianError('TOO_LARGE', `a body of ${bytes} bytes, at most ${BODY_BYTES_MAX}`, {
+        details: { bytes, limit: BODY_BYTES_MAX },
+      });
+    }
+    if (this.#staging.bytes + bytes > STAGED_BYTES_MAX) {
+      throw new MeridianError(
+        'OVERLOADED',
+        `${this.#staging.bytes} bytes wait for the disk, at most ${STAGED_BYTES_MAX}`,
+        { details: { bytes: this.#staging.bytes, limit: STAGED_BYTES_MAX, retryAfterMs: 100 } },
+      );
+    }
+    return this.#stage(type, parts, bytes);
+  }
+
+  sync(done: () => void): void {
+    this.#requireOpen();
+    this.#flusher.sync(this.#tail.frame, done);
+  }
+
+  read(location: Location): Uint8Array {
+    const { segment, offset, bytes } = location;
+    const staged = this.#staging.copy(segment, offset, bytes);
+    return staged ?? this.#reader.read(location);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  get stats(): LogStats {
+    return {
+      ...this.#flusher.stats,
+      frames: this.#frames,
+      segments: this.#tail.segment,
+      stagedBytes: this.#staging.bytes,
+      recoveredFrames: this.#recovery.frameCount,
+      tornBytes: this.#recovery.tornBytes,
+    };
+  }
+
+  #stage(type: number, parts: readonly Uint8Array[], bodyBytes: number): Location {
+    const frameBytes = FRAME_HEADER_BYTES + bodyBytes;
+    const number = this.#tail.frame + 1;
+    if (this.#tail.offset + frameBytes > this.#place.segmentBytes) this.#rollOver(number);
+    const { segment, offset, checksum: previous } = this.#tail;
+    const [buffer, at] = this.#staging.allocate(segment, offset, frameBytes, number);
+    let end = at + FRAME_HEADER_BYTES;
+    for (const part of parts) {
+      buffer.set(part, end);
+      end += part.length;
+    }
+    const unsynced = number - this.#flusher.syncedFrame;
+    const checksum = writeFrameHeader(buffer, at, this.#tag, {
+      bodyBytes,
+      previous,
+      offset,
+      unsynced,
+      number,
+      type,
+    });
+    const isClosed = type === CLOSE_FRAME;
+    this.#tail = { segment, offset: offset + frameBytes, frame: number, checksum, isClosed };
+    if (!isClosed) this.#frames++;
+    return { segment, offset: offset + FRAME_HEADER_BYTES, bytes: bodyBytes };
+  }
+
+  /** Continues in the next segment; a frame larger than a segment gets one of its own. */
+  #rollOver(firstFrame: number): void {
+    if (this.#tail.offset <= SEGMENT_HEADER_BYTES) return;
+    const { digest } = this.#place;
+    const segment = this.#tail.segment + 1;
+    const previous = this.#tail.checksum;
+    const [buffer, at] = this.#staging.allocate(segment, 0, SEGMENT_HEADER_BYTES, firstFrame - 1);
+    writeSegmentHeader(buffer, at, digest, { segment, previous, firstFrame });
+    this.#tail = { ...this.#tail, segment, offset: SEGMENT_HEADER_BYTES };
+    this.#tag = tagOf(digest, segment);
+  }
+
+  async #close(): Promise<void> {
+    const { files, lock } = this.#place;
+    try {
+      if (!this.#tail.isClosed && this.#flusher.failure === undefined && this.#tail.frame > 0) {
+        this.#stage(CLOSE_FRAME, [], 0);
+      }
+      await this.#flusher.close(this.#tail.frame);
+    } finally {
+      this.#reader.close();
+      files.close(lock);
+    }
+  }
+
+  #requireOpen(): void {
+    const { failure } = this.#flusher;
+    if (failure === undefined && this.#closing === undefined) return;
+    throw new MeridianError(
+      'UNAVAILABLE',
+      failure === undefined ? 'the log is closed' : `the log has failed: ${failure.message}`,
+      { cause: failure },
+    );
+  }
+}
