@@ -1,0 +1,111 @@
+/** All checkers of a run behind the calls the replicas make: which one looks at what. */
+import type { Effects, Entry, Write } from '../../libs/lane/types.ts';
+import type { Outcome } from '../../libs/order/types.ts';
+import type { ReplicaId } from '../../libs/values/numbers.ts';
+import { REPLICAS } from '../../libs/values/numbers.ts';
+import type { Core } from './core.ts';
+import { LogChecker } from './log-checker.ts';
+import type { Attempt, Content, Read } from './operations.ts';
+import { hasEffect, OrderChecker } from './order-checker.ts';
+import { SessionChecker } from './session-checker.ts';
+import { check } from './violation.ts';
+
+export class Checkers {
+  readonly order = new OrderChecker();
+  readonly log = new LogChecker();
+  readonly session: SessionChecker;
+  /** Per replica: the last claimed committed index of each lane in this life. */
+  private readonly claimed = REPLICAS.map(() => [0, 0, 0]);
+  private readonly epochsFixed: boolean;
+  /** P5: with no fault but a cut link, epochs stay as they are (set once the run has settled). */
+  private settledEpochs: readonly number[] | null = null;
+
+  constructor(options: { quorumRealTime: boolean; epochsFixed: boolean }) {
+    this.session = new SessionChecker(this.order, options.quorumRealTime);
+    this.epochsFixed = options.epochsFixed;
+  }
+
+  restarted(replica: ReplicaId): void {
+    this.order.restarted(replica);
+    this.session.restarted(replica);
+    this.claimed[replica]?.fill(0);
+  }
+
+  crashed(): void {
+    this.log.survey();
+  }
+
+  wiped(replica: ReplicaId): void {
+    this.log.wiped(replica);
+  }
+
+  durable(replica: ReplicaId, write: Write<Content>): void {
+    this.log.durable(replica, write);
+  }
+
+  /** The run has settled: from now on `epochsFixed` holds. */
+  settled(epochs: readonly number[]): void {
+    if (this.epochsFixed) this.settledEpochs = epochs;
+  }
+
+  stepped(replica: ReplicaId, effects: Effects<Content, Attempt>, core: Core): void {
+    for (const { packet } of effects.packets) this.log.sent(replica, packet);
+    for (const { entry } of effects.acknowledged) this.log.commit(replica, entry);
+    for (const { entry } of effects.released) {
+      this.log.holds(replica, entry);
+      this.log.commit(replica, entry);
+    }
+    const view = core.inspect();
+    const claimed = this.claimed[replica];
+    for (const lane of REPLICAS) {
+      const state = view.lanes[lane];
+      if (state === undefined || claimed === undefined) continue;
+      const before = claimed[lane] ?? 0;
+      // What it also holds synced stands on its disk, to be compared.
+      const final = Math.min(state.committed, state.synced);
+      if (final !== before) {
+        check(final > before, 'committed-went-back', () => {
+          return `r${replica} lane ${lane}: ${final} after ${before}`;
+        });
+        claimed[lane] = final;
+        this.log.commitUpTo(replica, lane, before, final);
+      }
+      const settled = this.settledEpochs?.[lane];
+      check(settled === undefined || state.promised === settled, 'epoch-churn', () => {
+        return `r${replica} lane ${lane}: epoch ${state.promised}, was ${settled} when one link was cut`;
+      });
+    }
+  }
+
+  released(replica: ReplicaId, entry: Entry<Content>, outcomes: readonly Outcome[]): number {
+    if (this.order.countOf(replica) === this.order.list.length) {
+      this.session.releasedFirst(replica, entry);
+    }
+    return this.order.released(replica, entry, outcomes);
+  }
+
+  orderedAnswer(
+    replica: ReplicaId,
+    entry: Entry<Content>,
+    attempt: Attempt,
+    outcome: Outcome,
+  ): void {
+    const { operation } = attempt;
+    check(
+      outcome.kind !== 'failed' || outcome.failure.reason === 'CONDITION_FAILED',
+      'answer-unexpected',
+      () => `r${replica} answers operation ${operation.id}: ${JSON.stringify(outcome)}`,
+    );
+    this.session.acknowledge(replica, entry, attempt);
+    if (hasEffect(outcome)) {
+      const first = outcome.kind === 'duplicate' ? outcome.first : outcome;
+      if (first.kind !== 'appended') return;
+      this.session.told(operation.batch.stream, first.firstSeqNum + operation.batch.recordCount);
+    }
+  }
+
+  readDone(replica: ReplicaId, read: Read, tail: number): number {
+    this.session.readDone(replica, read, tail);
+    return this.order.countOf(replica);
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The only place where the simulation touches the code under test: the lane core and the ordered
+ * state machine, behind the few members the harness uses. Tests of the harness put others here.
+ */
+import { LaneCore } from '../../libs/lane/core.ts';
+import type { Effects, Input, LaneOptions } from '../../libs/lane/types.ts';
+import { createOrderMachine } from '../../libs/order/machine.ts';
+import type { OrderMachine } from '../../libs/order/types.ts';
+import type { Epoch, Index, Micros, Timestamp } from '../../libs/values/numbers.ts';
+import type { Attempt, Content } from './operations.ts';
+
+export interface Core {
+  step(
+    inputs: readonly Input<Content, Attempt>[],
+    now: Micros,
+    wall: number,
+  ): Effects<Content, Attempt>;
+  inspect(): CoreView;
+}
+
+export interface CoreView {
+  readonly lanes: readonly {
+    readonly promised: Epoch;
+    readonly last: Index;
+    readonly synced: Index;
+    readonly committed: Index;
+    readonly resolved: Timestamp;
+  }[];
+  readonly watermark: Timestamp;
+  readonly clock: Timestamp;
+  readonly voting: boolean;
+}
+
+export interface Parts {
+  createCore(options: LaneOptions<Content, Attempt>): Core;
+  createOrderMachine(): OrderMachine;
+}
+
+export const parts: Parts = {
+  createCore: (options) => new LaneCore<Content, Attempt>(options),
+  createOrderMachine: () => createOrderMachine(),
+};

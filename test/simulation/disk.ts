@@ -1,0 +1,179 @@
+/**
+ * The disk of one replica: writes are staged, a sync takes them down in groups, one at a time, and
+ * a crash keeps what was synced and any prefix of the rest. What is durable here is what the
+ * checkers call "on disk". It owns what a start recovers and nothing else of the replica.
+ */
+import type { Entry, Recovered, Write } from '../../libs/lane/types.ts';
+import type { Epoch, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
+import { REPLICAS } from '../../libs/values/numbers.ts';
+import type { Content } from './operations.ts';
+import type { DiskOptions } from './options.ts';
+import type { HarnessBug } from './planted-bugs.ts';
+import type { Prng } from './prng.ts';
+import type { Scheduler } from './scheduler.ts';
+import { check } from './violation.ts';
+
+export interface DurableLane {
+  promised: Epoch;
+  entries: Entry<Content>[];
+}
+
+export interface DiskObserver {
+  /** Before a write becomes durable. */
+  durable(replica: ReplicaId, write: Write<Content>): void;
+}
+
+export class Disk {
+  lanes: DurableLane[] = emptyLanes();
+  reservation = 0 as Timestamp;
+  /** false between a wipe and the end of the recovery from both others. */
+  voting = true;
+  /** Of this data directory; a wipe makes a new one. */
+  incarnation = 1;
+  incarnations = [0, 0, 0];
+  /** Multiplies the duration of syncs while a fault lasts. */
+  slowness = 1;
+  private readonly replica: ReplicaId;
+  private readonly options: DiskOptions;
+  private readonly prng: Prng;
+  private readonly scheduler: Scheduler;
+  private readonly observer: DiskObserver;
+  private readonly bug: HarnessBug | null;
+  private staged: Write<Content>[] = [];
+  private stagedSeq = 0;
+  private syncing = false;
+  /** Syncs of an earlier life of the process end without effect. */
+  private generation = 0;
+  private onSynced: (seq: number) => void = () => undefined;
+
+  constructor(
+    replica: ReplicaId,
+    options: DiskOptions,
+    scheduler: Scheduler,
+    prng: Prng,
+    observer: DiskObserver,
+    bug: HarnessBug | null,
+  ) {
+    this.replica = replica;
+    this.options = options;
+    this.scheduler = scheduler;
+    this.prng = prng;
+    this.observer = observer;
+    this.bug = bug;
+  }
+
+  open(onSynced: (seq: number) => void): Recovered<Content> {
+    this.onSynced = onSynced;
+    return {
+      lanes: this.lanes.map(({ promised, entries }) => ({ promised, entries: entries.slice() })),
+      reservation: this.reservation,
+      incarnation: this.incarnation,
+      incarnations: this.incarnations.slice(),
+      voting: this.voting || this.bug === 'wiped-replica-votes',
+    };
+  }
+
+  stage(write: Write<Content>): void {
+    this.staged.push(write);
+  }
+
+  /** The writes staged so far are complete up to `seq`; their persistence will be reported. */
+  commit(seq: number): void {
+    this.stagedSeq = seq;
+    if (this.bug === 'ack-before-sync') {
+      this.scheduler.after(0, this.reporter(seq, this.generation));
+    }
+    if (!this.syncing) this.beginSync();
+  }
+
+  /** The process is gone. Any prefix of what was under way may have reached the disk. */
+  crash(): number {
+    this.generation++;
+    this.syncing = false;
+    const survive = this.prng.chance(0.3) ? this.prng.below(this.staged.length + 1) : 0;
+    for (let i = 0; i < survive; i++) this.apply(this.staged[i]);
+    this.staged = [];
+    this.stagedSeq = 0;
+    return survive;
+  }
+
+  wipe(): void {
+    this.lanes = emptyLanes();
+    this.reservation = 0 as Timestamp;
+    this.voting = false;
+    this.incarnation++;
+    this.incarnations = [0, 0, 0];
+  }
+
+  get quiet(): boolean {
+    return !this.syncing && this.staged.length === 0;
+  }
+
+  private beginSync(): void {
+    this.syncing = true;
+    const { sync, jitter, stall, stallMax } = this.options;
+    let duration = sync + this.prng.below(jitter + 1);
+    if (this.prng.chance(stall)) duration += this.prng.below(stallMax);
+    const count = this.staged.length;
+    const seq = this.stagedSeq;
+    const generation = this.generation;
+    this.scheduler.after(Math.floor(duration * this.slowness), () => {
+      if (generation !== this.generation) return;
+      for (let i = 0; i < count; i++) this.apply(this.staged[i]);
+      this.staged.splice(0, count);
+      this.syncing = false;
+      if (this.staged.length > 0) this.beginSync();
+      if (this.bug !== 'ack-before-sync') this.onSynced(seq);
+    });
+  }
+
+  private reporter(seq: number, generation: number): () => void {
+    return () => {
+      if (generation === this.generation) this.onSynced(seq);
+    };
+  }
+
+  private apply(write: Write<Content> | undefined): void {
+    if (write === undefined) return;
+    this.observer.durable(this.replica, write);
+    switch (write.type) {
+      case 'entry': {
+        const { entries } = this.lane(write.entry.lane);
+        check(write.entry.index === entries.length + 1, 'log-hole', () => {
+          const { lane, index } = write.entry;
+          return `r${this.replica} writes lane ${lane} index ${index} after ${entries.length}`;
+        });
+        entries.push(write.entry);
+        break;
+      }
+      case 'truncate':
+        this.lane(write.lane).entries.length = Math.min(
+          this.lane(write.lane).entries.length,
+          write.from - 1,
+        );
+        break;
+      case 'promise':
+        if (this.bug !== 'promise-not-written') this.lane(write.lane).promised = write.epoch;
+        break;
+      case 'reserve':
+        if (this.bug !== 'reservation-not-written') this.reservation = write.timestamp;
+        break;
+      case 'incarnation':
+        this.incarnations[write.replica] = write.incarnation;
+        break;
+      case 'recovered':
+        this.voting = true;
+        break;
+    }
+  }
+
+  private lane(lane: ReplicaId): DurableLane {
+    const durable = this.lanes[lane];
+    if (durable === undefined) throw new RangeError(`no lane ${lane}`);
+    return durable;
+  }
+}
+
+function emptyLanes(): DurableLane[] {
+  return REPLICAS.map(() => ({ promised: 0 as Epoch, entries: [] }));
+}

@@ -1,0 +1,271 @@
+/**
+ * The adversary of a run: for each kind of fault the run has, draws when it strikes, whom, and for
+ * how long. Kinds overlap freely, with two exceptions: a disk is wiped only while no other is, and
+ * a run under rule P5 has one cut link at a time and nothing else.
+ */
+import type { ReplicaId } from '../../libs/values/numbers.ts';
+import { REPLICAS } from '../../libs/values/numbers.ts';
+import type { Network } from './network.ts';
+import type { Fault, SimulationOptions } from './options.ts';
+import { FAULTS } from './options.ts';
+import type { Prng } from './prng.ts';
+import type { Replica } from './replica.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Trace } from './trace.ts';
+
+export class Faults {
+  private active = true;
+  private cutUntil = 0;
+  private readonly options: SimulationOptions;
+  private readonly scheduler: Scheduler;
+  private readonly prng: Prng;
+  private readonly network: Network;
+  private readonly replicas: readonly Replica[];
+  private readonly trace: Trace;
+
+  constructor(
+    options: SimulationOptions,
+    parts: {
+      scheduler: Scheduler;
+      prng: Prng;
+      network: Network;
+      replicas: readonly Replica[];
+      trace: Trace;
+    },
+  ) {
+    this.options = options;
+    this.scheduler = parts.scheduler;
+    this.prng = parts.prng;
+    this.network = parts.network;
+    this.replicas = parts.replicas;
+    this.trace = parts.trace;
+  }
+
+  /** Sets the clocks of the run; before the replicas start. */
+  setClocks(): void {
+    const { offset, driftPpm } = this.options.clocks;
+    for (const replica of this.replicas) {
+      replica.clocks.set(0, this.prng.between(-offset, offset));
+      replica.clocks.setDrift(0, this.prng.between(-driftPpm, driftPpm));
+      this.noteClock(replica);
+    }
+  }
+
+  start(): void {
+    for (const fault of FAULTS) {
+      const mean = this.options.faults[fault];
+      if (mean !== undefined) this.plan(fault, mean);
+    }
+  }
+
+  /** Everything works from now on, and clocks are right. */
+  heal(): void {
+    this.active = false;
+    this.trace.note('heal', -1);
+    this.network.heal();
+    for (const replica of this.replicas) {
+      replica.disk.slowness = 1;
+      replica.clocks.set(this.scheduler.now, 0);
+      replica.clocks.setDrift(this.scheduler.now, 0);
+      if (!replica.running) replica.start();
+      replica.resume();
+    }
+  }
+
+  private plan(fault: Fault, mean: number): void {
+    this.scheduler.after(this.prng.exponential(mean), () => {
+      if (!this.active) return;
+      this.strike(fault);
+      this.plan(fault, mean);
+    });
+  }
+
+  private strike(fault: Fault): void {
+    const victim = this.victim();
+    const [a, b] = this.pair();
+    switch (fault) {
+      case 'crash':
+        this.crash(victim, this.prng.magnitude(10_000, 5_000_000));
+        return;
+      case 'crashAll':
+        for (const replica of this.replicas) {
+          this.crash(replica, this.prng.magnitude(10_000, 3_000_000));
+        }
+        return;
+      case 'wipe':
+        this.wipe(victim);
+        return;
+      case 'pause':
+        this.pause(victim);
+        return;
+      case 'isolate': {
+        const [c, d] = REPLICAS.filter((replica) => replica !== victim.id);
+        if (c === undefined || d === undefined) return;
+        this.cutBoth(
+          [
+            [victim.id, c],
+            [victim.id, d],
+          ],
+          this.duration(),
+        );
+        return;
+      }
+      case 'cut':
+        if (this.options.singleLink) this.cutAlone(a, b);
+        else this.cutBoth([[a, b]], this.duration());
+        return;
+      case 'cutOneWay':
+        this.cutOneWay(a, b, this.duration());
+        return;
+      case 'flap':
+        this.flap(a, b, this.prng.between(3, 15));
+        return;
+      case 'clog':
+        this.network.clog(a, b);
+        this.later(this.duration(), () => {
+          this.network.unclog(a, b);
+        });
+        return;
+      case 'slowLink': {
+        this.network.slow(a, b, this.prng.between(2, 60));
+        this.later(this.duration(), () => {
+          this.network.slow(a, b, 1);
+        });
+        return;
+      }
+      case 'reset':
+        this.network.break(a, b);
+        return;
+      case 'slowDisk':
+        this.slowDisk(victim);
+        return;
+      case 'clockJump':
+        this.clockJump(victim);
+        return;
+    }
+  }
+
+  private crash(replica: Replica, down: number): void {
+    if (!replica.running) return;
+    // Half of the crashes strike in the middle of a step.
+    if (this.prng.chance(0.5) && !replica.paused) {
+      replica.arm('crash');
+      this.awaitCrash(replica, down, 20);
+    } else {
+      replica.crash();
+      this.restartLater(replica, down);
+    }
+  }
+
+  private awaitCrash(replica: Replica, down: number, patience: number): void {
+    this.later(10_000, () => {
+      if (replica.running && patience > 0) this.awaitCrash(replica, down, patience - 1);
+      else {
+        replica.crash();
+        this.restartLater(replica, down);
+      }
+    });
+  }
+
+  private restartLater(replica: Replica, down: number): void {
+    this.later(down, () => {
+      if (!replica.running) replica.start();
+    });
+  }
+
+  /** Only one disk at a time may be lost, and only while the others remember. */
+  private wipe(replica: Replica): void {
+    if (this.replicas.some((other) => !other.disk.voting)) return;
+    replica.crash();
+    replica.wipe();
+    this.restartLater(replica, this.prng.magnitude(10_000, 3_000_000));
+  }
+
+  private pause(replica: Replica): void {
+    if (!replica.running || replica.paused) return;
+    const { life } = replica;
+    if (this.prng.chance(0.5)) replica.arm('pause');
+    else replica.pause();
+    const duration = this.prng.magnitude(20_000, 6_000_000);
+    this.later(duration, () => {
+      if (replica.life === life) replica.resume();
+    });
+  }
+
+  private cutBoth(pairs: readonly (readonly [ReplicaId, ReplicaId])[], duration: number): void {
+    for (const [a, b] of pairs) {
+      this.cutOneWay(a, b, duration);
+      this.cutOneWay(b, a, duration);
+    }
+  }
+
+  /** P5: no second link before the first is back, connections included. */
+  private cutAlone(a: ReplicaId, b: ReplicaId): void {
+    if (this.scheduler.now < this.cutUntil) return;
+    const duration = this.prng.magnitude(50_000, 8_000_000);
+    this.cutUntil = this.scheduler.now + duration + 1_000_000;
+    if (this.prng.chance(0.3)) this.cutOneWay(a, b, duration);
+    else this.cutBoth([[a, b]], duration);
+  }
+
+  private cutOneWay(a: ReplicaId, b: ReplicaId, duration: number): void {
+    this.network.cut(a, b);
+    this.later(duration, () => {
+      this.network.mend(a, b);
+    });
+  }
+
+  private flap(a: ReplicaId, b: ReplicaId, times: number): void {
+    if (times === 0) return;
+    const down = this.prng.between(50_000, 500_000);
+    this.cutBoth([[a, b]], down);
+    this.later(down + this.prng.between(50_000, 500_000), () => {
+      this.flap(a, b, times - 1);
+    });
+  }
+
+  private slowDisk(replica: Replica): void {
+    replica.disk.slowness = this.prng.magnitude(5, 500);
+    this.trace.note('disk', replica.id, replica.disk.slowness);
+    this.later(this.duration(), () => {
+      replica.disk.slowness = 1;
+      this.trace.note('disk', replica.id, 1);
+    });
+  }
+
+  private clockJump(replica: Replica): void {
+    const { jump, driftPpm } = this.options.clocks;
+    const { now } = this.scheduler;
+    // As often as not the clock comes back to the truth: that is a jump too.
+    const right = this.prng.chance(0.4);
+    const by = this.prng.chance(0.5) ? this.prng.magnitude(1_000, jump) : jump;
+    const offset = right ? 0 : this.prng.chance(0.5) ? by : -by;
+    replica.clocks.set(now, offset);
+    replica.clocks.setDrift(now, this.prng.between(-driftPpm, driftPpm));
+    this.noteClock(replica);
+  }
+
+  private noteClock(replica: Replica): void {
+    this.trace.note('clock', replica.id, replica.clocks.offsetAt(this.scheduler.now));
+  }
+
+  private duration(): number {
+    return this.prng.magnitude(50_000, 6_000_000);
+  }
+
+  private later(delay: number, action: () => void): void {
+    this.scheduler.after(delay, () => {
+      if (this.active) action();
+    });
+  }
+
+  private victim(): Replica {
+    return this.prng.pick(this.replicas);
+  }
+
+  private pair(): readonly [ReplicaId, ReplicaId] {
+    const a = this.prng.pick(REPLICAS);
+    const b = this.prng.pick(REPLICAS.filter((replica) => replica !== a));
+    return [a, b];
+  }
+}

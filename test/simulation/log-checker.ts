@@ -1,0 +1,211 @@
+/**
+ * What replicas write, say and claim, held against what is on the three disks: commitment needs two
+ * copies (L1) and lasts for ever, claims are on disk before they leave (L4), epochs and clocks never
+ * go back (T1, T2, I18), only the home adds records (L5), and what is acknowledged stays on as many
+ * disks as it takes. All incremental; only a wiped disk is searched as a whole.
+ */
+import type { Entry, Packet, Write } from '../../libs/lane/types.ts';
+import type { LaneId, ReplicaId } from '../../libs/values/numbers.ts';
+import { laneOf, REPLICAS, writerOf } from '../../libs/values/numbers.ts';
+import type { Disk, DurableLane } from './disk.ts';
+import type { Content } from './operations.ts';
+import { check } from './violation.ts';
+
+interface Committed {
+  readonly epoch: number;
+  readonly timestamp: number;
+  readonly content: Content | null;
+}
+
+/** What a replica has told others about itself, over all its lives. */
+interface Told {
+  clock: number;
+  version: number;
+  readonly promised: [number, number, number];
+}
+
+export class LogChecker {
+  /** Per lane, by index from 1: what has been claimed committed by anybody; may have holes. */
+  readonly committed: [
+    (Committed | undefined)[],
+    (Committed | undefined)[],
+    (Committed | undefined)[],
+  ] = [[], [], []];
+  private disks: readonly Disk[] = [];
+  /** Logs that a wipe destroyed: an entry may have been committed with that copy. */
+  private readonly graves: DurableLane[][] = [];
+  private readonly told: Told[] = REPLICAS.map(() => ({
+    clock: 0,
+    version: 0,
+    promised: [0, 0, 0],
+  }));
+
+  attach(disks: readonly Disk[]): void {
+    this.disks = disks;
+  }
+
+  /** Somebody treats the entry as committed: acknowledges, releases or reports it. */
+  commit(replica: ReplicaId, entry: Entry<Content>): void {
+    const ledger = this.committed[entry.lane];
+    const name = (): string =>
+      `r${replica} takes lane ${entry.lane} index ${entry.index} epoch ${entry.epoch} ts ` +
+      `${entry.timestamp} for committed`;
+    const known = ledger[entry.index - 1];
+    if (known !== undefined) {
+      check(
+        known.epoch === entry.epoch &&
+          known.timestamp === entry.timestamp &&
+          known.content === entry.content,
+        'commit-agreement',
+        () => `${name()}; there stands epoch ${known.epoch} ts ${known.timestamp}`,
+      );
+      return;
+    }
+    const copies = this.copies(entry);
+    check(copies >= 2, 'commit-without-quorum', () => `${name()}, on ${copies} disks`);
+    const before = ledger[entry.index - 2];
+    check(before === undefined || before.timestamp < entry.timestamp, 'timestamps-increase', name);
+    const { epoch, timestamp, content } = entry;
+    ledger[entry.index - 1] = { epoch, timestamp, content };
+  }
+
+  /** A replica says that the lane is committed up to here. */
+  commitUpTo(replica: ReplicaId, lane: LaneId, after: number, index: number): void {
+    const entries = this.disk(replica).lanes[lane]?.entries ?? [];
+    for (let i = after; i < index; i++) {
+      const entry = entries[i];
+      if (entry !== undefined) this.commit(replica, entry);
+    }
+  }
+
+  /** L3: what a replica shows it holds on its own disk. */
+  holds(replica: ReplicaId, entry: Entry<Content>): void {
+    const own = this.disk(replica).lanes[entry.lane]?.entries[entry.index - 1];
+    check(own?.epoch === entry.epoch, 'release-unsynced', () => {
+      return `r${replica} releases lane ${entry.lane} index ${entry.index}, not on its disk`;
+    });
+  }
+
+  durable(replica: ReplicaId, write: Write<Content>): void {
+    if (write.type === 'entry') this.entryWritten(replica, write.entry);
+    else if (write.type === 'truncate') this.truncated(replica, write.lane, write.from);
+    else if (write.type === 'promise') {
+      const promised = this.disk(replica).lanes[write.lane]?.promised ?? 0;
+      check(write.epoch > promised, 'epoch-monotone', () => {
+        return `r${replica} promises lane ${write.lane} epoch ${write.epoch} after ${promised}`;
+      });
+    }
+  }
+
+  /** L4: what a packet claims about its sender is on the sender's disk. */
+  sent(replica: ReplicaId, packet: Packet<Content>): void {
+    const disk = this.disk(replica);
+    const told = this.of(replica);
+    const { status } = packet;
+    for (const lane of REPLICAS) {
+      const claim = status.lanes[lane];
+      const durable = disk.lanes[lane];
+      if (claim === undefined || durable === undefined) continue;
+      const says = (): string =>
+        `r${replica} says lane ${lane} promised ${claim.promised} tail ${claim.tail.epoch}/` +
+        `${claim.tail.index}; on disk: promised ${durable.promised}, ` +
+        `${durable.entries.length} entries`;
+      const { tail } = claim;
+      if (tail.index > 0) {
+        check(durable.entries[tail.index - 1]?.epoch === tail.epoch, 'claim-unsynced', says);
+      }
+      check(claim.promised <= durable.promised, 'promise-unsynced', says);
+      check(claim.promised >= told.promised[lane], 'epoch-monotone', says);
+      told.promised[lane] = claim.promised;
+    }
+    check(packet.clock >= told.clock, 'clock-monotone', () => {
+      return `r${replica} tells clock ${packet.clock} after ${told.clock}`;
+    });
+    check(status.version >= told.version, 'version-monotone', () => {
+      return `r${replica} tells version ${status.version} after ${told.version}`;
+    });
+    told.clock = packet.clock;
+    told.version = status.version;
+  }
+
+  /** The disk is about to lose everything. */
+  wiped(replica: ReplicaId): void {
+    const disk = this.disk(replica);
+    this.graves.push(disk.lanes);
+    const told = this.of(replica);
+    // It does not know what it said, and does not vote before it knows enough again.
+    told.clock = 0;
+    told.version = 0;
+    told.promised.fill(0);
+  }
+
+  /** Nothing committed is gone: on two disks, or on one while another is recovering. */
+  survey(): void {
+    const recovering = this.disks.some((disk) => !disk.voting);
+    for (const lane of REPLICAS) {
+      this.committed[lane].forEach((committed, i) => {
+        if (committed === undefined) return;
+        let copies = 0;
+        for (const disk of this.disks) {
+          if (disk.lanes[lane]?.entries[i]?.epoch === committed.epoch) copies++;
+        }
+        check(copies >= (recovering ? 1 : 2), 'committed-lost', () => {
+          return `lane ${lane} index ${i + 1} ts ${committed.timestamp} is on ${copies} disks`;
+        });
+      });
+    }
+  }
+
+  private entryWritten(replica: ReplicaId, entry: Entry<Content>): void {
+    const durable = this.disk(replica).lanes[entry.lane];
+    const name = (): string =>
+      `r${replica} writes lane ${entry.lane} index ${entry.index} epoch ${entry.epoch} ts ` +
+      `${entry.timestamp} ${entry.kind}`;
+    check(laneOf(entry.timestamp) === entry.lane, 'timestamp-lane', name);
+    check(entry.kind === 'marker' || writerOf(entry.epoch) === entry.lane, 'sealer-appends', name);
+    const before = durable?.entries[durable.entries.length - 1];
+    if (before === undefined) return;
+    check(before.timestamp < entry.timestamp, 'timestamps-increase', () => {
+      return `${name()} after ts ${before.timestamp}`;
+    });
+    check(before.epoch <= entry.epoch, 'epoch-monotone', () => {
+      return `${name()} after epoch ${before.epoch}`;
+    });
+  }
+
+  private truncated(replica: ReplicaId, lane: LaneId, from: number): void {
+    const durable = this.disk(replica).lanes[lane]?.entries ?? [];
+    const ledger = this.committed[lane];
+    for (let i = from - 1; i < Math.min(ledger.length, durable.length); i++) {
+      check(
+        ledger[i] === undefined || durable[i]?.epoch !== ledger[i].epoch,
+        'committed-truncated',
+        () => {
+          return `r${replica} truncates lane ${lane} from ${from}; index ${i + 1} is committed`;
+        },
+      );
+    }
+  }
+
+  private copies(entry: Entry<Content>): number {
+    let copies = 0;
+    const count = (lanes: readonly DurableLane[]): void => {
+      if (lanes[entry.lane]?.entries[entry.index - 1]?.epoch === entry.epoch) copies++;
+    };
+    for (const disk of this.disks) count(disk.lanes);
+    if (copies < 2) for (const lanes of this.graves) count(lanes);
+    return copies;
+  }
+
+  private disk(replica: ReplicaId): Disk {
+    const disk = this.disks[replica];
+    if (disk === undefined) throw new RangeError(`no replica ${replica}`);
+    return disk;
+  }
+
+  private of(replica: ReplicaId): Told {
+    const told = this.told[replica];
+    if (told === undefined) throw new RangeError(`no replica ${replica}`);
+    return told;
+  }
+}

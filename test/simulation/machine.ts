@@ -1,0 +1,23 @@
+/** The ordered state machine of one life, and the planted loss of its writer table at a restart. */
+import type { BatchHeader, OrderMachine, Outcome } from '../../libs/order/types.ts';
+import type { Timestamp } from '../../libs/values/numbers.ts';
+import type { Parts } from './core.ts';
+import type { HarnessBug } from './planted-bugs.ts';
+
+export function startMachine(parts: Parts, bug: HarnessBug | null): OrderMachine {
+  const machine = parts.createOrderMachine();
+  return bug === 'writers-lost' ? forgetful(machine) : machine;
+}
+
+/** Nobody remembers who wrote: every batch passes as one without a writer. */
+function forgetful(machine: OrderMachine): OrderMachine {
+  return {
+    apply: (batch: BatchHeader, timestamp: Timestamp): Outcome =>
+      machine.apply({ ...batch, writer: null }, timestamp),
+    stream: (name) => machine.stream(name),
+    writer: () => null,
+    get streamCount() {
+      return machine.streamCount;
+    },
+  };
+}

@@ -1,0 +1,261 @@
+/**
+ * The network between the replicas. Each direction of each pair is a connection of its own, which
+ * keeps its order while it lives. It breaks and comes back; then what was under way is lost, comes
+ * late, or comes again. Cuts lose, clogs hold back, slowness delays. Nothing tells a sender that a
+ * message was lost; it is told when a new connection stands.
+ */
+import type { Packet } from '../../libs/lane/types.ts';
+import { REPLICAS, type ReplicaId } from '../../libs/values/numbers.ts';
+import type { Content } from './operations.ts';
+import type { NetworkOptions } from './options.ts';
+import type { Prng } from './prng.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Trace } from './trace.ts';
+
+type Message = Packet<Content>;
+
+export interface NetworkUser {
+  readonly running: boolean;
+  receive(from: ReplicaId, packet: Message): void;
+  connected(peer: ReplicaId): void;
+}
+
+class Link {
+  readonly from: ReplicaId;
+  readonly to: ReplicaId;
+  readonly delay: number;
+  /** Number of faults that cut, or clog, this direction now. */
+  cuts = 0;
+  clogs = 0;
+  slowness = 1;
+  /** Connections so far; messages remember theirs. */
+  generation = 0;
+  standing = false;
+  connecting = false;
+  lastArrival = 0;
+  held: Message[] = [];
+  /** The last messages sent, to be repeated after a reconnect. */
+  recent: Message[] = [];
+
+  constructor(from: ReplicaId, to: ReplicaId, delay: number) {
+    this.from = from;
+    this.to = to;
+    this.delay = delay;
+  }
+}
+
+const RECENT_MAX = 6;
+
+export class Network {
+  sent = 0;
+  private readonly links: Link[][];
+  private readonly options: NetworkOptions;
+  private readonly scheduler: Scheduler;
+  private readonly prng: Prng;
+  private readonly trace: Trace;
+  private users: readonly NetworkUser[] = [];
+  /** After healing nothing is lost, late or repeated any more. */
+  private perfect = false;
+
+  constructor(options: NetworkOptions, scheduler: Scheduler, prng: Prng, trace: Trace) {
+    this.options = options;
+    this.scheduler = scheduler;
+    this.prng = prng;
+    this.trace = trace;
+    this.links = REPLICAS.map((from) =>
+      REPLICAS.map((to) => new Link(from, to, options.delay[Math.max(0, from + to - 1)] ?? 0)),
+    );
+  }
+
+  attach(users: readonly NetworkUser[]): void {
+    this.users = users;
+  }
+
+  send(from: ReplicaId, to: ReplicaId, packet: Message): void {
+    const link = this.link(from, to);
+    this.sent++;
+    if (!link.standing) return;
+    if (link.recent.length === RECENT_MAX) link.recent.shift();
+    link.recent.push(packet);
+    if (link.cuts > 0) return;
+    if (link.clogs > 0) {
+      link.held.push(packet);
+      return;
+    }
+    if (!this.perfect) {
+      if (this.prng.chance(this.options.loss)) {
+        // A lost message is a hole in a stream; sometimes the connection notices, sometimes the
+        // contract "losing is allowed" is taken by its word.
+        if (this.prng.chance(0.2)) this.reset(link);
+        return;
+      }
+      if (this.prng.chance(this.options.duplicate)) {
+        this.scheduler.after(this.delayOf(link) + this.prng.magnitude(100, 1_000_000), () => {
+          this.deliver(link, packet);
+        });
+      }
+    }
+    this.transmit(link, packet);
+  }
+
+  /** Both ends notice, after a while, and connect again. */
+  break(from: ReplicaId, to: ReplicaId): void {
+    this.reset(this.link(from, to));
+  }
+
+  cut(from: ReplicaId, to: ReplicaId): void {
+    const link = this.link(from, to);
+    link.cuts++;
+    this.noteLink(link, 1);
+    if (this.prng.chance(0.5)) this.reset(link);
+  }
+
+  mend(from: ReplicaId, to: ReplicaId): void {
+    const link = this.link(from, to);
+    if (link.cuts === 0) return;
+    link.cuts--;
+    if (link.cuts === 0) {
+      this.noteLink(link, 0);
+      this.reset(link);
+    }
+  }
+
+  clog(from: ReplicaId, to: ReplicaId): void {
+    this.link(from, to).clogs++;
+    this.noteLink(this.link(from, to), 2);
+  }
+
+  unclog(from: ReplicaId, to: ReplicaId): void {
+    const link = this.link(from, to);
+    if (link.clogs === 0) return;
+    link.clogs--;
+    if (link.clogs > 0) return;
+    this.noteLink(link, 0);
+    const held = link.held;
+    link.held = [];
+    for (const packet of held) this.transmit(link, packet);
+  }
+
+  slow(from: ReplicaId, to: ReplicaId, factor: number): void {
+    this.link(from, to).slowness = factor;
+    this.noteLink(this.link(from, to), factor === 1 ? 0 : 3);
+  }
+
+  /** The process at this end is gone, with all its connections. */
+  disconnect(replica: ReplicaId): void {
+    for (const peer of REPLICAS) {
+      if (peer === replica) continue;
+      this.reset(this.link(replica, peer));
+      this.reset(this.link(peer, replica));
+    }
+  }
+
+  /** A process has started: connect. */
+  join(replica: ReplicaId): void {
+    for (const peer of REPLICAS) {
+      if (peer === replica) continue;
+      this.reconnect(this.link(replica, peer));
+      this.reconnect(this.link(peer, replica));
+    }
+  }
+
+  heal(): void {
+    this.perfect = true;
+    for (const row of this.links) {
+      for (const link of row) {
+        if (link.from === link.to) continue;
+        link.cuts = 0;
+        link.slowness = 1;
+        while (link.clogs > 0) this.unclog(link.from, link.to);
+        this.reset(link);
+      }
+    }
+  }
+
+  /** Can both directions carry something now? */
+  joined(a: ReplicaId, b: ReplicaId): boolean {
+    return this.open(this.link(a, b)) && this.open(this.link(b, a));
+  }
+
+  private open(link: Link): boolean {
+    return link.cuts === 0 && link.clogs === 0 && link.slowness < 5;
+  }
+
+  private transmit(link: Link, packet: Message): void {
+    // Order holds within a connection: nothing overtakes.
+    link.lastArrival = Math.max(this.scheduler.now + this.delayOf(link), link.lastArrival + 1);
+    const generation = link.generation;
+    this.scheduler.at(link.lastArrival, () => {
+      const late = generation !== link.generation;
+      if (late && !this.prng.chance(this.options.ghost)) return;
+      if (late) {
+        const delay = this.prng.magnitude(100, 2_000_000);
+        this.scheduler.after(delay, () => {
+          this.deliver(link, packet);
+        });
+      } else this.deliver(link, packet);
+    });
+  }
+
+  private deliver(link: Link, packet: Message): void {
+    if (link.cuts > 0) return;
+    if (link.clogs > 0) {
+      link.held.push(packet);
+      return;
+    }
+    const user = this.users[link.to];
+    if (user?.running === true) user.receive(link.from, packet);
+  }
+
+  private reset(link: Link): void {
+    link.generation++;
+    link.standing = false;
+    link.held = [];
+    link.lastArrival = 0;
+    this.reconnect(link);
+  }
+
+  private reconnect(link: Link): void {
+    if (link.connecting) return;
+    link.connecting = true;
+    const wait = this.perfect ? 10_000 : this.prng.magnitude(500, 300_000);
+    this.scheduler.after(wait + 2 * link.delay, () => {
+      link.connecting = false;
+      const from = this.users[link.from];
+      const to = this.users[link.to];
+      // The end that is missing will call when it is there; a cut link when it is mended.
+      if (from?.running !== true || to?.running !== true || link.cuts > 0 || link.standing) return;
+      link.standing = true;
+      link.generation++;
+      this.trace.note('connected', link.from, link.to);
+      this.replay(link);
+      from.connected(link.to);
+    });
+  }
+
+  private replay(link: Link): void {
+    const old = link.recent;
+    link.recent = [];
+    if (this.perfect) return;
+    for (const packet of old) {
+      if (!this.prng.chance(this.options.duplicate)) continue;
+      this.scheduler.after(this.prng.magnitude(100, 3_000_000), () => {
+        this.deliver(link, packet);
+      });
+    }
+  }
+
+  private delayOf(link: Link): number {
+    return Math.floor((link.delay + this.prng.below(this.options.jitter + 1)) * link.slowness);
+  }
+
+  private noteLink(link: Link, state: number): void {
+    this.trace.note('link', link.from, link.to, state, link.slowness);
+  }
+
+  private link(from: ReplicaId, to: ReplicaId): Link {
+    const link = this.links[from]?.[to];
+    if (link === undefined || from === to) throw new RangeError(`no link ${from} to ${to}`);
+    return link;
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Swarm testing: each seed draws which faults happen at all, how hard, and how the system is set up.
+ * Runs that have everything at once find less than runs that have a few things often.
+ */
+import type { RuleId } from '../../libs/lane/rules.ts';
+import type { LaneSettings } from '../../libs/lane/types.ts';
+import type { HarnessBug } from './planted-bugs.ts';
+import { Prng } from './prng.ts';
+
+export const FAULTS = [
+  'crash',
+  'crashAll',
+  'wipe',
+  'pause',
+  'isolate',
+  'cut',
+  'cutOneWay',
+  'flap',
+  'clog',
+  'slowLink',
+  'reset',
+  'slowDisk',
+  'clockJump',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Length of the phase with faults, microseconds. */
+  readonly faultPhase: number;
+  /** Within this everything must be well again, microseconds. */
+  readonly healBound: number;
+  readonly settings: LaneSettings;
+  readonly tick: number;
+  /** Longest wait of an input for the step that takes it; 0: a step each. */
+  readonly turn: number;
+  readonly network: NetworkOptions;
+  readonly disk: DiskOptions;
+  readonly clocks: ClockSwarm;
+  readonly workload: WorkloadOptions;
+  /** Mean time between two faults of a kind, microseconds; absent: never. */
+  readonly faults: Partial<Readonly<Record<Fault, number>>>;
+  /** One fault at a time and only such as P5 covers: then no epoch may change. */
+  readonly singleLink: boolean;
+  readonly broken: ReadonlySet<RuleId>;
+  readonly bug: HarnessBug | null;
+}
+
+export interface NetworkOptions {
+  /** One-way delay per pair of replicas (0–1, 0–2, 1–2), microseconds. */
+  readonly delay: readonly [number, number, number];
+  readonly jitter: number;
+  /** Share of messages that vanish. */
+  readonly loss: number;
+  /** Share of messages that come twice. */
+  readonly duplicate: number;
+  /** Share of the messages of a broken connection that arrive after all, late. */
+  readonly ghost: number;
+}
+
+export interface DiskOptions {
+  readonly sync: number;
+  readonly jitter: number;
+  /** Share of syncs that take long, and how long at most. */
+  readonly stall: number;
+  readonly stallMax: number;
+}
+
+export interface ClockSwarm {
+  /** Largest initial offset, microseconds. */
+  readonly offset: number;
+  readonly driftPpm: number;
+  /** Largest jump. */
+  readonly jump: number;
+}
+
+export interface WorkloadOptions {
+  readonly clients: number;
+  /** Mean pause of a client between two operations, microseconds. */
+  readonly think: number;
+  readonly window: number;
+  readonly streams: number;
+  readonly operationsMin: number;
+  /** Shares of operations. */
+  readonly reads: number;
+  readonly conditions: number;
+  readonly quorum: number;
+}
+
+export interface Focus {
+  readonly faults?: readonly Fault[];
+  /** Multiplies the rate of the faults. */
+  readonly intensity?: number;
+  readonly singleLink?: boolean;
+  readonly loss?: number;
+  readonly duplicate?: number;
+  readonly clockOffset?: number;
+  readonly clockJump?: number;
+  readonly reads?: number;
+  readonly slowSyncs?: boolean;
+  readonly maxClockError?: boolean;
+}
+
+const SECOND = 1_000_000;
+const HOUR = 3600 * SECOND;
+
+/** Mean seconds between two faults of a kind in a run that has it. */
+const MEAN_SECONDS: Readonly<Record<Fault, readonly [number, number]>> = {
+  crash: [3, 15],
+  crashAll: [10, 40],
+  wipe: [8, 30],
+  pause: [3, 12],
+  isolate: [4, 15],
+  cut: [3, 12],
+  cutOneWay: [3, 12],
+  flap: [6, 20],
+  clog: [4, 15],
+  slowLink: [5, 15],
+  reset: [1, 8],
+  slowDisk: [5, 20],
+  clockJump: [4, 15],
+};
+
+export function drawOptions(
+  seed: number,
+  planted: { broken?: ReadonlySet<RuleId>; bug?: HarnessBug | null; focus?: Focus } = {},
+): SimulationOptions {
+  const draw = new Prng(seed, 'options');
+  const focus = planted.focus ?? {};
+  const singleLink = focus.singleLink ?? (planted.focus === undefined && draw.chance(0.08));
+  const calm = singleLink || draw.chance(0.03);
+  const intensity = focus.intensity ?? 1;
+  const faults: Partial<Record<Fault, number>> = {};
+  for (const fault of FAULTS) {
+    const [low, high] = MEAN_SECONDS[fault];
+    const mean = draw.between(low * SECOND, high * SECOND);
+    const rare = fault === 'crashAll' || fault === 'wipe';
+    const wanted = focus.faults?.includes(fault) === true;
+    const drawn = draw.chance(rare ? 0.15 : 0.35);
+    if (calm) continue;
+    if (wanted) faults[fault] = Math.floor((low * SECOND) / intensity);
+    else if (drawn && (focus.faults === undefined || draw.chance(0.5))) faults[fault] = mean;
+  }
+  if (singleLink) faults.cut = 3 * SECOND;
+  const farClocks = !calm && draw.chance(0.25);
+  const nearClocks = draw.chance(0.5);
+  const offset = farClocks ? draw.magnitude(SECOND, 5 * HOUR) : nearClocks ? 20_000 : 150_000;
+  const slowSyncs = focus.slowSyncs ?? (!calm && draw.chance(0.3));
+  const wan = draw.chance(0.7);
+  const delay = (): number => (wan ? draw.magnitude(1_000, 40_000) : draw.between(100, 1_000));
+  const delays = [delay(), delay(), delay()] as const;
+  const jitterShare = draw.pick([0.1, 0.5, 2]);
+  const clockOffset = focus.clockOffset ?? offset;
+  const exactClocks =
+    focus.maxClockError ?? (!farClocks && faults.clockJump === undefined && draw.chance(0.2));
+  return {
+    seed,
+    faultPhase: 60 * SECOND,
+    healBound: 20 * SECOND,
+    settings: drawSettings(draw, Math.max(...delays), exactClocks ? 10_000 : null),
+    tick: draw.between(20_000, 30_000),
+    turn: draw.pick([0, 0, 200, 2_000]),
+    network: {
+      delay: delays,
+      jitter: Math.floor(Math.max(...delays) * (singleLink ? 0.1 : jitterShare)),
+      loss: focus.loss ?? (!calm && draw.chance(0.35) ? draw.magnitude(2, 300) / 1_000 : 0),
+      duplicate:
+        focus.duplicate ?? (!calm && draw.chance(0.35) ? draw.magnitude(5, 500) / 1_000 : 0),
+      ghost: calm ? 0 : draw.pick([0, 0.1, 0.5]),
+    },
+    disk: {
+      sync: draw.magnitude(100, 8_000),
+      jitter: draw.magnitude(100, 8_000),
+      stall: slowSyncs ? draw.magnitude(2, 60) / 1_000 : 0,
+      stallMax: draw.magnitude(100_000, 4 * SECOND),
+    },
+    clocks: {
+      offset: exactClocks ? 4_000 : clockOffset,
+      driftPpm: exactClocks ? 20 : draw.pick([0, 100, 500]),
+      jump: focus.clockJump ?? draw.magnitude(100_000, 3 * HOUR),
+    },
+    workload: {
+      clients: draw.between(4, 7),
+      think: draw.between(300_000, 600_000),
+      window: draw.pick([1, 2, 4]),
+      streams: draw.between(1, 3),
+      operationsMin: 300,
+      reads: focus.reads ?? draw.pick([0.15, 0.3]),
+      conditions: 0.15,
+      quorum: draw.pick([0.3, 0.6]),
+    },
+    faults,
+    singleLink,
+    broken: planted.broken ?? new Set(),
+    bug: planted.bug ?? null,
+  };
+}
+
+/** Timeouts are scaled to the delays of the run, and up as a whole, to make a run cheap. */
+function drawSettings(draw: Prng, delayMax: number, maxClockError: number | null): LaneSettings {
+  const beacon = draw.between(25_000, 50_000);
+  const detour = 3 * beacon + 2 * delayMax;
+  return {
+    beacon,
+    lazy: draw.pick([1_000, 5_000, 10_000]),
+    detour,
+    sealTimeout: Math.max(draw.between(300_000, 600_000), 2 * detour + 4 * delayMax),
+    resend: draw.between(150_000, 300_000) + 2 * delayMax,
+    reserve: draw.pick([200_000, 1_000_000, 3_000_000]),
+    maxClockOffset: 500_000,
+    maxClockError,
+    entryBytesMax: draw.pick([1_000, 10_000, 1 << 20]),
+    inflightBytesMax: draw.pick([5_000, 64 << 20]),
+    queueBytesMax: draw.pick([5_000, 64 << 20]),
+    feedBytesMax: draw.pick([2_000, 16 << 20]),
+  };
+}

@@ -1,0 +1,411 @@
+/**
+ * The driver of one replica in the simulation: it does what the contract of libs/lane/types.ts asks
+ * of a driver — writes, packets, answers, releases, in this order — and can die or stall between
+ * any two of these. It owns the process (lives, clocks, sessions' answers); disk and network are
+ * given to it. It executes what is released on the real ordered state machine.
+ */
+import type { Effects, Input, LaneSettings, Packet } from '../../libs/lane/types.ts';
+import type { OrderMachine, Outcome } from '../../libs/order/types.ts';
+import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
+import type { Checkers } from './checkers.ts';
+import type { Clocks } from './clocks.ts';
+import type { Core, Parts } from './core.ts';
+import type { Disk } from './disk.ts';
+import type { Network, NetworkUser } from './network.ts';
+import type { Attempt, Content, Read, Session } from './operations.ts';
+import type { SimulationOptions } from './options.ts';
+import { startMachine } from './machine.ts';
+import type { Prng } from './prng.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Trace } from './trace.ts';
+
+/** Where answers go; the client decides how long they take. */
+export interface Answers {
+  appended(attempt: Attempt, timestamp: Timestamp, outcome: Outcome | null): void;
+  refused(attempt: Attempt): void;
+  read(read: Read, session: Session, timestamp: Timestamp, tail: number): void;
+  /** The process is gone, and every session with it. */
+  crashed(replica: ReplicaId): void;
+}
+
+export interface ReplicaParts {
+  readonly options: SimulationOptions;
+  readonly parts: Parts;
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly disk: Disk;
+  readonly clocks: Clocks;
+  readonly checkers: Checkers;
+  readonly trace: Trace;
+  readonly prng: Prng;
+  readonly answers: Answers;
+  readonly settings: LaneSettings;
+}
+
+interface WaitingRead {
+  readonly read: Read;
+  readonly session: Session;
+  readPoint: number | null;
+}
+
+export class Replica implements NetworkUser {
+  readonly id: ReplicaId;
+  readonly disk: Disk;
+  readonly clocks: Clocks;
+  running = false;
+  paused = false;
+  life = 0;
+  core: Core | null = null;
+  watermark = 0;
+  steps = 0;
+  private readonly p: ReplicaParts;
+  private machine: OrderMachine;
+  private inbox: Input<Content, Attempt>[] = [];
+  private turnPlanned = false;
+  /** Instructions of a step that a stall left for later. */
+  private left: { effects: Effects<Content, Attempt>; from: number } | null = null;
+  /** Set by a fault: die or stall in the middle of the next step. */
+  private armed: 'crash' | 'pause' | null = null;
+  private readonly reads = new Map<number, WaitingRead>();
+  private lastReadPoint = 0;
+
+  constructor(id: ReplicaId, given: ReplicaParts) {
+    this.id = id;
+    this.p = given;
+    this.disk = given.disk;
+    this.clocks = given.clocks;
+    this.machine = startMachine(given.parts, null);
+  }
+
+  start(): void {
+    const { p } = this;
+    this.running = true;
+    this.paused = false;
+    this.life++;
+    this.p.trace.note('start', this.id, this.life, this.disk.voting ? 1 : 0);
+    this.clocks.boot(p.scheduler.now, p.prng.below(1_000_000_000));
+    p.checkers.restarted(this.id);
+    this.machine = startMachine(p.parts, p.options.bug);
+    this.watermark = 0;
+    this.core = p.parts.createCore({
+      self: this.id,
+      recovered: this.disk.open((seq) => {
+        p.trace.note('synced', this.id, seq);
+        this.deliver({ type: 'persisted', seq });
+      }),
+      assemble: (_header, appends) => ({
+        content: appends.slice(),
+        bytes: 48 + appends.reduce((sum, append) => sum + append.bytes, 0),
+      }),
+      settings: p.settings,
+      broken: p.options.broken,
+    });
+    this.tick(this.life);
+    p.network.join(this.id);
+  }
+
+  crash(): void {
+    if (!this.running) return;
+    const { p } = this;
+    this.running = false;
+    this.paused = false;
+    this.core = null;
+    this.inbox = [];
+    this.left = null;
+    this.armed = null;
+    this.reads.clear();
+    const survived = this.disk.crash();
+    p.trace.note('crash', this.id, this.life, survived);
+    p.network.disconnect(this.id);
+    p.answers.crashed(this.id);
+    p.checkers.crashed();
+  }
+
+  wipe(): void {
+    this.p.trace.note('wipe', this.id);
+    this.p.checkers.wiped(this.id);
+    this.disk.wipe();
+  }
+
+  pause(): void {
+    if (!this.running || this.paused) return;
+    this.p.trace.note('pause', this.id);
+    this.paused = true;
+  }
+
+  resume(): void {
+    if (!this.running || !this.paused) return;
+    this.p.trace.note('resume', this.id, this.inbox.length);
+    this.paused = false;
+    const { left } = this;
+    this.left = null;
+    if (left !== null) this.perform(left.effects, left.from);
+    this.planTurn();
+  }
+
+  /** The next step will not come to its end. */
+  arm(end: 'crash' | 'pause'): void {
+    if (this.running && !this.paused) this.armed = end;
+  }
+
+  receive(from: ReplicaId, packet: Packet<Content>): void {
+    this.p.trace.note('receive', this.id, from, packet.status.version);
+    this.deliver({ type: 'packet', from, packet });
+  }
+
+  connected(peer: ReplicaId): void {
+    this.deliver({ type: 'connected', peer });
+  }
+
+  submit(attempt: Attempt): void {
+    this.p.checkers.session.submitted(this.id, attempt);
+    this.deliver({ type: 'append', appends: [attempt] });
+  }
+
+  read(session: Session, read: Read): void {
+    this.p.checkers.session.readInvoked(read);
+    this.reads.set(read.id, { read, session, readPoint: null });
+    const { bug } = this.p.options;
+    if (bug === 'read-point-own') this.answerReads([{ id: read.id, readPoint: this.watermark }]);
+    else if (bug === 'read-point-reused' && this.lastReadPoint > 0) {
+      this.answerReads([{ id: read.id, readPoint: this.lastReadPoint }]);
+    } else this.deliver({ type: 'heartbeat', id: read.id });
+  }
+
+  private tick(life: number): void {
+    if (!this.running || life !== this.life) return;
+    this.deliver({ type: 'tick' });
+    this.p.scheduler.after(this.p.options.tick, () => {
+      this.tick(life);
+    });
+  }
+
+  private deliver(input: Input<Content, Attempt>): void {
+    if (!this.running) return;
+    // A process that stands still does not collect ticks.
+    if (input.type === 'tick' && this.paused) return;
+    this.inbox.push(input);
+    this.planTurn();
+  }
+
+  private planTurn(): void {
+    if (this.turnPlanned || this.paused || this.inbox.length === 0) return;
+    const { turn } = this.p.options;
+    if (turn === 0) {
+      this.turn();
+      return;
+    }
+    this.turnPlanned = true;
+    const { life } = this;
+    this.p.scheduler.after(this.p.prng.below(turn), () => {
+      this.turnPlanned = false;
+      if (life === this.life && !this.paused) this.turn();
+      else this.planTurn();
+    });
+  }
+
+  private turn(): void {
+    const { core } = this;
+    if (!this.running || core === null || this.inbox.length === 0) return;
+    const inputs = this.inbox;
+    this.inbox = [];
+    this.steps++;
+    const now = this.p.scheduler.now;
+    const effects = core.step(inputs, this.clocks.monotonic(now), this.clocks.wall(now));
+    this.p.trace.note(
+      'step',
+      this.id,
+      inputs.length,
+      effects.writes.length,
+      effects.packets.length,
+      effects.watermark,
+    );
+    this.p.checkers.stepped(this.id, effects, core);
+    this.perform(effects, 0);
+  }
+
+  /** The instructions of a step, in order; may end in the middle. */
+  private perform(effects: Effects<Content, Attempt>, from: number): void {
+    const { writes, packets, acknowledged, refused, readPoints, released } = effects;
+    let stop = Infinity;
+    const { armed } = this;
+    const total =
+      writes.length +
+      packets.length +
+      acknowledged.length +
+      refused.length +
+      readPoints.length +
+      released.length +
+      2;
+    // A step without consequences is no place to die: wait for one that has some.
+    if (armed !== null && total - from > 2) {
+      this.armed = null;
+      stop = from + this.p.prng.below(total - from + 1);
+    }
+    let n = 0;
+    const due = (): boolean => n++ >= from && n <= stop;
+    for (const write of writes) if (due()) this.stage(write);
+    if (due() && writes.length > 0) this.disk.commit(effects.seq);
+    for (const { to, packet } of packets) {
+      if (!due()) continue;
+      this.p.trace.note(
+        'send',
+        this.id,
+        to,
+        packet.feeds.length,
+        packet.letters.length,
+        packet.status.version,
+      );
+      if (this.p.trace.print !== null) this.describe(to, packet);
+      this.p.network.send(this.id, to, packet);
+    }
+    for (const { entry, appends } of acknowledged) {
+      if (!due()) continue;
+      this.p.trace.note('ack', this.id, entry.lane, entry.index, entry.timestamp, appends.length);
+      for (const attempt of appends) {
+        const early = this.p.options.bug === 'ordered-early';
+        if (attempt.operation.ack !== 'QUORUM' && !early) continue;
+        if (attempt.session.closed) continue;
+        this.p.checkers.session.acknowledge(this.id, entry, attempt);
+        this.p.answers.appended(attempt, entry.timestamp, null);
+      }
+    }
+    for (const { append, reason } of refused) {
+      if (!due()) continue;
+      this.p.trace.note('refuse', this.id, append.operation.id, reason.length);
+      this.refuse(append);
+    }
+    for (const point of readPoints) if (due()) this.answerReads([point]);
+    const reversed = this.p.options.bug === 'release-reordered';
+    if (this.p.options.bug === 'watermark-early') this.showWatermark(effects.watermark);
+    for (const release of reversed ? [...released].reverse() : released) {
+      if (due()) this.release(release);
+    }
+    if (due()) this.showWatermark(effects.watermark);
+    if (stop === Infinity) return;
+    if (armed === 'crash') this.crash();
+    else {
+      this.left = { effects, from: stop };
+      this.pause();
+    }
+  }
+
+  private stage(write: Effects<Content, Attempt>['writes'][number]): void {
+    const { trace } = this.p;
+    switch (write.type) {
+      case 'entry': {
+        const { lane, index, epoch, timestamp } = write.entry;
+        trace.note('entry', this.id, lane, index, epoch, timestamp);
+        break;
+      }
+      case 'truncate':
+        trace.note('truncate', this.id, write.lane, write.from);
+        break;
+      case 'promise':
+        trace.note('promise', this.id, write.lane, write.epoch);
+        break;
+      case 'reserve':
+        trace.note('reserve', this.id, write.timestamp);
+        break;
+      case 'incarnation':
+        trace.note('incarnation', this.id, write.replica, write.incarnation);
+        break;
+      case 'recovered':
+        trace.note('recovered', this.id);
+        break;
+    }
+    this.disk.stage(write);
+  }
+
+  /** A refusal ends the session: later answers on it are not heard any more. */
+  private refuse(attempt: Attempt): void {
+    this.p.checkers.session.refused(this.id, attempt);
+    if (!attempt.session.closed) this.p.answers.refused(attempt);
+  }
+
+  private release(release: Effects<Content, Attempt>['released'][number]): void {
+    const { entry, appends } = release;
+    const { bug } = this.p.options;
+    const content = entry.content ?? [];
+    if (bug === 'restart-skips' && this.life > 1 && entry.index === 2) return;
+    const count = bug === 'batch-torn' ? Math.min(1, content.length) : content.length;
+    const outcomes: Outcome[] = [];
+    for (let i = 0; i < count; i++) {
+      const attempt = content[i];
+      if (attempt === undefined) continue;
+      outcomes.push(this.machine.apply(attempt.operation.batch, entry.timestamp));
+    }
+    const number = this.p.checkers.released(this.id, entry, outcomes);
+    this.p.trace.note('release', this.id, entry.lane, entry.index, entry.timestamp, number);
+    if (appends === null) return;
+    content.forEach((attempt, i) => {
+      const outcome = outcomes[i];
+      if (attempt.operation.ack !== 'ORDERED' || outcome === undefined) return;
+      if (!attempt.session.closed && attempt.acknowledged === 0) {
+        this.p.checkers.orderedAnswer(this.id, entry, attempt, outcome);
+        this.p.answers.appended(attempt, entry.timestamp, outcome);
+      }
+    });
+  }
+
+  private showWatermark(watermark: Timestamp): void {
+    this.watermark = watermark;
+    this.p.checkers.session.watermarkShown(this.id, watermark);
+    if (this.reads.size === 0) return;
+    for (const waiting of this.reads.values()) {
+      if (waiting.readPoint !== null && waiting.readPoint <= watermark) this.look(waiting);
+    }
+  }
+
+  private answerReads(
+    points: readonly { readonly id: number; readonly readPoint: number }[],
+  ): void {
+    for (const { id, readPoint } of points) {
+      this.p.trace.note('readPoint', this.id, id, readPoint);
+      this.lastReadPoint = readPoint;
+      const waiting = this.reads.get(id);
+      if (waiting === undefined) continue;
+      waiting.readPoint = readPoint;
+      const now = readPoint <= this.watermark || this.p.options.bug === 'read-without-wait';
+      if (now) this.look(waiting);
+    }
+  }
+
+  private look(waiting: WaitingRead): void {
+    const { read, session } = waiting;
+    this.reads.delete(read.id);
+    const stream = this.machine.stream(read.stream);
+    const tail = stream === null ? 0 : stream.nextSeqNum;
+    const seen = this.p.checkers.readDone(this.id, read, tail);
+    this.p.trace.note('read', this.id, read.id, seen, tail);
+    if (!session.closed) this.p.answers.read(read, session, this.watermark as Timestamp, tail);
+  }
+
+  private describe(to: ReplicaId, packet: Packet<Content>): void {
+    const { trace } = this.p;
+    const { status } = packet;
+    trace.text(
+      this.id,
+      `  → r${to} status ${status.lanes
+        .map((l) => `p${l.promised} ${l.tail.epoch}/${l.tail.index} c${l.closed} f${l.feeder}`)
+        .join(' | ')} hears ${status.hears.map(Number).join('')} voting ${status.voting}`,
+    );
+    for (const a of packet.announcements) {
+      trace.text(this.id, `  → r${to} announce lane ${a.lane} e${a.epoch} ${a.closed} @${a.index}`);
+    }
+    for (const f of packet.feeds) {
+      trace.text(
+        this.id,
+        `  → r${to} feed lane ${f.lane} e${f.epoch} after ${f.previous.epoch}/${f.previous.index}: ` +
+          `${f.entries.map((e) => `${e.epoch}/${e.index}@${e.timestamp}`).join(' ')} ` +
+          `committed ${f.committed}${f.adoption ? ' adoption' : ''}`,
+      );
+    }
+    for (const letter of packet.letters) {
+      trace.text(
+        this.id,
+        `  → r${to} letter ${letter.from}→${letter.to} ${JSON.stringify(letter.control)}`,
+      );
+    }
+  }
+}
