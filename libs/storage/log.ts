@@ -5,7 +5,7 @@
  *
  * Owns the data directory, its lock and its files. Does not know what frames mean, does not trim,
  * and never retries: after the first failed write or sync the log is dead, and so is the process
- * (S1). How much may be staged at once is the driver's decision; STAGED_BYTES_MAX is the backstop.
+ * (S1). The driver bounds what it appends at once; `stagedBytesMax` is the backstop.
  */
 import { join } from 'node:path';
 import { assert } from '../values/assert.ts';
@@ -37,7 +37,7 @@ export type { Location, LogFrame } from './recovery.ts';
 export const SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024;
 const SEGMENT_BYTES_MIN = 4096;
 const SEGMENT_BYTES_MAX = 512 * 1024 * 1024;
-export const STAGED_BYTES_MAX = 512 * 1024 * 1024;
+export const STAGED_BYTES_MAX_DEFAULT = 512 * 1024 * 1024;
 export const BODY_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
 
 export interface LogOptions {
@@ -45,6 +45,8 @@ export interface LogOptions {
   readonly identity: Identity;
   /** A segment is closed when the next frame would not fit; 64 MiB unless given. */
   readonly segmentBytes?: number;
+  /** Bytes that may be appended and not yet on disk; 512 MiB unless given. */
+  readonly stagedBytesMax?: number;
   readonly files?: Files;
   /** Called at most once, when a write or sync failed. The process must end. */
   readonly onFatal: (error: Error) => void;
@@ -69,7 +71,7 @@ export interface LogStats {
 export interface Log {
   /**
    * Stages a frame of `type` 1–255 whose body is the parts, one after the other; they are copied.
-   * Throws TOO_LARGE, OVERLOADED (STAGED_BYTES_MAX), UNAVAILABLE (after a fatal error or close).
+   * Throws TOO_LARGE, OVERLOADED (`stagedBytesMax`), UNAVAILABLE (after a fatal error or close).
    */
   append(type: number, parts: readonly Uint8Array[]): Location;
   /**
@@ -115,7 +117,8 @@ export function openLog(options: LogOptions, onFrame: (frame: LogFrame) => void)
   try {
     const { digest } = readIdentity(directory, files);
     const recovery = recover(files, directory, digest, onFrame);
-    const place = { files, directory, digest, lock, segmentBytes };
+    const { stagedBytesMax = STAGED_BYTES_MAX_DEFAULT } = options;
+    const place = { files, directory, digest, lock, segmentBytes, stagedBytesMax };
     return new SegmentedLog(place, recovery, options.onFatal);
   } catch (error) {
     files.close(lock);
@@ -129,6 +132,7 @@ interface Place {
   readonly digest: Uint8Array;
   readonly lock: number;
   readonly segmentBytes: number;
+  readonly stagedBytesMax: number;
 }
 
 class SegmentedLog implements Log {
@@ -170,11 +174,12 @@ class SegmentedLog implements Log {
         details: { bytes, limit: BODY_BYTES_MAX },
       });
     }
-    if (this.#staging.bytes + bytes > STAGED_BYTES_MAX) {
+    const { stagedBytesMax } = this.#place;
+    if (this.#staging.bytes + bytes > stagedBytesMax) {
       throw new MeridianError(
         'OVERLOADED',
-        `${this.#staging.bytes} bytes wait for the disk, at most ${STAGED_BYTES_MAX}`,
-        { details: { bytes: this.#staging.bytes, limit: STAGED_BYTES_MAX, retryAfterMs: 100 } },
+        `${this.#staging.bytes} bytes wait for the disk, at most ${stagedBytesMax}`,
+        { details: { bytes: this.#staging.bytes, limit: stagedBytesMax, retryAfterMs: 100 } },
       );
     }
     return this.#stage(type, parts, bytes);

@@ -103,12 +103,12 @@ export async function work(disk: FaultyDisk, outcome: Outcome, batches: number):
     const enough = promised - (batch % 2 === 0 ? 5 : 0);
     while (outcome.confirmed < enough && !isOver()) await turn();
   }
-  let isClosed = false;
+  const progress = { isClosed: false };
   const finish = (): void => {
-    isClosed = true;
+    progress.isClosed = true;
   };
   log.close().then(finish, finish);
-  while (!isClosed && !disk.isOff) await turn();
+  while (!progress.isClosed && !disk.isOff) await turn();
   outcome.fatal.push(...fatal);
   return outcome;
 }
