@@ -140,6 +140,6 @@ it('keeps every confirmed frame and never another order, whatever happens', asyn
       for (const next of steps) await history.run(next);
       await history.finish();
     }),
-    { numRuns: 400 },
+    { numRuns: 250 },
   );
 });

@@ -145,7 +145,7 @@ describe('a log', () => {
 
   it('keeps few files open, however many segments are read', async () => {
     const { log } = open({ segmentBytes: 4096 });
-    const locations = Array.from({ length: 200 }, (_, number) =>
+    const locations = Array.from({ length: 80 }, (_, number) =>
       log.append(1, [Buffer.alloc(4000, number)]),
     );
     await synced(log);

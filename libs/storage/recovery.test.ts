@@ -320,6 +320,26 @@ describe('bytes in the wrong place', () => {
     expect(bodies.length).toBe(4);
   });
 
+  it('are corrupt when a frame fits by number and chain, but was meant for another offset', async () => {
+    const { disk, frames } = await written(4);
+    const last = frames[3];
+    if (last === undefined) throw new Error('four frames');
+    const digest = digestOf(disk.bytes(`${DIRECTORY}/identity`));
+    const moved = (bytes: Buffer): Buffer => {
+      writeFrameHeader(bytes, last.offset, tagOf(digest, 1), {
+        bodyBytes: last.end - last.offset - FRAME_HEADER_BYTES,
+        previous: bytes.readUInt32LE(last.offset + 12),
+        offset: last.offset + 512,
+        unsynced: 1,
+        number: 4,
+        type: 1,
+      });
+      return bytes;
+    };
+    const finding = expectCorrupt(() => openChanged(disk, path(1), moved), path(1), last.offset);
+    expect(finding.message).toContain(`it holds the frame of offset ${last.offset + 512}`);
+  });
+
   it('inside a body do not look like frames of the log (a body holds a copy of the log)', async () => {
     const { disk, bodies } = await written(3);
     const { log } = open(disk);
