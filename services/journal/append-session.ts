@@ -25,7 +25,7 @@ import type {
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type { RefusalReason } from '../../libs/lane/types.ts';
 import type { Outcome } from '../../libs/order/types.ts';
-import type { BidiStream } from '../../libs/rpc/streams.ts';
+import type { BidiStream } from '../../libs/rpc/rpc.ts';
 import { assert, at } from '../../libs/values/assert.ts';
 import type { Admission } from './admission.ts';
 import type { AppendOwner, PendingAppend } from './content.ts';

@@ -32,6 +32,8 @@ export interface DriverOptions {
   readonly send: (to: ReplicaId, packet: JournalPacket) => void;
   /** Called after every step and slice of releases. */
   readonly afterStep: () => void;
+  /** Microseconds between handing writes to the log and having them on disk. */
+  readonly synced: (micros: number) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -81,10 +83,9 @@ export class Driver {
     this.#input({ type: 'connected', peer });
   }
 
-  /** The session has answers to flush at the end of this turn. */
+  /** The session has answers to flush at the end of this turn; only called inside one. */
   answered(session: AppendSession): void {
     this.#answered.push(session);
-    this.#schedule();
   }
 
   /**
@@ -144,12 +145,14 @@ export class Driver {
   }
 
   #execute(effects: JournalEffects): void {
-    const { log, store, send, releaser } = this.#options;
+    const { log, store, send, releaser, clocks, synced } = this.#options;
     for (const write of effects.writes) appendWrite(log, store, write);
     if (effects.seq !== this.#seq) {
       const { seq } = effects;
       this.#seq = seq;
+      const startedAt = clocks.monotonic();
       log.sync(() => {
+        synced(clocks.monotonic() - startedAt);
         this.#input({ type: 'persisted', seq });
       });
     }

@@ -1,0 +1,146 @@
+/**
+ * Settings of a replica. Times are milliseconds here and microseconds in the lane core; the bounds
+ * refuse what could not work, for example a seal timeout below the beacon.
+ */
+import { z } from 'zod';
+import { defaultSettings } from '../../libs/lane/settings.ts';
+import type { LaneSettings } from '../../libs/lane/types.ts';
+import { SEGMENT_BYTES_DEFAULT } from '../../libs/storage/log.ts';
+import type { ReplicaId } from '../../libs/values/numbers.ts';
+import { REPLICAS } from '../../libs/values/numbers.ts';
+
+const MIB = 1024 * 1024;
+const HOUR_MS = 3_600_000;
+
+const name = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
+const address = z.string().regex(/^\S+:\d{1,5}$/, 'expected host:port');
+const replica = z.coerce
+  .number()
+  .refine((value): value is ReplicaId => value === 0 || value === 1 || value === 2, {
+    message: 'expected 0, 1 or 2',
+  });
+const ms = (defaultMs: number, least = 1): z.ZodDefault<z.ZodNumber> =>
+  z.number().min(least).max(HOUR_MS).default(defaultMs);
+const bytes = (defaultBytes: number, least: number, most = 64 * 1024 * MIB) =>
+  z.number().int().min(least).max(most).default(defaultBytes);
+const count = (defaultCount: number) =>
+  z.number().int().min(1).max(1_000_000).default(defaultCount);
+
+const peer = z.strictObject({ replica, region: name, address });
+
+const timings = z.strictObject({
+  tickMs: ms(5).describe('how often timers of the protocol are looked at'),
+  beaconMs: ms(defaultSettings.beacon / 1000).describe('silence after which a beacon is sent'),
+  lazyMs: ms(defaultSettings.lazy / 1000, 0).describe('longest delay of news nobody waits for'),
+  detourMs: ms(defaultSettings.detour / 1000).describe(
+    'silence on a direct link after which the third replica forwards',
+  ),
+  sealTimeoutMs: ms(defaultSettings.sealTimeout / 1000).describe(
+    "silence of a lane's writer after which others may seal it",
+  ),
+  resendMs: ms(defaultSettings.resend / 1000).describe('when something unanswered is sent again'),
+  reserveMs: ms(defaultSettings.reserve / 1000, 10).describe('how far the clock is reserved ahead'),
+  maxClockOffsetMs: ms(defaultSettings.maxClockOffset / 1000).describe(
+    'a clock further from the median is unsafe',
+  ),
+  maxClockErrorMs: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      'known bound on the error of the wall clock; QUORUM answers wait until it has passed',
+    ),
+  progressMs: ms(10).describe('longest time a reader is without progress'),
+  stalledMs: ms(1000).describe('standstill of the watermark after which readers are told'),
+  heartbeatTimeoutMs: ms(5000).describe('longest wait for a read point'),
+  noQuorumMs: ms(1000).describe('silence of both peers after which appends are refused'),
+  drainMs: ms(5000, 0).describe('longest wait for open appends when going down'),
+});
+
+const limits = z.strictObject({
+  batchBytesMax: bytes(MIB, 1024, 16 * MIB).describe('largest batch of a client'),
+  recordsPerBatchMax: count(10_000).describe('most records of a batch'),
+  entryBytesMax: bytes(defaultSettings.entryBytesMax, 1024, 32 * MIB).describe('largest entry'),
+  inflightBytesMax: bytes(defaultSettings.inflightBytesMax, MIB).describe(
+    'own bytes stamped and not yet released',
+  ),
+  feedBytesMax: bytes(defaultSettings.feedBytesMax, MIB).describe(
+    'bytes sent to one peer and not yet confirmed',
+  ),
+  windowBytes: bytes(8 * MIB, 1024).describe('unanswered bytes of one append session'),
+  unansweredBytesMax: bytes(defaultSettings.queueBytesMax, 1024).describe(
+    'bytes of all clients between arrival and release',
+  ),
+  cacheBytesMax: bytes(128 * MIB, 0).describe('newest entries kept in memory'),
+  peerQueueBytesMax: bytes(32 * MIB, MIB).describe('bytes that may wait for a slow peer'),
+  readersMax: count(1000).describe('open reads'),
+  sessionsMax: count(1000).describe('open append sessions'),
+  heartbeatsMax: count(4096).describe('heartbeats under way'),
+  chunkBytes: bytes(256 * 1024, 1024, 2 * MIB).describe('size of the messages to readers'),
+  segmentBytes: bytes(SEGMENT_BYTES_DEFAULT, 4096, 512 * MIB).describe('size of a log segment'),
+});
+
+export const journalSchema = z
+  .strictObject({
+    cluster: name.describe('name of the cluster'),
+    instance: name.describe('name of the journal instance'),
+    replica: replica.describe('number of this replica, the same as of the lane it is home of'),
+    region: name.describe('region of this replica'),
+    generation: z.number().int().min(1).default(1).describe('generation of the membership'),
+    dataDirectory: z.string().min(1).describe('directory of the log'),
+    listen: address.describe('where clients are served'),
+    peerListen: address.describe('where the other replicas are served'),
+    peers: z.array(peer).length(2).describe('the two other replicas: replica, region, address'),
+    logLevel: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+      .default('info'),
+    timings: timings.prefault({}),
+    limits: limits.prefault({}),
+  })
+  .superRefine((config, context) => {
+    const complain = (path: (string | number)[], message: string): void => {
+      context.addIssue({ code: 'custom', path, message });
+    };
+    const numbers = [config.replica, ...config.peers.map((other) => other.replica)];
+    if (REPLICAS.some((id) => !numbers.includes(id))) {
+      complain(['peers'], 'expected the two replicas that this one is not');
+    }
+    const { beaconMs, detourMs, sealTimeoutMs } = config.timings;
+    if (detourMs <= beaconMs) complain(['timings', 'detourMs'], 'expected more than beaconMs');
+    if (sealTimeoutMs <= detourMs) {
+      complain(['timings', 'sealTimeoutMs'], 'expected more than detourMs');
+    }
+    const { batchBytesMax, entryBytesMax, windowBytes, unansweredBytesMax } = config.limits;
+    if (entryBytesMax < batchBytesMax) {
+      complain(['limits', 'entryBytesMax'], 'expected at least batchBytesMax');
+    }
+    if (windowBytes < batchBytesMax) {
+      complain(['limits', 'windowBytes'], 'expected at least batchBytesMax');
+    }
+    if (unansweredBytesMax < windowBytes) {
+      complain(['limits', 'unansweredBytesMax'], 'expected at least windowBytes');
+    }
+  });
+
+export type JournalConfig = z.output<typeof journalSchema>;
+
+export function laneSettings({ timings: time, limits: limit }: JournalConfig): LaneSettings {
+  const micros = (millis: number): number => Math.round(millis * 1000);
+  return {
+    beacon: micros(time.beaconMs),
+    lazy: micros(time.lazyMs),
+    detour: micros(time.detourMs),
+    sealTimeout: micros(time.sealTimeoutMs),
+    resend: micros(time.resendMs),
+    reserve: micros(time.reserveMs),
+    maxClockOffset: micros(time.maxClockOffsetMs),
+    maxClockError: time.maxClockErrorMs === undefined ? null : micros(time.maxClockErrorMs),
+    entryBytesMax: limit.entryBytesMax,
+    inflightBytesMax: limit.inflightBytesMax,
+    // Whatever the sessions have admitted fits into the queue, so the core never refuses part of it.
+    queueBytesMax: limit.unansweredBytesMax,
+    feedBytesMax: limit.feedBytesMax,
+  };
+}

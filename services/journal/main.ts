@@ -1,0 +1,86 @@
+/**
+ * The command of a replica: `format` makes the data directory of a new instance's replica, anything
+ * else runs it. Exit codes: 0 stopped as told, 1 refused to start, 70 crashed, 78 configuration.
+ */
+import { loadConfigOrExit } from '../../libs/config/config.ts';
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { EXIT_SOFTWARE, installCrashHandlers } from '../../libs/telemetry/crash.ts';
+import { createLogger } from '../../libs/telemetry/logger.ts';
+import type { Logger } from '../../libs/telemetry/logger.ts';
+import { systemClocks } from './clocks.ts';
+import { journalSchema } from './config.ts';
+import type { JournalConfig } from './config.ts';
+import { makeLog } from './recovery.ts';
+import { identityOf, startReplica } from './replica.ts';
+
+const EXIT_REFUSED = 1;
+
+const [first = '', ...rest] = process.argv.slice(2);
+const command = first.startsWith('-') || first === '' ? 'run' : first;
+const argv = command === first ? rest : process.argv.slice(2);
+if (command !== 'run' && command !== 'format') {
+  process.stderr.write(`unknown command ${command}; there are: run, format\n`);
+  process.exit(EXIT_REFUSED);
+}
+const config: JournalConfig = loadConfigOrExit({
+  schema: journalSchema,
+  name: `meridian journal ${command}`,
+  argv,
+  env: process.env,
+});
+const { instance, replica, region, logLevel } = config;
+const logger = createLogger({ service: 'journal', region, level: logLevel }).child({
+  instance,
+  replica,
+});
+
+try {
+  await (command === 'format' ? format() : run());
+} catch (error) {
+  if (!(error instanceof MeridianError)) throw error;
+  logger.fatal({ reason: error.reason, details: error.details }, error.message);
+  process.stderr.write(`meridian journal: ${error.message}\n`);
+  process.exit(EXIT_REFUSED);
+}
+
+async function format(): Promise<void> {
+  await makeLog({
+    directory: config.dataDirectory,
+    identity: identityOf(config),
+    self: config.replica,
+    incarnation: systemClocks().wall(),
+    voting: true,
+  });
+  logger.info({ directory: config.dataDirectory }, 'formatted');
+}
+
+async function run(): Promise<void> {
+  installCrashHandlers(logger);
+  const replicaProcess = await startReplica({ config, logger, fatal: crashWith(logger) });
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) {
+      logger.warn({ signal }, 'second signal: stopping at once');
+      process.exit(EXIT_REFUSED);
+    }
+    stopping = true;
+    logger.info({ signal }, 'stopping');
+    void replicaProcess.stop().then(() => {
+      logger.info('stopped');
+      process.exit(0);
+    });
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** Logged once; whatever else goes wrong on the way out is the same failure. */
+function crashWith(log: Logger): (error: unknown, what: string) => void {
+  let crashed = false;
+  return (error, what) => {
+    if (crashed) return;
+    crashed = true;
+    log.fatal({ error: error instanceof Error ? error : new Error(String(error)) }, what);
+    process.exit(EXIT_SOFTWARE);
+  };
+}

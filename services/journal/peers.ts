@@ -1,0 +1,110 @@
+/**
+ * The other two replicas: one outbox each for what we say, one dialer each for what we hear. Owns who
+ * may link: cluster, instance and both replica numbers must be right on both sides, so two clusters
+ * whose addresses were mixed up never exchange a packet.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { PeerService } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
+import type { LinkRequest } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
+import { bind, connect } from '../../libs/rpc/rpc.ts';
+import type { ServiceBinding } from '../../libs/rpc/rpc.ts';
+import type { ReplicaId } from '../../libs/values/numbers.ts';
+import { isReplicaId } from '../../libs/values/numbers.ts';
+import type { JournalEntry, JournalPacket } from './content.ts';
+import type { Frame } from './content.ts';
+import { PACKET_VERSION, encodePacket } from './packet.ts';
+import { PeerDialer } from './peer-dialer.ts';
+import { PeerOutbox } from './peer-outbox.ts';
+import type { LinkStream } from './peer-outbox.ts';
+import type { Target } from './target.ts';
+
+export interface PeerAddress {
+  readonly replica: ReplicaId;
+  readonly address: string;
+}
+
+export interface PeersOptions {
+  readonly target: Target;
+  readonly self: ReplicaId;
+  readonly peers: readonly PeerAddress[];
+  readonly queuedBytesMax: number;
+  readonly contentOf: (entry: JournalEntry) => Frame;
+  readonly onPacket: (from: ReplicaId, packet: JournalPacket) => void;
+  /** The peer listens to us on a new link: what was under way on the old one may be lost. */
+  readonly onLinked: (peer: ReplicaId) => void;
+  readonly onChange: (peer: ReplicaId, error: MeridianError | null) => void;
+}
+
+export class Peers {
+  readonly #options: PeersOptions;
+  readonly #outboxes = new Map<ReplicaId, PeerOutbox>();
+  readonly #dialers: PeerDialer[];
+  readonly service: ServiceBinding;
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    const encode = (packet: JournalPacket): Buffer => encodePacket(packet, options.contentOf);
+    for (const { replica } of options.peers) {
+      this.#outboxes.set(replica, new PeerOutbox(encode, options.queuedBytesMax));
+    }
+    this.#dialers = options.peers.map(
+      ({ replica, address }) =>
+        new PeerDialer({
+          target: options.target,
+          self: options.self,
+          peer: replica,
+          dial: () => connect(address),
+          onPacket: (packet) => {
+            options.onPacket(replica, packet);
+          },
+          onChange: (error) => {
+            options.onChange(replica, error);
+          },
+          random: Math.random,
+        }),
+    );
+    this.service = bind(PeerService, {
+      link: (request, stream) => {
+        this.#link(request, stream);
+      },
+    });
+  }
+
+  start(): void {
+    for (const dialer of this.#dialers) dialer.start();
+  }
+
+  stop(): void {
+    for (const dialer of this.#dialers) dialer.stop();
+    const error = new MeridianError('UNAVAILABLE', 'the replica is going down');
+    for (const outbox of this.#outboxes.values()) outbox.detach(error);
+  }
+
+  send(to: ReplicaId, packet: JournalPacket): void {
+    this.#outboxes.get(to)?.send(packet);
+  }
+
+  #link(request: LinkRequest, stream: LinkStream): void {
+    const { target, self, onLinked } = this.#options;
+    target.check(request);
+    if (request.to !== self) throw wrongReplica('this is', self, request.to);
+    const outbox = isReplicaId(request.from) ? this.#outboxes.get(request.from) : undefined;
+    if (outbox === undefined) throw wrongReplica('the caller is', request.from, request.to);
+    if (request.formatVersion !== PACKET_VERSION) {
+      throw new MeridianError(
+        'INVALID',
+        `the caller reads packet format ${request.formatVersion}, this replica speaks ${PACKET_VERSION}`,
+      );
+    }
+    outbox.attach(stream);
+    onLinked(request.from as ReplicaId);
+  }
+}
+
+function wrongReplica(what: string, actual: number, expected: number): MeridianError {
+  return new MeridianError(
+    'WRONG_TARGET',
+    `${what} replica ${actual}, the link is meant for another: check the addresses of the peers`,
+    { details: { field: 'replica', expected, actual } },
+  );
+}

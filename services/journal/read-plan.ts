@@ -1,0 +1,177 @@
+/**
+ * What a read request means at this replica: where to begin, where to end, or why not. A request may
+ * know more than a replica that lags: a stream, a number or a position it has not seen yet. Then the
+ * answer is `later`: the caller asks for a read point, waits for the watermark and plans again, and
+ * only what is unknown then is refused.
+ *
+ * Batches are atomic: a start or limit inside a batch delivers the whole batch, and the client leaves
+ * out the records it did not ask for.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { decodeEntryHeader } from '../../libs/frames/entry.ts';
+import type { Position, ReadRequest } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import type { OrderMachine } from '../../libs/order/types.ts';
+import type { Timestamp } from '../../libs/values/numbers.ts';
+import type { LaneStore } from './lane-store.ts';
+import type { ReleaseIndex } from './release-index.ts';
+
+export interface ReadPlan {
+  /** null: the whole journal. */
+  readonly stream: string | null;
+  /** First ordinal (whole journal) or first row of the stream to look at. */
+  readonly start: number;
+  /** Records below are not delivered: number in the stream. */
+  readonly fromSeqNum: number;
+  /** Entries below are not delivered. */
+  readonly fromTimestamp: number;
+  /** Records of the entry `fromTimestamp` up to this offset are not delivered; -1 for all. */
+  readonly afterOffset: number;
+  /** Entries at or above are not delivered; Infinity for none. */
+  readonly untilTimestamp: number;
+  readonly limitRecords: number;
+  /** The read ends when it has delivered everything up to here; Infinity when it follows. */
+  readonly endWatermark: number;
+}
+
+export interface PlanState {
+  readonly index: ReleaseIndex;
+  readonly store: Pick<LaneStore, 'content'>;
+  readonly order: OrderMachine;
+  readonly watermark: Timestamp;
+  /** Highest timestamp that any replica may have reached by now. */
+  readonly futureFrom: number;
+}
+
+/** Stands for "after every record of this timestamp": a position that names a watermark. */
+export const OFFSET_END = 0xffff_ffff;
+
+/** `settled`: everything completed before the request is released here, so there is no `later`. */
+export function planRead(
+  request: ReadRequest,
+  state: PlanState,
+  settled: boolean,
+): ReadPlan | 'later' {
+  const stream = request.stream === '' ? null : request.stream;
+  const begin = beginning(request, stream, state);
+  if (begin instanceof MeridianError) {
+    if (settled) throw begin;
+    return 'later';
+  }
+  const until = numberOf(request.untilTimestamp, 'until_timestamp');
+  const limit = numberOf(request.limitRecords, 'limit_records');
+  return {
+    stream,
+    fromSeqNum: 0,
+    fromTimestamp: 0,
+    afterOffset: -1,
+    ...begin,
+    untilTimestamp: until === 0 ? Infinity : until,
+    limitRecords: limit === 0 ? Infinity : limit,
+    endWatermark: request.follow ? Infinity : state.watermark,
+  };
+}
+
+type Beginning = Pick<ReadPlan, 'start'> &
+  Partial<Pick<ReadPlan, 'fromSeqNum' | 'fromTimestamp' | 'afterOffset'>>;
+
+/** Returns an error for what may become right later, throws for what never will. */
+function beginning(
+  { from }: ReadRequest,
+  stream: string | null,
+  state: PlanState,
+): Beginning | MeridianError {
+  if (stream === null && (from.case === 'seqNum' || from.case === 'tailOffset')) {
+    throw new MeridianError('INVALID', 'a read from a number or the tail needs a stream');
+  }
+  if (stream !== null && state.order.stream(stream) === null) {
+    return new MeridianError('STREAM_NOT_FOUND', `there is no stream ${JSON.stringify(stream)}`, {
+      details: { stream },
+    });
+  }
+  switch (from.case) {
+    case undefined:
+      return { start: 0 };
+    case 'seqNum':
+      return fromNumber(numberOf(from.value, 'seq_num'), stream ?? '', state);
+    case 'tailOffset': {
+      const next = state.order.stream(stream ?? '')?.nextSeqNum ?? 0;
+      const offset = numberOf(from.value, 'tail_offset');
+      return fromNumber(Math.max(0, next - offset), stream ?? '', state);
+    }
+    case 'timestamp':
+      return fromTimestamp(numberOf(from.value, 'timestamp'), stream, state);
+    case 'after':
+      return afterPosition(from.value, stream, state);
+  }
+}
+
+function fromNumber(seqNum: number, stream: string, state: PlanState): Beginning | MeridianError {
+  const rows = state.index.rows(stream);
+  const next = state.order.stream(stream)?.nextSeqNum ?? 0;
+  if (seqNum > next) {
+    return new MeridianError(
+      'OUT_OF_RANGE',
+      `stream ${JSON.stringify(stream)} ends before number ${next}; ${seqNum} was asked for`,
+      { details: { seqNum, next } },
+    );
+  }
+  if (rows === null || seqNum === next) {
+    return { start: rows?.ordinals.length ?? 0, fromSeqNum: seqNum };
+  }
+  return { start: rows.rowOf(seqNum), fromSeqNum: seqNum };
+}
+
+function fromTimestamp(timestamp: number, stream: string | null, state: PlanState): Beginning {
+  if (timestamp > state.futureFrom) throw future(timestamp, state);
+  return { start: startAt(timestamp, stream, state), fromTimestamp: timestamp };
+}
+
+function afterPosition(
+  position: Position,
+  stream: string | null,
+  state: PlanState,
+): Beginning | MeridianError {
+  const timestamp = numberOf(position.timestamp, 'timestamp of the position');
+  const offset = position.recordOffset;
+  if (timestamp === 0) return { start: 0 };
+  if (offset === OFFSET_END) return fromTimestamp(timestamp + 1, stream, state);
+  if (timestamp > state.futureFrom) throw future(timestamp, state);
+  const ordinal = state.index.firstAtOrAbove(timestamp);
+  const unknown = new MeridianError(
+    'OUT_OF_RANGE',
+    `no entry of this journal has timestamp ${timestamp} and a record ${offset}: the position is from elsewhere`,
+    { details: { timestamp, recordOffset: offset } },
+  );
+  if (ordinal === state.index.count) return unknown;
+  const { index, store } = state;
+  if (index.timestampAt(ordinal) !== timestamp) throw unknown;
+  const frame = store.content(index.laneAt(ordinal), index.indexAt(ordinal));
+  if (offset >= decodeEntryHeader(frame).recordCount) throw unknown;
+  return {
+    start: startAt(timestamp, stream, state),
+    fromTimestamp: timestamp,
+    afterOffset: offset,
+  };
+}
+
+/** First ordinal, or first row of the stream, with an entry at or above. */
+function startAt(timestamp: number, stream: string | null, { index }: PlanState): number {
+  const ordinal = index.firstAtOrAbove(timestamp);
+  if (stream === null) return ordinal;
+  return index.rows(stream)?.ordinals.lowerBound(ordinal) ?? 0;
+}
+
+function future(timestamp: number, state: PlanState): MeridianError {
+  return new MeridianError(
+    'OUT_OF_RANGE',
+    `timestamp ${timestamp} lies in the future: the watermark is ${state.watermark}`,
+    { details: { timestamp, watermark: state.watermark } },
+  );
+}
+
+function numberOf(value: bigint, field: string): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new MeridianError('INVALID', `${field} is not below 2^53`);
+  }
+  return Number(value);
+}

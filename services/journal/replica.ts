@@ -1,0 +1,278 @@
+/**
+ * One replica, put together: the only place where the cores meet disk, network and clocks. Owns the
+ * order of starting (log, cores, servers, links) and of stopping (clients, links, log); each part's
+ * behaviour stands in the part.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { LaneCore } from '../../libs/lane/core.ts';
+import type { Recovered } from '../../libs/lane/types.ts';
+import { createOrderMachine } from '../../libs/order/machine.ts';
+import { startServer } from '../../libs/rpc/rpc.ts';
+import type { RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import { inspectDirectory, openLog } from '../../libs/storage/log.ts';
+import type { Identity, Log } from '../../libs/storage/log.ts';
+import { Latency } from '../../libs/telemetry/latency.ts';
+import type { Logger } from '../../libs/telemetry/logger.ts';
+import { Admission } from './admission.ts';
+import { systemClocks } from './clocks.ts';
+import { laneSettings } from './config.ts';
+import type { JournalConfig } from './config.ts';
+import type { Frame, PendingAppend } from './content.ts';
+import { Driver } from './driver.ts';
+import { assembleEntry } from './entry-codec.ts';
+import { Health } from './health.ts';
+import { journalService } from './journal-service.ts';
+import { LaneStore } from './lane-store.ts';
+import { Linearizer } from './linearizer.ts';
+import { Peers } from './peers.ts';
+import { Readers } from './readers.ts';
+import { Replay, makeLog, writeState } from './recovery.ts';
+import { ReleaseIndex } from './release-index.ts';
+import { Releaser } from './releaser.ts';
+import { Sessions } from './sessions.ts';
+import { Target } from './target.ts';
+import { Watermark } from './watermark.ts';
+
+export interface Replica {
+  readonly port: number;
+  readonly peerPort: number;
+  /** Answers what is under way, flushes and closes the log. */
+  stop(): Promise<void>;
+}
+
+export interface ReplicaOptions {
+  readonly config: JournalConfig;
+  readonly logger: Logger;
+  /** The replica's state is not to be trusted any more; must end the process. */
+  readonly fatal: (error: unknown, what: string) => void;
+}
+
+export function identityOf({ cluster, instance, replica, generation }: JournalConfig): Identity {
+  return { cluster, instance, replica, generation };
+}
+
+export async function startReplica(options: ReplicaOptions): Promise<Replica> {
+  const { config, logger, fatal } = options;
+  const { limits, timings } = config;
+  const self = config.replica;
+  const target = new Target(config.cluster, config.instance);
+  const clocks = systemClocks();
+  const store = new LaneStore(limits.cacheBytesMax);
+  const { log, recovered } = await openOwnLog(options, store, clocks.wall());
+
+  const order = createOrderMachine();
+  const index = new ReleaseIndex();
+  const watermark = new Watermark(clocks.monotonic());
+  const releaser = new Releaser({ order, index, store, watermark, clocks });
+  const core = new LaneCore<Frame, PendingAppend>({
+    self,
+    recovered,
+    assemble: assembleEntry,
+    settings: laneSettings(config),
+  });
+  const syncLatency = new Latency();
+  const appendLatency = new Latency();
+  const driver = new Driver({
+    core,
+    log,
+    store,
+    releaser,
+    clocks,
+    tickMs: timings.tickMs,
+    heartbeatsMax: limits.heartbeatsMax,
+    send: (to, packet) => {
+      peers.send(to, packet);
+    },
+    synced: (micros) => {
+      syncLatency.record(micros);
+    },
+    afterStep: () => {
+      health.look(clocks.monotonic(), releaser.backlogCount === 0);
+      readers.pump();
+    },
+    onFatal: (error) => {
+      fatal(error, 'the replica cannot go on');
+    },
+  });
+  const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs);
+  const readers = new Readers({
+    target,
+    index,
+    store,
+    order,
+    watermark,
+    clocks,
+    linearizer,
+    readersMax: limits.readersMax,
+    chunkBytes: limits.chunkBytes,
+    progressMicros: timings.progressMs * 1000,
+    stalledMicros: timings.stalledMs * 1000,
+    onUnreadable: (error) => {
+      logger.error({ error }, 'stored bytes cannot be read back');
+    },
+  });
+  const sessions = new Sessions(
+    {
+      target,
+      region: config.region,
+      limits: { batchBytesMax: limits.batchBytesMax, recordsMax: limits.recordsPerBatchMax },
+      windowBytes: limits.windowBytes,
+      admission: new Admission(limits.unansweredBytesMax),
+      obstacle: () => health.obstacle(),
+      submit: (append) => {
+        driver.submit(append);
+      },
+      knownToOrder: ({ header: { writer } }) => {
+        const known = writer === null ? null : order.writer(writer.id);
+        if (known === null || writer === null) return false;
+        return (
+          known.epoch > writer.epoch ||
+          (known.epoch === writer.epoch && known.lastSeq >= writer.seq)
+        );
+      },
+      answered: (session) => {
+        driver.answered(session);
+      },
+      latency: (startedAt) => {
+        appendLatency.record(clocks.monotonic() - startedAt);
+      },
+      now: () => clocks.monotonic(),
+    },
+    limits.sessionsMax,
+  );
+  const peers = new Peers({
+    target,
+    self,
+    peers: config.peers,
+    queuedBytesMax: limits.peerQueueBytesMax,
+    contentOf: store.contentOf,
+    onPacket: (from, packet) => {
+      driver.receive(from, packet);
+    },
+    onLinked: (peer) => {
+      driver.connected(peer);
+    },
+    onChange: (peer, error) => {
+      if (error === null) logger.info({ peer }, 'hears the peer');
+      else
+        logger.warn({ peer, reason: error.reason, why: error.message }, 'does not hear the peer');
+    },
+  });
+  const health = new Health({
+    self,
+    inspect: () => core.inspect(),
+    noQuorumMicros: timings.noQuorumMs * 1000,
+    onServing: (serving) => {
+      clientServer?.setServing(serving);
+      peerServer?.setServing(serving);
+      logger.info({ serving, watermark: watermark.value }, serving ? 'serving' : 'not serving');
+    },
+    onNoQuorum: () => {
+      sessions.abandonWaiting('this replica hears neither of the others any more');
+    },
+  });
+  const service = journalService({
+    target,
+    order,
+    watermark,
+    linearizer,
+    readers,
+    openSession: (stream) => {
+      sessions.open(stream);
+    },
+    status: {
+      config,
+      inspect: () => core.inspect(),
+      watermark,
+      index,
+      order,
+      clocks,
+      appendLatency: () => appendLatency.snapshot(),
+      syncLatency: () => syncLatency.snapshot(),
+    },
+  });
+
+  const listen = (address: string, binding: ServiceBinding): Promise<RpcServer> =>
+    startServer({
+      address,
+      services: [binding],
+      limits: { receiveBytesMax: Math.max(4 << 20, limits.windowBytes) + (64 << 10) },
+      onError: (error, method) => {
+        fatal(error, `${method} failed`);
+      },
+      onWarning: (warning) => {
+        logger.warn(warning);
+      },
+    });
+  let peerServer: RpcServer | null = null;
+  let clientServer: RpcServer | null = null;
+  try {
+    peerServer = await listen(config.peerListen, peers.service);
+    clientServer = await listen(config.listen, service);
+  } catch (error) {
+    await peerServer?.close(0);
+    await log.close();
+    throw error;
+  }
+  driver.start();
+  peers.start();
+  const [forClients, forPeers] = [clientServer, peerServer];
+  const { port } = forClients;
+  const peerPort = forPeers.port;
+  logger.info({ port, peerPort, voting: recovered.voting }, 'started');
+
+  return {
+    port,
+    peerPort,
+    stop: async () => {
+      const error = new MeridianError('UNAVAILABLE', 'the replica is going down');
+      for (const server of [forClients, forPeers]) server.setServing(false);
+      readers.stop(error);
+      await sessions.stop(error, timings.drainMs);
+      await forClients.close(1000);
+      peers.stop();
+      driver.stop();
+      await forPeers.close(1000);
+      await log.close();
+    },
+  };
+}
+
+/** Opens the log of this replica and replays it; makes it first where there is none. */
+async function openOwnLog(
+  { config, logger, fatal }: ReplicaOptions,
+  store: LaneStore,
+  wall: number,
+): Promise<{ log: Log; recovered: Recovered<Frame> }> {
+  const directory = config.dataDirectory;
+  const identity = identityOf(config);
+  const self = config.replica;
+  if (inspectDirectory(directory).kind !== 'log') {
+    logger.warn(
+      { directory },
+      'no data here: this replica recovers from both others before it votes (a new instance is made with the command "format")',
+    );
+    await makeLog({ directory, identity, self, incarnation: wall, voting: false });
+  }
+  const replay = new Replay(self, store);
+  const onFatal = (error: Error): void => {
+    fatal(error, 'the log cannot be written');
+  };
+  const { segmentBytes } = config.limits;
+  const log = openLog({ directory, identity, segmentBytes, onFatal }, (frame) => {
+    replay.take(frame);
+  });
+  store.readFrom(log);
+  const recovered = replay.result();
+  logger.info(
+    { directory, frames: log.stats.recoveredFrames, tornBytes: log.stats.tornBytes },
+    'log opened',
+  );
+  if (recovered.incarnation > 0) return { log, recovered };
+  // Killed while the directory was made: it gets its incarnation now.
+  writeState(log, { type: 'incarnation', replica: self, incarnation: wall });
+  await new Promise<void>((resolve) => {
+    log.sync(resolve);
+  });
+  return { log, recovered: { ...recovered, incarnation: wall } };
+}

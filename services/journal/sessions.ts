@@ -1,0 +1,65 @@
+/** The open append sessions of this replica: their number is bounded, and they end together. */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import type {
+  AppendRequest,
+  AppendResponse,
+} from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import type { BidiStream } from '../../libs/rpc/rpc.ts';
+import { AppendSession } from './append-session.ts';
+import type { SessionContext } from './append-session.ts';
+
+export class Sessions {
+  readonly #context: SessionContext;
+  readonly #sessionsMax: number;
+  readonly #open = new Set<AppendSession>();
+  #onEmpty: (() => void) | null = null;
+  #stopped: MeridianError | null = null;
+
+  constructor(context: Omit<SessionContext, 'closed'>, sessionsMax: number) {
+    this.#context = {
+      ...context,
+      closed: (session) => {
+        this.#open.delete(session);
+        if (this.#open.size === 0) this.#onEmpty?.();
+      },
+    };
+    this.#sessionsMax = sessionsMax;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  open(stream: BidiStream<AppendRequest, AppendResponse>): void {
+    if (this.#stopped !== null) throw this.#stopped;
+    if (this.#open.size >= this.#sessionsMax) {
+      throw new MeridianError('OVERLOADED', `${this.#sessionsMax} append sessions are open`, {
+        details: { retryAfterMs: 1000, limit: this.#sessionsMax },
+      });
+    }
+    this.#open.add(new AppendSession(this.#context, stream));
+  }
+
+  /** Sessions that wait for an answer end with an unknown outcome: their client asks elsewhere. */
+  abandonWaiting(message: string): void {
+    for (const session of this.#open) {
+      if (session.unansweredCount > 0) session.abandon(message);
+    }
+  }
+
+  /** Takes nothing more, answers what was submitted, gives up after `drainMs`. */
+  async stop(error: MeridianError, drainMs: number): Promise<void> {
+    this.#stopped = error;
+    for (const session of this.#open) session.stop(error);
+    if (this.#open.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, drainMs);
+        this.#onEmpty = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    for (const session of this.#open) session.abandon(error.message);
+  }
+}

@@ -1,0 +1,73 @@
+/** The replica's view of the instance as the Status call shows it. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type {
+  LatencySchema,
+  StatusResponseSchema,
+} from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import type { Inspection } from '../../libs/lane/inspect.ts';
+import type { HashedOrderMachine } from '../../libs/order/machine.ts';
+import type { LatencySnapshot } from '../../libs/telemetry/latency.ts';
+import type { Clocks } from './clocks.ts';
+import type { JournalConfig } from './config.ts';
+import type { ReleaseIndex } from './release-index.ts';
+import { VERSION } from './version.ts';
+import type { Watermark } from './watermark.ts';
+
+export interface StatusSource {
+  readonly config: JournalConfig;
+  readonly inspect: () => Inspection;
+  readonly watermark: Watermark;
+  readonly index: ReleaseIndex;
+  readonly order: HashedOrderMachine;
+  readonly clocks: Clocks;
+  readonly appendLatency: () => LatencySnapshot;
+  readonly syncLatency: () => LatencySnapshot;
+}
+
+export function statusOf(source: StatusSource): MessageInitShape<typeof StatusResponseSchema> {
+  const { config, watermark, index, order, clocks } = source;
+  const inspection = source.inspect();
+  return {
+    cluster: config.cluster,
+    instance: config.instance,
+    replica: config.replica,
+    region: config.region,
+    version: VERSION,
+    uptimeSeconds: process.uptime(),
+    watermark: BigInt(watermark.value),
+    lastTimestamp: BigInt(index.lastTimestamp),
+    wallClock: BigInt(clocks.wall()),
+    clockSafe: inspection.clockSafe,
+    voting: inspection.voting,
+    lanes: inspection.lanes.map((lane) => ({
+      lane: lane.id,
+      epoch: BigInt(lane.promised),
+      writer: lane.writer ?? lane.id,
+      lastIndex: BigInt(lane.last),
+      syncedIndex: BigInt(lane.synced),
+      committedIndex: BigInt(lane.committed),
+      resolved: BigInt(lane.resolved),
+    })),
+    peers: inspection.peers.map((peer) => ({
+      replica: peer.replica,
+      heard: peer.heard,
+      hearsUs: peer.hearsUs,
+      roundTripSeconds: (peer.roundTripMicros ?? 0) / 1e6,
+      clockOffsetSeconds: (peer.clockOffsetMicros ?? 0) / 1e6,
+    })),
+    streams: BigInt(order.streamCount),
+    appendLatency: latencyOf(source.appendLatency()),
+    syncLatency: latencyOf(source.syncLatency()),
+    releaseHash: order.hash(),
+    releasedEntries: BigInt(index.count),
+  };
+}
+
+function latencyOf(snapshot: LatencySnapshot): MessageInitShape<typeof LatencySchema> {
+  return {
+    count: BigInt(snapshot.count),
+    p50Seconds: snapshot.p50 / 1e6,
+    p99Seconds: snapshot.p99 / 1e6,
+    maxSeconds: snapshot.max / 1e6,
+  };
+}
