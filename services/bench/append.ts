@@ -1,0 +1,136 @@
+/**
+ * `npm run bench -- append`: one client, three replicas, sync on every replica. Closed loops with
+ * more and more appends under way, then an open loop at half the best rate; says where the time goes.
+ */
+import { randomUUID } from 'node:crypto';
+import { Appender } from '../../libs/client/appender.ts';
+import { Regions } from '../../libs/client/regions.ts';
+import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import { round } from './figures.ts';
+import type { Instance } from './instance.ts';
+import { startInstance } from './instance.ts';
+import { closedLoop, openLoop } from './load.ts';
+import type { LoadResult } from './load.ts';
+import { processorSeconds } from './processor-time.ts';
+
+export interface AppendBenchOptions {
+  readonly seconds: number;
+  readonly bytes: number;
+  readonly inflight: readonly number[];
+  readonly acks: readonly ('QUORUM' | 'ORDERED')[];
+}
+
+interface Row extends LoadResult {
+  readonly ack: string;
+  readonly where: Where;
+}
+
+/** Where the time of a run went. */
+interface Where {
+  /** Appends that shared an entry of the lane, on average: group commit. */
+  readonly appendsPerEntry: number;
+  /** Median of one sync of the home's log, ms. */
+  readonly syncP50Ms: number;
+  /** Median from arrival at the replica to its answer, ms; the rest of the latency is the client and gRPC. */
+  readonly replicaP50Ms: number;
+  /** Microseconds of processor time per append: client, home, the two followers together. */
+  readonly clientMicros: number;
+  readonly homeMicros: number;
+  readonly followersMicros: number;
+}
+
+const WARM_UP_SECONDS = 2;
+
+export async function benchAppend(options: AppendBenchOptions): Promise<object> {
+  const instance = await startInstance('append');
+  const regions = new Regions(instance.replicas, 'a');
+  const rows: Row[] = [];
+  try {
+    for (const ack of options.acks) {
+      const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
+      const { cluster, name } = instance;
+      const appender = new Appender({ cluster, instance: name, regions, ack, writer });
+      const body = new Uint8Array(options.bytes).fill(120);
+      const load = { appender, stream: `bench-${ack}`, body, seconds: options.seconds };
+      const measure = async (run: () => Promise<LoadResult>): Promise<void> => {
+        const before = await observe(instance, regions);
+        const result = await run();
+        const where = difference(before, await observe(instance, regions), result);
+        rows.push({ ack, ...result, where });
+        print(rows.length, { ack, ...result, where });
+      };
+      await closedLoop({ ...load, seconds: WARM_UP_SECONDS }, 64);
+      for (const inflight of options.inflight) await measure(() => closedLoop(load, inflight));
+      const best = Math.max(...rows.map((row) => (row.ack === ack ? row.recordsPerSecond : 0)));
+      await measure(() => openLoop(load, Math.floor(best / 2)));
+      appender.close();
+    }
+  } finally {
+    regions.close();
+    await instance.stop();
+  }
+  return { bench: 'append', bytes: options.bytes, seconds: options.seconds, rows };
+}
+
+interface Observation {
+  readonly cpu: readonly number[];
+  readonly client: number;
+  readonly entries: number;
+  readonly syncP50: number;
+  readonly replicaP50: number;
+}
+
+async function observe(instance: Instance, regions: Regions): Promise<Observation> {
+  const { cluster, name } = instance;
+  const status = await regions
+    .named('a')
+    .channel.unary(
+      JournalService.method.status,
+      { target: { cluster, instance: name } },
+      { deadlineMs: 5000 },
+    );
+  const { user, system } = process.cpuUsage();
+  return {
+    cpu: instance.children.map(({ pid }) => (pid === null ? 0 : (processorSeconds(pid) ?? 0))),
+    client: (user + system) / 1e6,
+    entries: Number(status.lanes[0]?.lastIndex ?? 0),
+    syncP50: status.syncLatency?.p50Seconds ?? 0,
+    replicaP50: status.appendLatency?.p50Seconds ?? 0,
+  };
+}
+
+function difference(before: Observation, after: Observation, { latency }: LoadResult): Where {
+  const appends = Math.max(1, latency.count);
+  const cpu = after.cpu.map((seconds, replica) => seconds - (before.cpu[replica] ?? 0));
+  const micros = (seconds: number): number => round((seconds * 1e6) / appends);
+  return {
+    appendsPerEntry: round(appends / Math.max(1, after.entries - before.entries)),
+    syncP50Ms: round(after.syncP50 * 1000),
+    replicaP50Ms: round(after.replicaP50 * 1000),
+    clientMicros: micros(after.client - before.client),
+    homeMicros: micros(cpu[0] ?? 0),
+    followersMicros: micros((cpu[1] ?? 0) + (cpu[2] ?? 0)),
+  };
+}
+
+function print(number: number, row: Row): void {
+  const columns = [8, 12, 10, 9, 9, 9, 9, 10, 9, 9, 22];
+  const line = (cells: readonly string[]): void => {
+    console.log(cells.map((cell, i) => cell.padStart(columns[i] ?? 0)).join(''));
+  };
+  if (number === 1) {
+    line([
+      ...['ack', 'load', 'appends/s', 'p50 ms', 'p99 ms', 'p99.9', 'max'],
+      ...['per entry', 'sync ms', 'replica', 'cpu µs cl/home/foll'],
+    ]);
+  }
+  const { latency, where } = row;
+  line([
+    row.ack,
+    row.inflight === null ? `${String(row.rate)}/s` : `${row.inflight} in fl.`,
+    String(row.recordsPerSecond),
+    ...[latency.p50Ms, latency.p99Ms, latency.p999Ms, latency.maxMs].map(String),
+    ...[where.appendsPerEntry, where.syncP50Ms, where.replicaP50Ms].map(String),
+    `${where.clientMicros}/${where.homeMicros}/${where.followersMicros}`,
+  ]);
+}

@@ -1,0 +1,63 @@
+/** `npm run bench -- <name> [options]`: each ends with one JSON line of its figures. */
+import { parseArgs } from 'node:util';
+import { benchAppend } from './append.ts';
+
+const USAGE = `npm run bench -- append [--seconds 5] [--bytes 1024] [--inflight 1,16,64,256] [--ack QUORUM,ORDERED]
+npm run bench -- pg [--seconds 5] [--clients 1,8,32]
+`;
+const EXIT_USAGE = 64;
+
+const [name, ...rest] = process.argv.slice(2);
+
+function numbers(text: string): number[] {
+  const list = text.split(',').map(Number);
+  if (list.some((value) => !Number.isInteger(value) || value < 1)) usage(`not numbers: ${text}`);
+  return list;
+}
+
+function usage(problem: string): never {
+  process.stderr.write(`${problem}\n${USAGE}`);
+  process.exit(EXIT_USAGE);
+}
+
+function acks(text: string): ('QUORUM' | 'ORDERED')[] {
+  return text.split(',').map((ack) => {
+    if (ack !== 'QUORUM' && ack !== 'ORDERED') usage(`no such acknowledgement: ${ack}`);
+    return ack;
+  });
+}
+
+async function run(): Promise<object> {
+  const { values } = parseArgs({
+    args: rest,
+    options: {
+      seconds: { type: 'string', default: '5' },
+      bytes: { type: 'string', default: '1024' },
+      inflight: { type: 'string', default: '1,16,64,256' },
+      ack: { type: 'string', default: 'QUORUM,ORDERED' },
+      clients: { type: 'string', default: '1,8,32' },
+    },
+  });
+  const seconds = numbers(values.seconds)[0] ?? 5;
+  switch (name) {
+    case 'append':
+      return benchAppend({
+        seconds,
+        bytes: numbers(values.bytes)[0] ?? 1024,
+        inflight: numbers(values.inflight),
+        acks: acks(values.ack),
+      });
+    default:
+      return usage(name === undefined ? 'which one?' : `no bench called ${name}`);
+  }
+}
+
+run().then(
+  (figures) => {
+    console.log(JSON.stringify(figures));
+  },
+  (error: unknown) => {
+    console.error(error);
+    process.exitCode = 1;
+  },
+);
