@@ -7,12 +7,8 @@ import { create } from '@bufbuild/protobuf';
 import { MeridianError } from '../errors/errors.ts';
 import { decodeBatchHeader } from '../frames/batch.ts';
 import { splitFrames } from '../frames/frames.ts';
-import {
-  AppendResponseSchema,
-  JournalService,
-} from '../gen/meridian/journal/v1/journal_pb.ts';
-import type { AppendRequest, AppendResponse ,
-  Ack} from '../gen/meridian/journal/v1/journal_pb.ts';
+import { AppendResponseSchema, JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
+import type { AppendRequest, AppendResponse, Ack } from '../gen/meridian/journal/v1/journal_pb.ts';
 import { bind, startServer } from '../rpc/rpc.ts';
 import type { BidiStream, RpcServer } from '../rpc/rpc.ts';
 import { Regions } from './regions.ts';

@@ -1,0 +1,68 @@
+/** Unary calls with failover: every one may be repeated, so a failure elsewhere is only a delay. */
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf';
+import { setTimeout as pause } from 'node:timers/promises';
+import { MeridianError } from '../errors/errors.ts';
+import { Backoff } from './backoff.ts';
+import type { Replica, Replicas } from './replicas.ts';
+
+export interface CallLimits {
+  /** For all attempts together. */
+  readonly deadlineMs: number;
+  /** For one attempt. */
+  readonly silenceMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Fails with the first error that no other replica can help with, or, when the time is up, with the
+ * last one.
+ */
+export async function callAnywhere<I extends DescMessage, O extends DescMessage>(
+  replicas: Replicas,
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+  limits: CallLimits,
+): Promise<MessageShape<O>> {
+  const endsAt = performance.now() + limits.deadlineMs;
+  const backoff = new Backoff();
+  const tried = new Set<Replica>();
+  let last: MeridianError | null = null;
+  for (;;) {
+    const left = endsAt - performance.now();
+    if (left <= 0 || limits.signal?.aborted === true) throw tooLate(method.name, limits, last);
+    const replica = replicas.best(tried);
+    if (replica === null) {
+      tried.clear();
+      await pause(Math.min(backoff.next(), left));
+      continue;
+    }
+    tried.add(replica);
+    try {
+      const deadlineMs = Math.min(left, limits.silenceMs);
+      const options =
+        limits.signal === undefined ? { deadlineMs } : { deadlineMs, signal: limits.signal };
+      const response = await replica.channel.unary(method, request, options);
+      replica.worked();
+      return response;
+    } catch (error) {
+      if (!(error instanceof MeridianError)) throw error;
+      last = error;
+      const elsewhere = error.retry || error.reason === 'WRONG_TARGET';
+      if (!elsewhere || (error.reason === 'WRONG_TARGET' && tried.size === replicas.all.length)) {
+        throw error;
+      }
+      replica.failed();
+    }
+  }
+}
+
+function tooLate(name: string, limits: CallLimits, last: MeridianError | null): MeridianError {
+  const why = last === null ? 'no answer' : last.message;
+  const message = `${name}: no replica answered within ${Math.round(limits.deadlineMs)} ms; last: ${why}`;
+  return new MeridianError('DEADLINE', message, { cause: last });
+}

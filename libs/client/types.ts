@@ -1,0 +1,190 @@
+/**
+ * What users of the library see: options, results, and the three kinds of things a read yields.
+ * Everything that fails, fails with a `MeridianError`: its `reason` is one of a closed list, and its
+ * `noEffect` says whether what was asked for certainly did not happen.
+ */
+import type { RecordInput, RecordView } from '../frames/batch.ts';
+
+export type { RecordInput, RecordView } from '../frames/batch.ts';
+
+export interface ReplicaAddress {
+  /** Name of the region, for example `eu-central-1`. */
+  readonly region: string;
+  /** host:port of the replica's client port. */
+  readonly address: string;
+}
+
+export interface JournalOptions {
+  /** Name of the cluster; a replica of another one refuses every call. */
+  readonly cluster: string;
+  /** Name of the instance in the cluster. */
+  readonly instance: string;
+  /** The instance's replicas, nearest first. */
+  readonly replicas: readonly ReplicaAddress[];
+  /** The region to prefer; the others are used when it fails. Default: the first replica's. */
+  readonly region?: string;
+  /** How long a call or an append is tried before it fails, ms. Default 30,000. */
+  readonly deadlineMs?: number;
+  /** How long a replica may leave something unanswered before another is tried, ms. Default 2,000. */
+  readonly silenceMs?: number;
+  /** Bytes of appends that may be unanswered; beyond, `append` fails as OVERLOADED. Default 64 MiB. */
+  readonly queueBytesMax?: number;
+  /** Bytes in flight towards this client, per connection. Default 16 MiB. */
+  readonly windowBytes?: number;
+}
+
+/**
+ * When an append is answered. `QUORUM`: it is on disk in two regions. `ORDERED`: that, and its place
+ * in the one order is final, so its sequence number and outcome are known.
+ */
+export type AckMode = 'QUORUM' | 'ORDERED';
+
+export interface AppendOptions {
+  /** Default `ORDERED`; an append with a condition is always `ORDERED`. */
+  readonly ack?: AckMode;
+  /** Appends only if the stream's next sequence number is this, else fails as CONDITION_FAILED. */
+  readonly matchSeqNum?: number;
+  /** Appends only if this is the stream's fencing token, else fails as FENCED. */
+  readonly fencingToken?: number;
+  /**
+   * The append gets a timestamp above this (microseconds): what the caller has seen elsewhere, in
+   * another instance say, then comes before it. Default: no wish.
+   */
+  readonly minTimestamp?: number;
+  /** Overrides the journal's. */
+  readonly deadlineMs?: number;
+}
+
+export interface WriterOptions {
+  /** 1 to 64 bytes of UTF-8. Default: a random one. */
+  readonly id?: string;
+  /**
+   * Generation of the writer: the first append with a higher one fences all lower ones. Default: one
+   * above the highest the journal knows.
+   */
+  readonly epoch?: number;
+  /** Default `ORDERED`. */
+  readonly ack?: AckMode;
+}
+
+export interface WriterAppendOptions extends Omit<AppendOptions, 'ack'> {
+  /** Number of this append, above the one before; may leave gaps (an LSN, say). Default: one more. */
+  readonly seq?: number;
+}
+
+export interface AppendResult {
+  /** Microseconds since 1970 on the journal's clock; shared by appends that were written together. */
+  readonly timestamp: number;
+  /** Number of the first record in its stream; null for `QUORUM`, where it is not known yet. */
+  readonly firstSeqNum: number | null;
+  /** true: a repetition; timestamp and number are those of the first time. */
+  readonly duplicate: boolean;
+  /** The region whose replica answered. */
+  readonly region: string;
+}
+
+/** A place in the order: after this record. */
+export interface Position {
+  /** Timestamp of the record. */
+  readonly timestamp: number;
+  /** Number of the record among those with this timestamp. */
+  readonly recordOffset: number;
+}
+
+/** Position after everything with this timestamp. */
+export const OFFSET_END = 0xffff_ffff;
+
+export type ReadFrom =
+  /** The beginning of the journal or stream. */
+  | 'start'
+  /** After everything that was completed, by anyone, before the call. */
+  | 'end'
+  /** At the record with this number; needs a stream. */
+  | { readonly seqNum: number }
+  /** At the first record with this timestamp (microseconds) or a later one. */
+  | { readonly timestamp: number }
+  /** After this position: where an earlier read stopped. */
+  | { readonly after: Position }
+  /** This many records before the stream's tail; needs a stream. */
+  | { readonly tailOffset: number };
+
+export interface ReadOptions {
+  /** Default: all streams, in one order. */
+  readonly stream?: string;
+  readonly from: ReadFrom;
+  /** Stop before this timestamp, microseconds. Default: no end. */
+  readonly until?: number;
+  /** Stop after this many records. Default: no limit. */
+  readonly limit?: number;
+  /** true: wait for what comes; false: end at what is there. Default false. */
+  readonly follow?: boolean;
+}
+
+/** A batch as it was appended. */
+export interface ReadBatch {
+  readonly stream: string;
+  readonly timestamp: number;
+  /** Number of the first record among those with this timestamp. */
+  readonly recordOffset: number;
+  /** Number of the first record in its stream. */
+  readonly firstSeqNum: number;
+  /** Views into the received message: copy what you keep for long. */
+  readonly records: readonly RecordView[];
+}
+
+export interface ReadBatches {
+  readonly type: 'batches';
+  readonly batches: readonly ReadBatch[];
+  /** Resumes after these batches. */
+  readonly position: Position;
+}
+
+/** Everything up to the watermark has been yielded; nothing at or below it is still to come. */
+export interface ReadProgress {
+  readonly type: 'progress';
+  readonly watermark: number;
+  /** Next number of the stream that is read, at this watermark; 0 when all streams are read. */
+  readonly tailSeqNum: number;
+  /** true: the replica cannot confirm that its view still moves; another one is being tried. */
+  readonly stalled: boolean;
+}
+
+/** Records that were asked for and do not come. */
+export interface ReadGap {
+  readonly type: 'gap';
+  readonly kind: 'trimmed' | 'filtered' | 'lost';
+  /** First position that is missing. */
+  readonly from: Position;
+  /** First position that is not missing any more. */
+  readonly to: Position;
+}
+
+export type ReadItem = ReadBatches | ReadProgress | ReadGap;
+
+/** One record with its place. */
+export interface ReadRecord extends RecordView, Position {
+  readonly stream: string;
+  readonly seqNum: number;
+}
+
+/** For services: whole chunks of delivery frames, as they came (libs/frames/SPEC.md). */
+export interface FollowHandler {
+  /** `frames`: delivery frames; `position`: after the last of them. */
+  onBatches(frames: Uint8Array, position: Position, region: string): void;
+  onProgress(progress: ReadProgress, region: string): void;
+  onGap(gap: ReadGap): void;
+  /** Once: null when the read is complete, else why it cannot go on anywhere. */
+  onEnd(error: Error | null): void;
+}
+
+export interface Follow {
+  /** Where it stands: what has been delivered, including what progress covered. */
+  readonly position: Position | null;
+  pause(): void;
+  resume(): void;
+  /** No callback comes any more. */
+  cancel(): void;
+}
+
+/** An append's records; copy them if you change their bytes before it is answered. */
+export type Records = readonly RecordInput[];
