@@ -37,19 +37,24 @@ function expectKept(bodies: readonly string[], outcome: Outcome): void {
 }
 
 describe('a failing operation', () => {
-  for (const operation of ['writeDurably', 'syncLater'] as const) {
+  for (const operation of ['writeDurably', 'syncLater', 'open'] as const) {
     for (const code of ['EIO', 'ENOSPC'] as const) {
       it(`is fatal once and loses nothing confirmed (${operation}, ${code}, each call)`, async () => {
         const whole = formattedDisk();
+        const formatting = whole.callsOf(operation);
         await work(whole, nothingYet(), BATCHES);
         const calls = whole.callsOf(operation);
         expect(calls).toBeGreaterThan(operation === 'writeDurably' ? 10 : 4);
-        for (let failing = 1; failing <= calls; failing++) {
-          for (const keptBytes of [0, 40, 1_000_000]) {
+        for (let failing = formatting + 1; failing <= calls; failing++) {
+          for (const keptBytes of operation === 'writeDurably' ? [0, 40, 1_000_000] : [0]) {
             const disk = formattedDisk();
             disk.fault = (name, call) =>
               name === operation && call === failing ? { code, keptBytes } : undefined;
             const outcome = await work(disk, nothingYet(), BATCHES);
+            if (outcome.refused !== undefined) {
+              expect([operation, outcome.refused]).toEqual(['open', expect.any(MeridianError)]);
+              continue;
+            }
             expect(outcome.fatal.length).toBe(1);
             expect(outcome.fatal[0]).toBeInstanceOf(MeridianError);
             expect(outcome.fatal[0]?.message).toMatch(code === 'EIO' ? /disk reports/ : /is full/);

@@ -110,6 +110,7 @@ describe('a log cut short', () => {
       const expected = bodies.filter((_, index) => (frames[index]?.end ?? 0) <= cut);
       const { bodies: found, disk: after } = openChanged(disk, path(1), (b) => b.subarray(0, cut));
       expect(found).toEqual(expected);
+      if (cut % 5 !== 0) continue;
       const { log } = open(after.killProcess());
       const more = await appendSynced(log, expected.length, 2);
       expect(open(after.killProcess()).bodies).toEqual([...expected, ...more]);
@@ -136,11 +137,11 @@ describe('a log cut short', () => {
     }
   });
 
-  it('in a segment that is not the last is corrupt, at every byte', async () => {
+  it('in a segment that is not the last is corrupt, at every third byte', async () => {
     const { disk, frames } = await written(40);
     const inFirst = frames.filter(({ segment }) => segment === 1);
     const size = disk.bytes(path(1)).length;
-    for (let cut = SEGMENT_HEADER_BYTES; cut < size; cut++) {
+    for (let cut = SEGMENT_HEADER_BYTES; cut < size; cut += 3) {
       const offset = inFirst.findLast(({ offset: start }) => start <= cut)?.offset ?? 0;
       expectCorrupt(() => openChanged(disk, path(1), (b) => b.subarray(0, cut)), path(1), offset);
     }
@@ -195,7 +196,7 @@ describe('a flipped bit', () => {
     }
   });
 
-  it('in an earlier segment is corrupt, at every byte', async () => {
+  it('in an earlier segment is corrupt, at every third byte', async () => {
     const { disk, frames } = await written(40);
     const inFirst = frames.filter(({ segment }) => segment === 1);
     for (let at = 0; at < disk.bytes(path(1)).length; at += 3) {
@@ -422,12 +423,16 @@ describe('an opened log', () => {
     expect(open(disk).bodies).toEqual(bodies);
   });
 
-  it('reports the bytes it cut', async () => {
-    const { disk } = await written(3);
-    const torn = Buffer.concat([disk.bytes(path(1)), Buffer.from('half a frame')]);
-    disk.change(path(1), torn);
+  it('has cut the torn tail from the file and reports how much, however long it was', async () => {
+    const { disk, bodies } = await written(3);
+    const whole = disk.bytes(path(1));
+    disk.change(path(1), Buffer.concat([whole, Buffer.alloc(9000, 'torn')]));
     const { log } = open(disk);
-    expect(log.stats).toMatchObject({ tornBytes: 12, recoveredFrames: 3 });
+    expect(log.stats).toMatchObject({ tornBytes: 9000, recoveredFrames: 3 });
+    expect(disk.bytes(path(1)).equals(whole)).toBe(true);
+    // Were it still there, the segment would look damaged as soon as a later one exists.
+    const more = await appendSynced(log, 3, 40);
+    expect(open(disk.killProcess()).bodies).toEqual([...bodies, ...more]);
   });
 
   it('never shows the mark of an orderly close, and does not repeat it', async () => {
