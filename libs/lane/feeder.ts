@@ -14,6 +14,8 @@ export class Feeder<Content, A extends Append> {
   private epoch = 0;
   private next = 1;
   private matched = 0;
+  /** Sending began here; what is below was not sent, and is taken for held until told otherwise. */
+  private base = 0;
   private unconfirmedBytes = 0;
   private progressAt = 0;
   private patience: number;
@@ -73,10 +75,9 @@ export class Feeder<Content, A extends Append> {
     const same = agreed.epoch === theirs.tail.epoch && agreed.index === theirs.tail.index;
     const matched = accepted || same ? agreed.index : 0;
     if (matched > this.matched) {
+      const before = Math.max(this.matched, this.base);
       const confirmed = Math.min(matched, this.next - 1);
-      if (confirmed > this.matched) {
-        this.unconfirmedBytes -= log.bytesBetween(this.matched, confirmed);
-      }
+      if (confirmed > before) this.unconfirmedBytes -= log.bytesBetween(before, confirmed);
       this.matched = matched;
       this.next = Math.max(this.next, matched + 1);
       this.progressAt = now;
@@ -90,7 +91,8 @@ export class Feeder<Content, A extends Append> {
 
   private goBack(to: number, now: number): void {
     this.next = to + 1;
-    this.unconfirmedBytes = to > this.matched ? this.lane.log.bytesBetween(this.matched, to) : 0;
+    this.base = to;
+    this.unconfirmedBytes = 0;
     this.progressAt = now;
   }
 }
