@@ -14,6 +14,9 @@ export interface Comparison {
 
 const DIFFERENCES_MAX = 20;
 
+/** Without a primary key a row is named by its text, and by a number among its equals. */
+const ROW_ITSELF = 't::text, row_number() OVER (PARTITION BY t::text)';
+
 export async function compareDatabases(
   databases: readonly { readonly name: string; readonly database: Database }[],
 ): Promise<Comparison> {
@@ -34,15 +37,14 @@ export async function compareDatabases(
 
 interface Table {
   readonly name: string;
-  /** Columns of the primary key, quoted, for ORDER BY and as the row's name. */
+  /** What names a row: the columns of the primary key, quoted. */
   readonly key: string;
 }
 
 async function tablesOf(database: Database): Promise<Table[]> {
   const rows = await database.query(
     `SELECT format('%I.%I', n.nspname, c.relname),
-            coalesce(string_agg(format('%I', a.attname), ', ' ORDER BY array_position(i.indkey, a.attnum)),
-                     'ctid')
+            string_agg(quote_ident(a.attname), ', ' ORDER BY array_position(i.indkey, a.attnum))
      FROM pg_class c
      JOIN pg_namespace n ON n.oid = c.relnamespace
      LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
@@ -51,13 +53,13 @@ async function tablesOf(database: Database): Promise<Table[]> {
      GROUP BY 1, c.oid
      ORDER BY 1`,
   );
-  return rows.map(([name, key]) => ({ name: name ?? '', key: key ?? '' }));
+  return rows.map(([name, key]) => ({ name: name ?? '', key: key ?? ROW_ITSELF }));
 }
 
 /** Key → the whole row, both as text. */
 async function rowsOf(database: Database, table: Table): Promise<Map<string, string>> {
   const rows = await database.query(
-    `SELECT ROW(${table.key})::text, t::text FROM ${table.name} t ORDER BY ${table.key}`,
+    `SELECT ROW(${table.key})::text, t::text FROM ${table.name} t ORDER BY 1`,
   );
   return new Map(rows.map(([key, row]) => [key ?? '', row ?? '']));
 }

@@ -55,7 +55,7 @@ export async function transfer(primary: Database, history: History, writer: numb
        SET balance = balance + CASE account.id WHEN $4::int THEN $5::bigint ELSE -$5::bigint END
        FROM locked WHERE account.id = locked.id
      ), noted AS (
-       INSERT INTO note SELECT $6::bigint, 'transfer ' || $2 WHERE $7::boolean
+       INSERT INTO note SELECT $6::bigint, 'transfer ' || $2::int WHERE $7::boolean
      ), removed AS (
        DELETE FROM note WHERE id = $6::bigint - 2 * $8::int
      ), changed AS (

@@ -31,7 +31,8 @@ const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   // Messages are made with `create` of the same runtime that the generated code needs.
   'libs/client': [/^node:/, /^@bufbuild\/protobuf/],
 };
-const SERVICE_PACKAGES = [/^node:/, /^@bufbuild\/protobuf/];
+// A service states its settings as a zod schema, which libs/config reads them by.
+const SERVICE_PACKAGES = [/^node:/, /^@bufbuild\/protobuf/, /^zod$/];
 
 /** `libs/lane` → the parts it may import, from the table in ARCHITECTURE.md. */
 export type Directions = ReadonlyMap<string, readonly string[]>;
