@@ -1,0 +1,199 @@
+/**
+ * The crossbar without its network: the trunk, the subscriptions and the heartbeat rounds of one
+ * process. Owns the bounds on subscribers and what is refused. Stateless: everything here can be
+ * built again from the instances and the subscribers' cursors.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { STREAM_BYTES_MAX } from '../../libs/frames/batch.ts';
+import { CatchUpSlots } from './catch-up-slots.ts';
+import { HeartbeatRounds } from './heartbeat-rounds.ts';
+import type { Instance } from './instance.ts';
+import type { FeedBounds } from './merged-feed.ts';
+import type { ResponseStream } from './outbox.ts';
+import { Positions } from './position.ts';
+import { Subscription } from './subscription.ts';
+import { Trunk } from './trunk.ts';
+
+export interface CrossbarSettings extends FeedBounds {
+  /** Memory of the shared window. */
+  readonly windowBytesMax: number;
+  /** Subscribers at once; more are refused as OVERLOADED. */
+  readonly subscribersMax: number;
+  /** Subscribers that may read the instances for themselves at once; more wait in line. */
+  readonly catchUpsMax: number;
+  /** Streams that one subscriber may name. */
+  readonly streamsPerSubscriberMax: number;
+  readonly progressIntervalMs: number;
+  readonly stallRepeatMs: number;
+}
+
+export interface CrossbarOptions {
+  readonly cluster: string;
+  readonly instances: readonly Instance[];
+  readonly settings: CrossbarSettings;
+  readonly now: () => number;
+  /** Something did not work and is tried again. */
+  readonly onTrouble: (instance: string, error: MeridianError) => void;
+  readonly onFatal: (error: MeridianError) => void;
+  /** Every instance has answered and is followed. */
+  readonly onReady: () => void;
+}
+
+export interface SubscribeWish {
+  readonly cluster: string;
+  readonly cursor: Uint8Array;
+  readonly streams: readonly string[];
+}
+
+export interface CrossbarStatus {
+  readonly watermark: number;
+  readonly subscribers: number;
+  readonly instances: readonly {
+    readonly name: string;
+    readonly number: number;
+    readonly watermark: number;
+    readonly source: string;
+    readonly stalling: boolean;
+  }[];
+}
+
+export class Crossbar {
+  readonly #options: CrossbarOptions;
+  readonly #instances: readonly Instance[];
+  readonly #positions: Positions;
+  readonly #trunk: Trunk;
+  readonly #slots: CatchUpSlots;
+  readonly #heartbeats: HeartbeatRounds;
+  readonly #subscriptions = new Set<Subscription>();
+  #ready = false;
+  #ticker: NodeJS.Timeout | null = null;
+
+  constructor(options: CrossbarOptions) {
+    const { settings, now } = options;
+    this.#options = options;
+    this.#instances = [...options.instances].sort((a, b) => a.number - b.number);
+    this.#positions = new Positions(
+      options.cluster,
+      this.#instances.map((instance) => instance.number),
+    );
+    this.#slots = new CatchUpSlots(settings.catchUpsMax);
+    this.#heartbeats = new HeartbeatRounds(this.#instances);
+    this.#trunk = new Trunk({
+      ...{ instances: this.#instances, positions: this.#positions, bounds: settings, now },
+      windowBytesMax: settings.windowBytesMax,
+      onProgress: () => {
+        this.#trunkMoved();
+      },
+      onTrouble: options.onTrouble,
+      onFatal: options.onFatal,
+    });
+  }
+
+  start(): void {
+    this.#trunk.start();
+    this.#ticker = setInterval(() => {
+      for (const subscription of this.#subscriptions) subscription.tick();
+    }, this.#options.settings.stallAfterMs / 2);
+  }
+
+  /** Subscribers are told to resume elsewhere. */
+  stop(): void {
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#trunk.stop();
+    for (const subscription of this.#subscriptions) {
+      const message = 'the crossbar is going down: resume from the last cursor at another one';
+      subscription.fail(new MeridianError('UNAVAILABLE', message));
+    }
+    for (const instance of this.#instances) instance.close();
+  }
+
+  get watermark(): number {
+    return this.#trunk.watermark;
+  }
+
+  /** Throws WRONG_TARGET, INVALID, TOO_LARGE or OVERLOADED; from then on the stream is served. */
+  subscribe(wish: SubscribeWish, stream: ResponseStream): Subscription {
+    const { settings } = this.#options;
+    this.checkCluster(wish.cluster);
+    const after = this.#positions.fromCursor(wish.cursor);
+    const streams = this.#checkStreams(wish.streams);
+    if (this.#subscriptions.size >= settings.subscribersMax) {
+      throw new MeridianError(
+        'OVERLOADED',
+        `${this.#subscriptions.size} subscribers are served already; try another crossbar`,
+        { details: { limit: settings.subscribersMax, retryAfterMs: 1000 } },
+      );
+    }
+    const subscription: Subscription = new Subscription({
+      ...{ stream, after, streams, trunk: this.#trunk, slots: this.#slots },
+      feed: {
+        ...{ instances: this.#instances, positions: this.#positions },
+        ...{ bounds: settings, now: this.#options.now },
+      },
+      progressIntervalMs: settings.progressIntervalMs,
+      stallRepeatMs: settings.stallRepeatMs,
+      onOver: () => {
+        this.#subscriptions.delete(subscription);
+      },
+    });
+    this.#subscriptions.add(subscription);
+    subscription.start();
+    return subscription;
+  }
+
+  async heartbeat(cluster: string): Promise<{ readPoint: number; watermark: number }> {
+    this.checkCluster(cluster);
+    const readPoint = await this.#heartbeats.readPoint();
+    return { readPoint, watermark: this.#trunk.watermark };
+  }
+
+  status(): CrossbarStatus {
+    const stalledBy = this.#trunk.stalledBy();
+    return {
+      watermark: this.#trunk.watermark,
+      subscribers: this.#subscriptions.size,
+      instances: this.#trunk.inputs().map(({ instance, watermark, source }) => ({
+        ...{ name: instance.name, number: instance.number, watermark, source },
+        stalling: stalledBy.includes(instance.name),
+      })),
+    };
+  }
+
+  checkCluster(meant: string): void {
+    const { cluster } = this.#options;
+    if (meant === cluster) return;
+    throw new MeridianError(
+      'WRONG_TARGET',
+      `this is cluster ${JSON.stringify(cluster)}, the call is meant for ${JSON.stringify(meant)}`,
+      { details: { field: 'cluster', expected: meant, actual: cluster } },
+    );
+  }
+
+  #checkStreams(names: readonly string[]): ReadonlySet<string> | null {
+    const limit = this.#options.settings.streamsPerSubscriberMax;
+    if (names.length > limit) {
+      throw new MeridianError(
+        'TOO_LARGE',
+        `${names.length} streams; a subscriber may name ${limit}, or none for all`,
+        { details: { streams: names.length, limit } },
+      );
+    }
+    for (const name of names) {
+      const bytes = Buffer.byteLength(name);
+      if (bytes >= 1 && bytes <= STREAM_BYTES_MAX) continue;
+      throw new MeridianError(
+        'INVALID',
+        `stream name of ${bytes} bytes; 1 to ${STREAM_BYTES_MAX} are allowed`,
+      );
+    }
+    return names.length === 0 ? null : new Set(names);
+  }
+
+  #trunkMoved(): void {
+    if (!this.#ready) {
+      this.#ready = true;
+      this.#options.onReady();
+    }
+    for (const subscription of this.#subscriptions) subscription.trunkMoved();
+  }
+}

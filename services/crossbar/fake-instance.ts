@@ -1,0 +1,202 @@
+/**
+ * For tests: an instance in memory whose followers move only when told to, in pieces of any size, so
+ * that a test decides every interleaving; and a subscriber whose connection takes as much as it is told.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { encodeBatch } from '../../libs/frames/batch.ts';
+import { decodeDeliveries } from '../../libs/frames/delivery.ts';
+import type { Delivery } from '../../libs/frames/delivery.ts';
+import type { SubscribeResponse } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
+import { seqNum, timestamp } from '../../libs/values/numbers.ts';
+import type { Timestamp } from '../../libs/values/numbers.ts';
+import type { FollowHandlers, Following, Instance, InstancePosition } from './instance.ts';
+import type { ResponseStream } from './outbox.ts';
+
+export class FakeInstance implements Instance {
+  readonly name: string;
+  readonly number: number;
+  readonly log: Delivery[] = [];
+  readonly followings: FakeFollowing[] = [];
+  /** While set, heartbeats and questions for the watermark fail with it. */
+  down: MeridianError | null = null;
+  heartbeats = 0;
+  reached = 0;
+  #seqNum = 0;
+
+  constructor(name: string, number: number) {
+    this.name = name;
+    this.number = number;
+  }
+
+  /** An entry with one batch per stream named, one record each. */
+  append(at: number, streams: readonly string[], bodyBytes = 10): void {
+    streams.forEach((stream, recordOffset) => {
+      const body = Buffer.alloc(bodyBytes, `${this.name}/${at}/${recordOffset} `);
+      this.log.push({
+        timestamp: timestamp(at),
+        recordOffset,
+        firstSeqNum: seqNum(this.#seqNum),
+        instance: 0,
+        batch: encodeBatch({ stream, records: [{ body }] }),
+      });
+      this.#seqNum += 1;
+    });
+  }
+
+  follow(after: InstancePosition, handlers: FollowHandlers): Following {
+    const next = this.log.findIndex(
+      (item) =>
+        item.timestamp > after.timestamp ||
+        (item.timestamp === after.timestamp && item.recordOffset > after.recordOffset),
+    );
+    const following = new FakeFollowing(this, next < 0 ? this.log.length : next, handlers);
+    this.followings.push(following);
+    return following;
+  }
+
+  /** Everybody gets everything, and the watermark. */
+  settle(): void {
+    for (const following of [...this.followings]) {
+      following.deliver(Infinity);
+      following.progress();
+    }
+  }
+
+  heartbeat(): Promise<Timestamp> {
+    this.heartbeats += 1;
+    if (this.down !== null) return Promise.reject(this.down);
+    return Promise.resolve(timestamp(this.reached));
+  }
+
+  watermark(): Promise<Timestamp> {
+    if (this.down !== null) return Promise.reject(this.down);
+    return Promise.resolve(timestamp(this.reached));
+  }
+
+  close(): void {
+    this.followings.length = 0;
+  }
+}
+
+export class FakeFollowing implements Following {
+  readonly source = 'here';
+  readonly #instance: FakeInstance;
+  readonly #handlers: FollowHandlers;
+  #next: number;
+  #open = true;
+  paused = false;
+
+  constructor(instance: FakeInstance, next: number, handlers: FollowHandlers) {
+    this.#instance = instance;
+    this.#next = next;
+    this.#handlers = handlers;
+  }
+
+  /** Up to `most` deliveries that the watermark covers; false: none, it is paused or at the end. */
+  deliver(most: number): boolean {
+    if (!this.#open || this.paused) return false;
+    const items: Delivery[] = [];
+    while (items.length < most) {
+      const item = this.#instance.log[this.#next];
+      if (item === undefined || item.timestamp > this.#instance.reached) break;
+      items.push(item);
+      this.#next += 1;
+    }
+    if (items.length > 0) this.#handlers.deliveries(items);
+    return items.length > 0;
+  }
+
+  /** Tells the watermark if everything up to it has been delivered. */
+  progress(): void {
+    const item = this.#instance.log[this.#next];
+    if (!this.#open || this.paused) return;
+    if (item !== undefined && item.timestamp <= this.#instance.reached) return;
+    this.#handlers.progress(this.#instance.reached);
+  }
+
+  /** Says what no instance should. */
+  claim(items: readonly Delivery[]): void {
+    this.#handlers.deliveries(items);
+  }
+
+  fail(error = new MeridianError('UNAVAILABLE', 'no replica answers')): void {
+    if (!this.#open) return;
+    this.stop();
+    this.#handlers.failed(error);
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  stop(): void {
+    this.#open = false;
+    const index = this.#instance.followings.indexOf(this);
+    if (index >= 0) this.#instance.followings.splice(index, 1);
+  }
+}
+
+/** Records what it is sent; takes `room` messages and then none until `drain`. */
+export class FakeStream implements ResponseStream {
+  closed = false;
+  error: unknown = null;
+  room: number;
+  readonly messages: SubscribeResponse['message'][] = [];
+  #onDrain: () => void = () => undefined;
+  #onClose: () => void = () => undefined;
+
+  constructor(room = Infinity) {
+    this.room = room;
+  }
+
+  write(message: SubscribeResponse): boolean {
+    this.messages.push(message.message);
+    this.room -= 1;
+    return this.room > 0;
+  }
+
+  onDrain(callback: () => void): void {
+    this.#onDrain = callback;
+  }
+
+  onClose(callback: () => void): void {
+    this.#onClose = callback;
+  }
+
+  fail(error: unknown): void {
+    this.error = error;
+  }
+
+  drain(room: number): void {
+    const wasFull = this.room <= 0;
+    this.room = room;
+    if (wasFull) this.#onDrain();
+  }
+
+  /** The client goes away. */
+  close(): void {
+    this.closed = true;
+    this.#onClose();
+  }
+
+  get deliveries(): Delivery[] {
+    return this.messages.flatMap((message) =>
+      message.case === 'batches' ? decodeDeliveries(message.value.frames) : [],
+    );
+  }
+
+  get watermarks(): number[] {
+    return this.messages.flatMap((message) =>
+      message.case === 'progress' ? [Number(message.value.watermark)] : [],
+    );
+  }
+
+  get cursor(): Uint8Array {
+    const last = this.messages.at(-1);
+    return last?.case === undefined ? new Uint8Array() : last.value.cursor;
+  }
+}

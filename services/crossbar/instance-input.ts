@@ -1,0 +1,169 @@
+/**
+ * One instance as an input of a merge: puts the batches of an entry together again (they may arrive
+ * in several messages), closes timestamps, and stops reading while too much waits because another
+ * instance is behind. It has handed an entry over as soon as the instance has shown that no batch of it
+ * is still to come: by a later entry, or by its watermark.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { decodeBatchHeader } from '../../libs/frames/batch.ts';
+import type { Delivery } from '../../libs/frames/delivery.ts';
+import { U32_MAX } from '../../libs/frames/ints.ts';
+import type { Merge } from '../../libs/merge/merge.ts';
+import type { Following, Instance, InstancePosition } from './instance.ts';
+import { mergedEntry } from './merged-entry.ts';
+import type { MergedEntry } from './merged-entry.ts';
+
+export interface InputOwner {
+  /** Something was pushed or closed: the merge may have something to give. */
+  changed(): void;
+  failed(input: InstanceInput, error: MeridianError): void;
+}
+
+interface OpenEntry {
+  readonly timestamp: number;
+  readonly deliveries: Delivery[];
+}
+
+export class InstanceInput {
+  readonly instance: Instance;
+  readonly #input: number;
+  readonly #merge: Merge<MergedEntry>;
+  readonly #owner: InputOwner;
+  readonly #bytesMax: number;
+  #position: InstancePosition;
+  #open: OpenEntry | null = null;
+  #following: Following | null = null;
+  #waitingBytes = 0;
+  #paused = false;
+  #held = false;
+
+  constructor(options: {
+    instance: Instance;
+    input: number;
+    merge: Merge<MergedEntry>;
+    after: InstancePosition;
+    owner: InputOwner;
+    bytesMax: number;
+  }) {
+    this.instance = options.instance;
+    this.#input = options.input;
+    this.#merge = options.merge;
+    this.#owner = options.owner;
+    this.#bytesMax = options.bytesMax;
+    this.#position = options.after;
+    this.#merge.close(this.#input, options.after.timestamp);
+  }
+
+  /** The replica that is read; empty while there is none. */
+  get source(): string {
+    return this.#following?.source ?? '';
+  }
+
+  get closed(): number {
+    return this.#merge.closed(this.#input);
+  }
+
+  /** Starts, or starts again after a failure, from the last position. */
+  follow(): void {
+    this.#following = this.instance.follow(this.#position, {
+      deliveries: (items) => {
+        this.#accept(() => {
+          for (const item of items) this.#take(item);
+          if (this.#open !== null) this.#merge.close(this.#input, this.#open.timestamp - 1);
+        });
+      },
+      progress: (watermark) => {
+        this.#accept(() => {
+          this.#reach(watermark);
+        });
+      },
+      failed: (error) => {
+        this.#following = null;
+        this.#owner.failed(this, error);
+      },
+    });
+    if (this.#paused) this.#following.pause();
+  }
+
+  stop(): void {
+    this.#following?.stop();
+    this.#following = null;
+  }
+
+  /** An entry of this input has left the merge. */
+  left(entry: MergedEntry): void {
+    this.#waitingBytes -= entry.frames.length;
+    this.#regulate();
+  }
+
+  /** The owner takes nothing at the moment. */
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#regulate();
+  }
+
+  /** What the instance says is bytes from outside: nonsense ends the following, not the process. */
+  #accept(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof MeridianError)) throw error;
+      this.stop();
+      this.#owner.failed(this, error);
+      return;
+    }
+    this.#regulate();
+    this.#owner.changed();
+  }
+
+  #take(delivery: Delivery): void {
+    const { timestamp, recordOffset } = delivery;
+    const last = this.#position;
+    if (
+      timestamp < last.timestamp ||
+      (timestamp === last.timestamp && recordOffset <= last.recordOffset)
+    ) {
+      // P2 is broken where it came from. To drop it or to pass it on would both be a guess.
+      throw new MeridianError(
+        'CORRUPT',
+        `instance ${this.instance.name} delivered ${timestamp}/${recordOffset} after ${last.timestamp}/${last.recordOffset}`,
+        { details: { instance: this.instance.name, source: this.source } },
+      );
+    }
+    if (this.#open !== null && this.#open.timestamp !== timestamp) this.#finish(this.#open);
+    this.#open ??= { timestamp, deliveries: [] };
+    this.#open.deliveries.push(delivery);
+    const { recordCount } = decodeBatchHeader(delivery.batch);
+    this.#position = { timestamp, recordOffset: recordOffset + recordCount - 1 };
+  }
+
+  #reach(watermark: number): void {
+    if (this.#open !== null && this.#open.timestamp <= watermark) this.#finish(this.#open);
+    this.#merge.close(this.#input, watermark);
+    if (watermark >= this.#position.timestamp) {
+      this.#position = { timestamp: watermark, recordOffset: U32_MAX };
+    }
+  }
+
+  #finish(open: OpenEntry): void {
+    const entry = mergedEntry(open.timestamp, this.instance.number, open.deliveries);
+    this.#merge.push(this.#input, open.timestamp, entry);
+    this.#waitingBytes += entry.frames.length;
+    this.#open = null;
+  }
+
+  /**
+   * The input with the lowest closed timestamp never has whole entries waiting, so it is never the one
+   * that is paused for its bytes: the merge cannot come to a standstill by this.
+   */
+  #regulate(): void {
+    const full = this.#paused
+      ? this.#waitingBytes > this.#bytesMax / 2
+      : this.#waitingBytes > this.#bytesMax;
+    const paused = this.#held || full;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    if (paused) this.#following?.pause();
+    else this.#following?.resume();
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * What the crossbar needs of a journal instance, and no more: the merge, the window and the
+ * subscriptions are written and tested against this. `journal-instance.ts` provides it through the
+ * client library, which owns the choice of the replica, failover and resuming.
+ */
+import type { MeridianError } from '../../libs/errors/errors.ts';
+import type { Delivery } from '../../libs/frames/delivery.ts';
+import type { Timestamp } from '../../libs/values/numbers.ts';
+
+/** After record `recordOffset` of the entry with this timestamp, in one instance. */
+export interface InstancePosition {
+  readonly timestamp: number;
+  readonly recordOffset: number;
+}
+
+export interface FollowHandlers {
+  /**
+   * Batches in the instance's order, each exactly once whatever fails underneath. Those of one entry
+   * bear the same timestamp and may come in several calls.
+   */
+  deliveries(items: readonly Delivery[]): void;
+  /** Everything up to here has been delivered; may be lower than before after a failover. */
+  progress(watermark: number): void;
+  /** It is over, and only trying again from the last position may help. Nothing comes after this. */
+  failed(error: MeridianError): void;
+}
+
+export interface Following {
+  /** The replica that is read at the moment; empty while there is none. */
+  readonly source: string;
+  pause(): void;
+  resume(): void;
+  stop(): void;
+}
+
+export interface Instance {
+  readonly name: string;
+  /** Breaks ties of equal timestamps; unique in the cluster. */
+  readonly number: number;
+  /** May call the handlers only after it has returned. */
+  follow(after: InstancePosition, handlers: FollowHandlers): Following;
+  /** A linearizable read point of this instance: asked for after the call, not before. */
+  heartbeat(): Promise<Timestamp>;
+  /** The watermark of some replica at the moment. */
+  watermark(): Promise<Timestamp>;
+  close(): void;
+}
