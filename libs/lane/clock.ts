@@ -35,6 +35,8 @@ export class Clock {
   private requested: number;
   private readonly pending: { seq: number; timestamp: number }[] = [];
   private readonly samples = new Map<ReplicaId, Sample>();
+  /** Highest clock heard of each peer. */
+  private readonly peers = new Map<ReplicaId, number>();
   private now = 0;
   private wall = 0;
   /** The wall clock after correction by the peers; null while nothing is known of theirs. */
@@ -90,6 +92,16 @@ export class Clock {
   /** Merges a timestamp of a message, unless it would carry this replica into a far future (T4). */
   merge(timestamp: number): void {
     if (timestamp <= this.horizon) this.last = Math.max(this.last, timestamp);
+  }
+
+  /**
+   * A peer's clock. What two of three have passed is not a far future but the present, however far
+   * ahead: who stayed behind would hold the watermark back until its wall clock had caught up.
+   */
+  hear(peer: ReplicaId, timestamp: number): void {
+    this.peers.set(peer, Math.max(timestamp, this.peers.get(peer) ?? 0));
+    this.merge(timestamp);
+    if (this.peers.size === 2) this.raise(Math.min(...this.peers.values()));
   }
 
   /** Merges what safety needs, however far: promised clocks (L8), timestamps of adopted entries (T2). */

@@ -205,7 +205,7 @@ export class LaneCore<Content, A extends Append = Append> {
     if (packet.status.incarnation < this.hearing.incarnationOf(from)) return;
     this.hearing.arrived(from, packet);
     if (packet.relayed !== null) this.noteStatus(packet.relayed);
-    this.clock.merge(packet.clock);
+    this.clock.hear(from, packet.clock);
     for (const feed of packet.feeds) {
       const lane = at(this.lanes, feed.lane);
       if (!this.recovery.voting) this.recovery.handleFeed(from, feed);
