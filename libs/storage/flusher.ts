@@ -4,7 +4,7 @@
  * failure is final (S1): reported once, nothing is written or confirmed afterwards.
  *
  * Files are opened O_DSYNC and a group is one write or writev: one trip through the thread pool
- * where write + fdatasync takes two (SPEC.md "Decisions" has the measurement).
+ * where write + fdatasync takes two (SPEC.md "Decisions": measured, open for large groups).
  */
 import { join } from 'node:path';
 import { assert } from '../values/assert.ts';
