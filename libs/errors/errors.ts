@@ -48,6 +48,8 @@ export const REASONS = {
   SLOW_READER: { code: 10, noEffect: true, retry: true },
   UNAUTHENTICATED: { code: 16, noEffect: true, retry: false },
   PERMISSION_DENIED: { code: 7, noEffect: true, retry: false },
+  /** A replicated change does not fit the rows of the target; details: change, table, key. */
+  CONFLICT: { code: 9, noEffect: true, retry: false },
   /** Configuration, data directory or environment forbids to start or go on; says what to do. */
   REFUSED: { code: 9, noEffect: true, retry: false },
   /** Stored bytes are not what was written; details: file, offset. */

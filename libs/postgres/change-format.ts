@@ -1,0 +1,197 @@
+/**
+ * The change format (SPEC.md): how source transactions lie in journal records. One record is one
+ * pgoutput message, unchanged, or one of three kinds of our own: a header, which opens every batch,
+ * a fragment of a message too large for a batch, and a watermark.
+ *
+ * Why the bytes of Postgres and not a format of our own: nothing is re-encoded when shipping, text
+ * is never decoded and encoded on the way, and whoever can read pgoutput can read the journal.
+ */
+import { MeridianError } from '../errors/errors.ts';
+import { ByteReader } from './bytes.ts';
+import { lsn } from './lsn.ts';
+import type { Lsn } from './lsn.ts';
+
+export const CHANGE_FORMAT_VERSION = 1;
+
+/** Where transactions come from; LSNs of different sources cannot be compared. */
+export interface Source {
+  /** Of the cluster, decimal: 64 bits. */
+  readonly systemId: string;
+  readonly timeline: number;
+  readonly database: string;
+}
+
+export interface TransactionHeader {
+  readonly kind: 'transaction';
+  readonly source: Source;
+  /** The initial copy of the tables, as one transaction. */
+  readonly snapshot: boolean;
+  /** Number of the batch inside its transaction, from 0. */
+  readonly part: number;
+  /** The last batch; only with it does the transaction exist. */
+  readonly final: boolean;
+  /** The writer epoch of the shipper; parts of different attempts do not belong together. */
+  readonly attempt: number;
+  /** 0 for a snapshot. */
+  readonly xid: number;
+  readonly commitLsn: Lsn;
+  /** After the commit record; 0 in parts that are not final. */
+  readonly endLsn: Lsn;
+  /** Microseconds since 1970 on the source's clock. */
+  readonly commitTime: number;
+}
+
+/** Says that the source's log holds nothing published up to `lsn` that is not in the journal. */
+export interface Watermark {
+  readonly kind: 'watermark';
+  readonly source: Source;
+  readonly lsn: Lsn;
+}
+
+/** What the records of one batch mean. */
+export type ChangeBatch =
+  | { readonly header: TransactionHeader; readonly messages: readonly Uint8Array[] }
+  | { readonly header: Watermark };
+
+/** First byte of our own records; none of them is a message of pgoutput. */
+export const HEADER = 0x48;
+export const FRAGMENT = 0x46;
+export const WATERMARK = 0x57;
+
+const FLAG_SNAPSHOT = 1;
+const FLAG_FINAL = 2;
+const LAST_FRAGMENT = 1;
+const FRAGMENT_OVERHEAD = 2;
+
+export function encodeHeader(header: TransactionHeader): Uint8Array {
+  const database = Buffer.from(header.source.database, 'utf8');
+  const out = Buffer.alloc(54 + database.length);
+  out[0] = HEADER;
+  out[1] = CHANGE_FORMAT_VERSION;
+  out[2] = (header.snapshot ? FLAG_SNAPSHOT : 0) | (header.final ? FLAG_FINAL : 0);
+  out.writeUInt32BE(header.part, 4);
+  out.writeUInt32BE(header.attempt, 8);
+  out.writeUInt32BE(header.xid, 12);
+  writeU64(out, header.commitLsn, 16);
+  writeU64(out, header.endLsn, 24);
+  writeU64(out, header.commitTime, 32);
+  out.writeBigUInt64BE(BigInt(header.source.systemId), 40);
+  out.writeUInt32BE(header.source.timeline, 48);
+  out.writeUInt16BE(database.length, 52);
+  database.copy(out, 54);
+  return out;
+}
+
+export function encodeWatermark(watermark: Watermark): Uint8Array {
+  const database = Buffer.from(watermark.source.database, 'utf8');
+  const out = Buffer.alloc(26 + database.length);
+  out[0] = WATERMARK;
+  out[1] = CHANGE_FORMAT_VERSION;
+  writeU64(out, watermark.lsn, 4);
+  out.writeBigUInt64BE(BigInt(watermark.source.systemId), 12);
+  out.writeUInt32BE(watermark.source.timeline, 20);
+  out.writeUInt16BE(database.length, 24);
+  database.copy(out, 26);
+  return out;
+}
+
+/** Cuts a message into records of at most `bytesMax`. */
+export function* encodeFragments(message: Uint8Array, bytesMax: number): Generator<Uint8Array> {
+  const step = bytesMax - FRAGMENT_OVERHEAD;
+  for (let at = 0; at < message.length; at += step) {
+    const piece = message.subarray(at, at + step);
+    const out = new Uint8Array(FRAGMENT_OVERHEAD + piece.length);
+    out[0] = FRAGMENT;
+    out[1] = at + step >= message.length ? LAST_FRAGMENT : 0;
+    out.set(piece, FRAGMENT_OVERHEAD);
+    yield out;
+  }
+}
+
+/** The piece of a fragment record; null when the record is a whole message. */
+export function fragmentOf(record: Uint8Array): { bytes: Uint8Array; last: boolean } | null {
+  if (record[0] !== FRAGMENT) return null;
+  const flags = record[1];
+  if (flags === undefined || flags > LAST_FRAGMENT) {
+    throw new MeridianError('INVALID', 'malformed change record: fragment flags');
+  }
+  return { bytes: record.subarray(FRAGMENT_OVERHEAD), last: flags === LAST_FRAGMENT };
+}
+
+/** Throws INVALID unless the records are one batch of this format. */
+export function decodeChangeBatch(records: readonly Uint8Array[]): ChangeBatch {
+  const first = records[0];
+  if (first === undefined) throw new MeridianError('INVALID', 'a batch without records');
+  const reader = new ByteReader(first);
+  const code = reader.u8();
+  const version = reader.u8();
+  if (code !== HEADER && code !== WATERMARK) {
+    throw reader.invalid(`the batch opens with a record of type ${code}, not with a header`, 0);
+  }
+  if (version !== CHANGE_FORMAT_VERSION) {
+    throw new MeridianError(
+      'INVALID',
+      `change format version ${version}; this program knows ${CHANGE_FORMAT_VERSION}: upgrade it`,
+      { details: { version } },
+    );
+  }
+  if (code === WATERMARK) {
+    if (records.length !== 1) throw reader.invalid('a watermark with further records');
+    return { header: decodeWatermark(reader) };
+  }
+  return { header: decodeHeader(reader), messages: records.slice(1) };
+}
+
+export function sameSource(a: Source, b: Source): boolean {
+  return a.systemId === b.systemId && a.timeline === b.timeline && a.database === b.database;
+}
+
+export function describeSource(source: Source): string {
+  return `database ${source.database} of cluster ${source.systemId}, timeline ${source.timeline}`;
+}
+
+function decodeHeader(reader: ByteReader): TransactionHeader {
+  const flags = reader.u8();
+  if ((flags & ~(FLAG_SNAPSHOT | FLAG_FINAL)) !== 0) throw reader.invalid(`flags ${flags}`);
+  reader.u8();
+  const part = reader.u32();
+  const attempt = reader.u32();
+  const xid = reader.u32();
+  const commitLsn = lsn(reader.u64());
+  const endLsn = lsn(reader.u64());
+  const commitTime = reader.u64();
+  const source = decodeSource(reader);
+  const final = (flags & FLAG_FINAL) !== 0;
+  if (final !== endLsn > 0) throw reader.invalid('an end LSN and the final part go together');
+  const snapshot = (flags & FLAG_SNAPSHOT) !== 0;
+  const place = { part, final, attempt };
+  return {
+    kind: 'transaction',
+    source,
+    snapshot,
+    ...place,
+    xid,
+    commitLsn,
+    endLsn,
+    commitTime,
+  };
+}
+
+function decodeWatermark(reader: ByteReader): Watermark {
+  reader.u16();
+  const at = lsn(reader.u64());
+  return { kind: 'watermark', source: decodeSource(reader), lsn: at };
+}
+
+function decodeSource(reader: ByteReader): Source {
+  const systemId = reader.u64Text();
+  const timeline = reader.u32();
+  const database = reader.text(reader.u16());
+  reader.end();
+  return { systemId, timeline, database };
+}
+
+function writeU64(out: Buffer, value: number, at: number): void {
+  out.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at);
+  out.writeUInt32BE(value % 0x1_0000_0000, at + 4);
+}

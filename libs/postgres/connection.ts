@@ -1,0 +1,160 @@
+/**
+ * Connections to Postgres, and the one place where its errors become ours.
+ *
+ * Every session we open waits for nobody (`synchronous_commit`: a sidecar that set up replication
+ * would otherwise wait for itself), resolves no name by accident (`search_path`), and speaks the
+ * text formats in which values travel through the journal.
+ */
+import pg from 'pg';
+import { MeridianError } from '../errors/errors.ts';
+import type { Reason } from '../errors/errors.ts';
+
+/** A URL (`postgres://user:password@host:port/database?sslmode=verify-full`) or its parts. */
+export type PostgresAddress =
+  | string
+  | {
+      readonly host: string;
+      readonly port: number;
+      readonly user: string;
+      readonly database: string;
+      readonly password?: string;
+    };
+
+export interface ConnectOptions {
+  readonly address: PostgresAddress;
+  readonly applicationName: string;
+  /** `database`: may run START_REPLICATION. */
+  readonly replication?: 'database';
+  /** Queries are sent without waiting for the answers to those before. */
+  readonly pipeline?: boolean;
+  /** Until the session is there; default 10,000. */
+  readonly timeoutMs?: number;
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** What both ends of a replication agree on, so that text read on one side means the same on the other. */
+const SESSION_SETTINGS = [
+  'datestyle=ISO',
+  'intervalstyle=postgres',
+  'extra_float_digits=3',
+  'bytea_output=hex',
+  'timezone=UTC',
+  'search_path=pg_catalog',
+  'synchronous_commit=local',
+  'statement_timeout=0',
+  'lock_timeout=0',
+  'idle_in_transaction_session_timeout=0',
+];
+
+/** Values stay the text that Postgres sent. */
+const TEXT_ONLY: pg.CustomTypesConfig = { getTypeParser: () => (value: string | Buffer) => value };
+
+/**
+ * `onLost` is called when the session ends without `end()`, once; queries then fail by themselves.
+ * Throws UNAVAILABLE, UNAUTHENTICATED, PERMISSION_DENIED or REFUSED.
+ */
+export async function connectPostgres(
+  options: ConnectOptions,
+  onLost: (error: MeridianError) => void = () => undefined,
+): Promise<pg.Client> {
+  const { address, applicationName, replication, pipeline } = options;
+  const timeoutMs = options.timeoutMs ?? CONNECT_TIMEOUT_MS;
+  const config = {
+    ...(typeof address === 'string' ? { connectionString: address } : address),
+    application_name: applicationName,
+    connectionTimeoutMillis: timeoutMs,
+    keepAlive: true,
+    options: SESSION_SETTINGS.map((setting) => `-c ${setting}`).join(' '),
+    client_encoding: 'UTF8',
+    types: TEXT_ONLY,
+    pipeline: pipeline ?? false,
+    ...(replication === undefined ? {} : { replication }),
+  };
+  const client = new pg.Client(config);
+  let connected = false;
+  client.on('error', (error) => {
+    if (connected) onLost(fromPostgres(error));
+    connected = false;
+  });
+  try {
+    await client.connect();
+  } catch (error) {
+    throw fromPostgres(error, `cannot connect to ${describeAddress(address)}`);
+  }
+  connected = true;
+  return client;
+}
+
+/** Without the password. */
+export function describeAddress(address: PostgresAddress): string {
+  if (typeof address !== 'string') {
+    return `Postgres ${address.host}:${address.port}, database ${address.database}`;
+  }
+  try {
+    const url = new URL(address);
+    const database = decodeURIComponent(url.pathname.slice(1));
+    return `Postgres ${url.hostname}:${url.port || '5432'}, database ${database || url.username}`;
+  } catch {
+    return 'Postgres';
+  }
+}
+
+/** What a Postgres or socket error means to us; a MeridianError passes unchanged. */
+export function fromPostgres(error: unknown, context?: string): MeridianError {
+  if (error instanceof MeridianError) return error;
+  const { code, message, detail, table, constraint } = errorFields(error);
+  const reason = reasonOf(code, message);
+  const text = [context, message, detail].filter((part) => part !== undefined).join(': ');
+  const details = Object.fromEntries(
+    Object.entries({ sqlState: code, table, constraint }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  ) as Record<string, string>;
+  return new MeridianError(reason, text, { details, cause: error });
+}
+
+/** The five-character code, when the server sent one. */
+export function sqlStateOf(error: unknown): string | null {
+  const { code } = errorFields(error);
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : null;
+}
+
+interface ErrorFields {
+  readonly code?: string;
+  readonly message: string;
+  readonly detail?: string;
+  readonly table?: string;
+  readonly constraint?: string;
+}
+
+function errorFields(error: unknown): ErrorFields {
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return errorFields(error.errors[0]); // Node tries IPv6 and IPv4 and reports both
+  }
+  if (error instanceof Error) return error;
+  return { message: String(error) };
+}
+
+function reasonOf(code: string | undefined, message: string): Reason {
+  if (code === undefined) {
+    return /^Connection terminated|timeout/.test(message) ? 'UNAVAILABLE' : 'REFUSED';
+  }
+  if (/^E[A-Z]+$/.test(code)) return 'UNAVAILABLE'; // ECONNREFUSED, ECONNRESET, …
+  switch (code) {
+    case '28000':
+    case '28P01':
+      return 'UNAUTHENTICATED';
+    case '42501':
+      return 'PERMISSION_DENIED';
+    case '40001': // serialization failure
+    case '40P01': // deadlock
+    case '55006': // object in use: the slot or the origin of someone who is about to leave
+    case '55P03': // lock not available
+      return 'UNAVAILABLE';
+    default:
+      // 08 connection, 53 resources (disk full, too many connections), 57 operator (shutdown,
+      // cancelled), 58 system: none of them our mistake, all of them may pass.
+      return /^(08|53|57|58)/.test(code) ? 'UNAVAILABLE' : 'REFUSED';
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * From batches of the journal back to transactions: puts parts and fragments together again, and
+ * keeps only what belongs together. Pure; the executor runs what comes out.
+ *
+ * Parts that are not final are appended without a writer sequence, so a shipper that died leaves
+ * unfinished ones, a retry may leave doubles, and one that was superseded may add some late. All are
+ * told apart by (attempt, commit LSN, part) and dropped. The final part is exactly once, by its
+ * writer sequence; when it comes, everything before it must have been there.
+ */
+import { MeridianError } from '../errors/errors.ts';
+import { decodeChangeBatch, fragmentOf } from './change-format.ts';
+import type { ChangeBatch, TransactionHeader, Watermark } from './change-format.ts';
+import { formatLsn } from './lsn.ts';
+import { decodeMessage } from './pgoutput.ts';
+import type { Message } from './pgoutput.ts';
+
+/** What a batch contributes, in order. */
+export type Assembled =
+  | { readonly kind: 'watermark'; readonly watermark: Watermark }
+  /** Left over from a shipper that died, or a double: nothing to do. */
+  | { readonly kind: 'dropped' }
+  | {
+      readonly kind: 'part';
+      readonly header: TransactionHeader;
+      /** true: whatever was unfinished is void. */
+      readonly first: boolean;
+      readonly messages: readonly Message[];
+    };
+
+/** A single message (one row) larger than this is refused. */
+export const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
+
+const DROPPED: Assembled = { kind: 'dropped' };
+
+export class TransactionAssembler {
+  #open: TransactionHeader | null = null;
+  #last: TransactionHeader | null = null;
+  #fragments: Uint8Array[] = [];
+  #fragmentBytes = 0;
+
+  /** true: a transaction has begun whose final part has not come. */
+  get unfinished(): boolean {
+    return this.#open !== null;
+  }
+
+  /** Forgets an unfinished transaction; it will be read again. */
+  reset(): void {
+    this.#open = null;
+    this.#fragments = [];
+    this.#fragmentBytes = 0;
+  }
+
+  push(records: readonly Uint8Array[]): Assembled {
+    const batch: ChangeBatch = decodeChangeBatch(records);
+    if (!('messages' in batch)) return { kind: 'watermark', watermark: batch.header };
+    const { header } = batch;
+    const open = this.#open;
+    if (!header.final && this.#isLate(header)) return DROPPED;
+    if (header.part === 0) {
+      if (open !== null && header.attempt < open.attempt) return DROPPED;
+      if (open !== null && sameTransaction(header, open)) return DROPPED;
+      this.reset();
+    } else if (open === null || !sameTransaction(header, open)) {
+      if (header.final) throw missing(header);
+      return DROPPED;
+    } else {
+      if (header.part <= open.part) return DROPPED;
+      if (header.part > open.part + 1) throw missing(header);
+    }
+    const messages = this.#messages(batch.messages);
+    this.#open = header.final ? null : header;
+    if (header.final) this.#last = header;
+    if (header.final && this.#fragments.length > 0) {
+      throw new MeridianError('CORRUPT', `${describe(header)} ends inside a message`);
+    }
+    return { kind: 'part', header, first: header.part === 0, messages };
+  }
+
+  /** A double of a part whose transaction is complete, or the part of a superseded shipper. */
+  #isLate(header: TransactionHeader): boolean {
+    const last = this.#last;
+    if (last === null || header.attempt > last.attempt) return false;
+    return header.attempt < last.attempt || header.commitLsn <= last.commitLsn;
+  }
+
+  #messages(records: readonly Uint8Array[]): Message[] {
+    const messages: Message[] = [];
+    for (const record of records) {
+      const fragment = fragmentOf(record);
+      if (fragment === null) {
+        if (this.#fragments.length > 0) throw new MeridianError('CORRUPT', 'a fragment is missing');
+        messages.push(decodeMessage(record));
+        continue;
+      }
+      this.#fragments.push(fragment.bytes);
+      this.#fragmentBytes += fragment.bytes.length;
+      if (this.#fragmentBytes > MESSAGE_BYTES_MAX) {
+        throw new MeridianError('TOO_LARGE', `a row of more than ${MESSAGE_BYTES_MAX} bytes`, {
+          details: { bytes: this.#fragmentBytes, limit: MESSAGE_BYTES_MAX },
+        });
+      }
+      if (!fragment.last) continue;
+      messages.push(decodeMessage(Buffer.concat(this.#fragments)));
+      this.#fragments = [];
+      this.#fragmentBytes = 0;
+    }
+    return messages;
+  }
+}
+
+function sameTransaction(a: TransactionHeader, b: TransactionHeader): boolean {
+  return a.attempt === b.attempt && a.commitLsn === b.commitLsn && a.xid === b.xid;
+}
+
+function missing(header: TransactionHeader): MeridianError {
+  return new MeridianError(
+    'CORRUPT',
+    `${describe(header)}: parts before ${header.part} are missing`,
+  );
+}
+
+function describe(header: TransactionHeader): string {
+  return `transaction ${header.xid} at ${formatLsn(header.commitLsn)}`;
+}
