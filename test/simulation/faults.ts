@@ -64,6 +64,7 @@ export class Faults {
     this.trace.note('heal', -1);
     this.network.heal();
     for (const replica of this.replicas) {
+      replica.disarm();
       replica.disk.slowness = 1;
       replica.clocks.set(this.scheduler.now, 0);
       replica.clocks.setDrift(this.scheduler.now, 0);

@@ -44,6 +44,11 @@ export class LogChecker {
     this.disks = disks;
   }
 
+  /** Versions of statements grow within a life; across lives nothing depends on it. */
+  restarted(replica: ReplicaId): void {
+    this.of(replica).version = 0;
+  }
+
   /** Somebody treats the entry as committed: acknowledges, releases or reports it. */
   commit(replica: ReplicaId, entry: Entry<Content>): void {
     const ledger = this.committed[entry.lane];

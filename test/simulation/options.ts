@@ -158,7 +158,7 @@ export function drawOptions(
     faultPhase: 60 * SECOND,
     healBound: 20 * SECOND,
     settings: drawSettings(draw, Math.max(...delays), exactClocks ? 10_000 : null),
-    tick: draw.between(20_000, 30_000),
+    tick: draw.between(25_000, 45_000),
     turn: draw.pick([0, 0, 200, 2_000]),
     network: {
       delay: delays,
@@ -198,13 +198,13 @@ export function drawOptions(
 
 /** Timeouts are scaled to the delays of the run, and up as a whole, to make a run cheap. */
 function drawSettings(draw: Prng, delayMax: number, maxClockError: number | null): LaneSettings {
-  const beacon = draw.between(25_000, 50_000);
+  const beacon = draw.between(35_000, 80_000);
   const detour = 3 * beacon + 2 * delayMax;
   return {
     beacon,
     lazy: draw.pick([1_000, 5_000, 10_000]),
     detour,
-    sealTimeout: Math.max(draw.between(300_000, 600_000), 2 * detour + 4 * delayMax),
+    sealTimeout: Math.max(draw.between(300_000, 700_000), 2 * detour + 4 * delayMax),
     resend: draw.between(150_000, 300_000) + 2 * delayMax,
     reserve: draw.pick([200_000, 1_000_000, 3_000_000]),
     maxClockOffset: 500_000,

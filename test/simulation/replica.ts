@@ -148,6 +148,10 @@ export class Replica implements NetworkUser {
     if (this.running && !this.paused) this.armed = end;
   }
 
+  disarm(): void {
+    this.armed = null;
+  }
+
   receive(from: ReplicaId, packet: Packet<Content>): void {
     this.p.trace.note('receive', this.id, from, packet.status.version);
     this.deliver({ type: 'packet', from, packet });

@@ -1,0 +1,105 @@
+/**
+ * Many seeds, or many planted bugs, on all cores: worker threads take small pieces of work from one
+ * queue, so that a slow piece keeps nobody waiting. The same file is the worker.
+ */
+import { availableParallelism } from 'node:os';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import type { RuleId } from '../../libs/lane/rules.ts';
+import { drawOptions } from './options.ts';
+import { focusOf, HARNESS_BUGS, type HarnessBug } from './planted-bugs.ts';
+import { run, type RunResult } from './run.ts';
+
+export type Job =
+  | { readonly type: 'seeds'; readonly from: number; readonly count: number }
+  /** Seeds until the bug is caught, or until the budget is spent. */
+  | {
+      readonly type: 'planted';
+      readonly bug: string;
+      readonly seedsMax: number;
+      readonly secondsMax: number;
+    };
+
+export interface Batch {
+  readonly type: 'seeds';
+  readonly from: number;
+  readonly results: readonly RunResult[];
+}
+
+export interface Hunt {
+  readonly type: 'planted';
+  readonly bug: string;
+  /** Seeds run, the catching one included. */
+  readonly seeds: number;
+  readonly caught: RunResult | null;
+  readonly seconds: number;
+}
+
+export type Done = Batch | Hunt;
+
+/** Runs the jobs on all cores, in order of start; `onDone` sees each as it ends. */
+export async function work(jobs: readonly Job[], onDone: (done: Done) => void): Promise<void> {
+  const waiting = [...jobs];
+  const count = Math.min(availableParallelism(), jobs.length);
+  await Promise.all(
+    Array.from({ length: count }, async () => {
+      const worker = new Worker(new URL(import.meta.url));
+      try {
+        for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
+          onDone(await ask(worker, job));
+        }
+      } finally {
+        await worker.terminate();
+      }
+    }),
+  );
+}
+
+function ask(worker: Worker, job: Job): Promise<Done> {
+  return new Promise((resolve, reject) => {
+    worker.once('error', reject);
+    worker.once('message', (done: Done) => {
+      worker.off('error', reject);
+      resolve(done);
+    });
+    worker.postMessage(job);
+  });
+}
+
+export function execute(job: Job): Done {
+  if (job.type === 'seeds') {
+    const results: RunResult[] = [];
+    for (let seed = job.from; seed < job.from + job.count; seed++) {
+      results.push(run(drawOptions(seed)));
+    }
+    return { type: 'seeds', from: job.from, results };
+  }
+  const began = performance.now();
+  const planted = plant(job.bug);
+  let seeds = 0;
+  let caught: RunResult | null = null;
+  while (caught === null && seeds < job.seedsMax && secondsSince(began) < job.secondsMax) {
+    seeds++;
+    const result = run(drawOptions(seeds, planted));
+    if (result.violation !== null && result.violation.rule !== 'invalid-run') caught = result;
+  }
+  return { type: 'planted', bug: job.bug, seeds, caught, seconds: secondsSince(began) };
+}
+
+/** The options that plant a bug of either list and look where it shows. */
+export function plant(bug: string): NonNullable<Parameters<typeof drawOptions>[1]> {
+  const focus = focusOf(bug);
+  const harness = HARNESS_BUGS.find(({ id }) => id === bug);
+  return harness === undefined
+    ? { broken: new Set([bug as RuleId]), focus }
+    : { bug: bug as HarnessBug, focus };
+}
+
+function secondsSince(began: number): number {
+  return (performance.now() - began) / 1000;
+}
+
+if (!isMainThread) {
+  parentPort?.on('message', (job: Job) => {
+    parentPort?.postMessage(execute(job));
+  });
+}
