@@ -43,6 +43,7 @@ async function world(
     instances: [...instances].reverse(),
     settings: { ...SETTINGS, ...settings },
     now: () => Date.now(),
+    wall: () => 1_000_000,
     onTrouble: (instance) => troubles.push(instance),
     onFatal: (error) => fatal.push(error),
     onReady: () => undefined,
@@ -413,6 +414,12 @@ describe('a subscriber is refused', () => {
       { cursor: encodeCursor('c', [at(1, 5), at(2, 5, 0)]) },
       'INVALID',
       'no place in the merged order',
+    ],
+    [
+      'with a cursor from the far future',
+      { cursor: encodeCursor('c', [at(1, 4e9), at(2, 4e9)]) },
+      'OUT_OF_RANGE',
+      'in the future',
     ],
     [
       'with too many streams',

@@ -11,6 +11,7 @@ import type { Instance } from './instance.ts';
 import type { FeedBounds } from './merged-feed.ts';
 import type { ResponseStream } from './outbox.ts';
 import { Positions } from './position.ts';
+import type { Position } from './position.ts';
 import { Subscription } from './subscription.ts';
 import { Trunk } from './trunk.ts';
 
@@ -31,7 +32,10 @@ export interface CrossbarOptions {
   readonly cluster: string;
   readonly instances: readonly Instance[];
   readonly settings: CrossbarSettings;
+  /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
+  /** Microseconds since 1970; only to recognize a cursor from the far future. */
+  readonly wall: () => number;
   /** Something did not work and is tried again. */
   readonly onTrouble: (instance: string, error: MeridianError) => void;
   readonly onFatal: (error: MeridianError) => void;
@@ -56,6 +60,9 @@ export interface CrossbarStatus {
     readonly stalling: boolean;
   }[];
 }
+
+/** More than clocks of regions may differ by (design T4 has them stop long before). */
+const FUTURE_MICROS = 3600 * 1_000_000;
 
 export class Crossbar {
   readonly #options: CrossbarOptions;
@@ -116,6 +123,7 @@ export class Crossbar {
     const { settings } = this.#options;
     this.checkCluster(wish.cluster);
     const after = this.#positions.fromCursor(wish.cursor);
+    this.#checkReachable(after);
     const streams = this.#checkStreams(wish.streams);
     if (this.#subscriptions.size >= settings.subscribersMax) {
       throw new MeridianError(
@@ -166,6 +174,17 @@ export class Crossbar {
       'WRONG_TARGET',
       `this is cluster ${JSON.stringify(cluster)}, the call is meant for ${JSON.stringify(meant)}`,
       { details: { field: 'cluster', expected: meant, actual: cluster } },
+    );
+  }
+
+  /** A subscriber with such a cursor would wait in silence for a day that may never come. */
+  #checkReachable({ timestamp }: Position): void {
+    const latest = Math.max(this.#trunk.watermark, this.#options.wall()) + FUTURE_MICROS;
+    if (timestamp <= latest) return;
+    throw new MeridianError(
+      'OUT_OF_RANGE',
+      `the cursor stands at ${timestamp}, in the future: the watermark is ${this.#trunk.watermark}`,
+      { details: { timestamp, watermark: this.#trunk.watermark } },
     );
   }
 

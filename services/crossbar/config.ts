@@ -1,0 +1,78 @@
+/** Settings of a crossbar. */
+import { z } from 'zod';
+
+const MIB = 1024 * 1024;
+const HOUR_MS = 3_600_000;
+
+const name = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
+const address = z.string().regex(/^\S+:\d{1,5}$/, 'expected host:port');
+const ms = (defaultMs: number, least = 1): z.ZodDefault<z.ZodNumber> =>
+  z.number().min(least).max(HOUR_MS).default(defaultMs);
+const bytes = (defaultBytes: number): z.ZodDefault<z.ZodNumber> =>
+  z
+    .number()
+    .int()
+    .min(64 * 1024)
+    .max(64 * 1024 * MIB)
+    .default(defaultBytes);
+const count = (defaultCount: number): z.ZodDefault<z.ZodNumber> =>
+  z.number().int().min(1).max(100_000).default(defaultCount);
+
+const instance = z.strictObject({
+  name: name,
+  number: z.number().int().min(1).max(65_535),
+  replicas: z.array(z.strictObject({ region: name, address })).min(1),
+});
+
+const timings = z.strictObject({
+  progressIntervalMs: ms(5, 0).describe('shortest time between two messages of mere progress'),
+  stallAfterMs: ms(1000, 2).describe('standstill of the watermark after which it is told by name'),
+  stallRepeatMs: ms(1000).describe('how often that is told again'),
+  retryMs: ms(500).describe('pause before an instance that cannot be followed is tried again'),
+  silenceMs: ms(2000).describe('silence of a replica after which another one is read'),
+  heartbeatTimeoutMs: ms(5000).describe('longest wait for the read point of an instance'),
+  drainMs: ms(2000, 0).describe('longest wait for open calls when going down'),
+});
+
+const limits = z.strictObject({
+  windowBytesMax: bytes(64 * MIB).describe('newest entries kept in memory, for all subscribers'),
+  inputBytesMax: bytes(16 * MIB).describe(
+    'entries of one instance that wait for another instance, per merge',
+  ),
+  subscribersMax: count(256).describe('subscribers at once'),
+  catchUpsMax: count(8).describe('subscribers at once that are too far behind for the window'),
+  streamsPerSubscriberMax: count(1000).describe('streams that a subscriber may name'),
+});
+
+export const crossbarSchema = z
+  .strictObject({
+    cluster: name.describe('name of the cluster'),
+    region: name.describe('region of this crossbar; replicas there are read first'),
+    listen: address.describe('where subscribers are served'),
+    instances: z
+      .array(instance)
+      .min(1)
+      .max(255)
+      .describe('what is merged: name, number and replicas (region, address) of each instance'),
+    logLevel: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+      .default('info'),
+    timings: timings.prefault({}),
+    limits: limits.prefault({}),
+  })
+  .superRefine(({ instances }, context) => {
+    for (const key of ['name', 'number'] as const) {
+      const seen = new Set<string | number>();
+      instances.forEach((each, position) => {
+        if (seen.has(each[key])) {
+          const message = `expected a ${key} that no other instance has, found ${each[key]} again`;
+          context.addIssue({ code: 'custom', path: ['instances', position, key], message });
+        }
+        seen.add(each[key]);
+      });
+    }
+  });
+
+export type CrossbarConfig = z.output<typeof crossbarSchema>;

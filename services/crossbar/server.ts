@@ -1,0 +1,79 @@
+/** A crossbar on the network: its instances, its gRPC server, starting and stopping in order. */
+import type { MeridianError } from '../../libs/errors/errors.ts';
+import { startServer } from '../../libs/rpc/rpc.ts';
+import type { Logger } from '../../libs/telemetry/logger.ts';
+import type { CrossbarConfig } from './config.ts';
+import { Crossbar } from './crossbar.ts';
+import { connectInstance } from './journal-instance.ts';
+import { crossbarService } from './service.ts';
+
+export interface CrossbarServer {
+  readonly port: number;
+  /** Subscribers are told to resume elsewhere. */
+  stop(): Promise<void>;
+}
+
+export interface CrossbarServerOptions {
+  readonly config: CrossbarConfig;
+  readonly logger: Logger;
+  /** What was received cannot be passed on; must end the process. */
+  readonly fatal: (error: unknown) => void;
+}
+
+/** Errors: REFUSED when the address cannot be listened on. */
+export async function startCrossbarServer(options: CrossbarServerOptions): Promise<CrossbarServer> {
+  const { config, logger, fatal } = options;
+  const { cluster, region } = config;
+  const troubles = new Troubles(logger);
+  const crossbar = new Crossbar({
+    cluster,
+    instances: config.instances.map((instance) => connectInstance(config, instance)),
+    settings: { ...config.timings, ...config.limits },
+    now: () => performance.now(),
+    wall: () => Date.now() * 1000,
+    onTrouble: (instance, error) => {
+      troubles.report(instance, error);
+    },
+    onFatal: fatal,
+    onReady: () => {
+      server.setServing(true);
+      logger.info({ watermark: crossbar.watermark }, 'following every instance');
+    },
+  });
+  const server = await startServer({
+    address: config.listen,
+    services: [crossbarService(crossbar, { cluster, region })],
+    onError: (error, method) => {
+      logger.error({ error, method }, 'a call failed');
+    },
+    onWarning: (message) => {
+      logger.warn(message);
+    },
+  });
+  // Whoever calls before the health service says so is served, by a merge of its own.
+  crossbar.start();
+  logger.info({ listen: config.listen, port: server.port }, 'listening');
+  return {
+    port: server.port,
+    stop: async () => {
+      crossbar.stop();
+      await server.close(config.timings.drainMs);
+    },
+  };
+}
+
+/** Says once what does not work, not at every attempt. */
+class Troubles {
+  readonly #logger: Logger;
+  readonly #last = new Map<string, string>();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  report(instance: string, error: MeridianError): void {
+    if (this.#last.get(instance) === error.message) return;
+    this.#last.set(instance, error.message);
+    this.#logger.warn({ instance, reason: error.reason }, error.message);
+  }
+}
