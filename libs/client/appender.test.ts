@@ -124,7 +124,8 @@ describe('the appender', () => {
   });
 
   it('refuses a malformed append alone, and the next one takes its place', async () => {
-    const appender = newAppender();
+    const appender = new Appender({ cluster: 'test', instance: 'one', regions, ack: 'ORDERED' });
+    appenders.push(appender);
     const bad = new Promise((_, reject) => {
       appender.append({ stream: '', records: [{ body: new Uint8Array(1) }] }, 1_000, reject);
     });

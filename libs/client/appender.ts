@@ -1,304 +1,491 @@
 /**
  * Appends of one writer, in order, each taking effect once, through whatever region answers
- * (ARCHITECTURE.md decision 5): go-back-N. A session that ends leaves its unanswered appends
- * uncertain; they are sent again in order with the same sequence numbers, above the highest
- * acknowledged timestamp, and then with ORDERED acknowledgement, which returns the first outcome.
+ * (ARCHITECTURE.md decision 5): go-back-N. When a session ends, everything unanswered goes again, in
+ * order and with the same sequence numbers, to another replica, above the highest timestamp that was
+ * acknowledged. Each append is settled exactly once.
+ *
+ * After a session that did not say what became of its appends, the next one is ORDERED until they are
+ * answered: only the order knows the first outcome of a repetition. Then the writer returns to its own
+ * kind of acknowledgement, and, when the nearest region works again, to that.
+ *
+ * A deadline that passes tells the caller: DEADLINE when the append may have been sent, UNAVAILABLE
+ * when it certainly was not. The former stays in the pipeline, because what follows it in the chain
+ * needs it decided.
+ *
+ * An implicit writer (no `writer` given) outlives everything: a broken chain is replaced by a new one.
+ * An explicit one ends at the first append that the order did not decide: to go on would be to jump
+ * over it.
  */
-import { performance } from 'node:perf_hooks';
 import { MeridianError } from '../errors/errors.ts';
+import { BATCH_LIMITS, encodeBatch } from '../frames/batch.ts';
 import type { AppendRun } from '../gen/meridian/journal/v1/journal_pb.ts';
+import { assert } from '../values/assert.ts';
+import { Backoff } from './backoff.ts';
+import { Identity } from './identity.ts';
+import type { WriterStart } from './identity.ts';
 import { failureOf, Pipe } from './pipe.ts';
 import { Pipeline } from './pipeline.ts';
 import type { AppendInput, Done, Pending } from './pipeline.ts';
-import { backoffMs } from './regions.ts';
-import type { Regions } from './regions.ts';
+import type { Region, Regions } from './regions.ts';
+import { probeRegion } from './calls.ts';
+import type { AckMode } from './types.ts';
 
 export interface AppenderOptions {
   readonly cluster: string;
   readonly instance: string;
   readonly regions: Regions;
-  readonly ack: 'QUORUM' | 'ORDERED';
-  /** `lastSeq`: where the writer's chain stands in the journal; 0 for a new writer. */
-  readonly writer: { readonly id: string; readonly epoch: number; readonly lastSeq: number };
-  /** Bytes of appends that wait to be sent; beyond, they are refused as OVERLOADED. Default 64 MiB. */
+  readonly ack: AckMode;
+  /** Default: implicit. */
+  readonly writer?: WriterStart;
+  /** Bytes of appends that may be unanswered; beyond, they are refused as OVERLOADED. Default 64 MiB. */
   readonly queueBytesMax?: number;
-  /** Silence after which an unanswered append is tried elsewhere. Default 2,000 ms. */
+  /** Silence after which an unanswered append is tried elsewhere, ms. Default 2,000. */
   readonly silenceMs?: number;
-  /** Time after which a client that had to move tries its nearest region again. Default 10,000 ms. */
+  /** How often a client that had to move looks whether its nearest region works again. Default 5,000. */
   readonly returnMs?: number;
 }
 
+/** As many as the order remembers outcomes of one writer: more could not be asked for again. */
+export const UNANSWERED_MAX = 4096;
+/** A message is sent at this size; a larger batch goes alone. */
 const MESSAGE_BYTES = 256 * 1024;
 const CHECK_MS = 50;
-/** What ends the writer itself: everything after it would fail as well. */
-const WRITER_ENDED = new Set(['WRITER_FENCED', 'WRITER_GAP', 'WRITER_FORGOTTEN']);
-/** What no other region would judge differently. */
-const HOPELESS = new Set(['WRONG_TARGET', 'UNAUTHENTICATED', 'PERMISSION_DENIED']);
+/** Silence that finds no better region is waited for longer each time, up to this factor. */
+const SILENCE_FACTOR_MAX = 8;
+/** An append costs memory beyond its records. */
+const APPEND_OVERHEAD_BYTES = 128;
+/** The order did not decide these; a chain with one of them cannot go on. */
+const CHAIN_BROKEN = new Set(['WRITER_FENCED', 'WRITER_GAP', 'WRITER_FORGOTTEN']);
+/** A batch that a replica cannot take, wherever it stands. */
+const UNFIT = new Set(['INVALID', 'TOO_LARGE']);
 
 export class Appender {
-  private readonly options: AppenderOptions;
-  private readonly pipeline: Pipeline;
-  private pipe: Pipe | null = null;
-  private open = false;
-  private full = false;
-  private windowBytes = 0;
-  private regionIndex = 0;
-  private failures = 0;
-  private reopenAt = 0;
-  private movedAt = 0;
-  private heardAt = 0;
-  private lastTimestamp = 0;
-  private scheduled = false;
-  private timer: NodeJS.Timeout | null = null;
-  /** Why this writer takes nothing more. */
-  ended: MeridianError | null = null;
+  readonly #options: AppenderOptions;
+  readonly #pipeline = new Pipeline();
+  readonly #identity: Identity;
+  readonly #backoff = new Backoff();
+  /** Regions that failed since the last answer. */
+  readonly #tried = new Set<Region>();
+  /** Regions that refused for good since the last answer. */
+  readonly #refused = new Set<Region>();
+  #pipe: Pipe | null = null;
+  /** What the pipe's replica grants; null until it is open. */
+  #grant: { readonly windowBytes: number; readonly batchBytesMax: number } | null = null;
+  /** When the pipe last answered, or began to owe an answer. */
+  #heardAt = 0;
+  /** Set: nothing is sent until the pipe is empty; the next one is opened there. */
+  #moveTo: Region | null = null;
+  /** How many, from the oldest, go one at a time, to find the one that a replica cannot take. */
+  #alone = 0;
+  #lastTimestamp = 0;
+  #lastError: MeridianError | null = null;
+  #ended: MeridianError | null = null;
+  #closed = false;
+  #silenceFactor = 1;
+  #probedAt = 0;
+  #scheduled = false;
+  #reopen: NodeJS.Timeout | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #idle: (() => void)[] = [];
 
   constructor(options: AppenderOptions) {
-    this.options = options;
-    this.pipeline = new Pipeline(options.writer);
+    this.#options = options;
+    this.#identity = new Identity(options.writer);
+  }
+
+  /** Why this writer takes nothing more; null while it does. */
+  get ended(): MeridianError | null {
+    return this.#ended;
   }
 
   /** Highest timestamp this writer has seen acknowledged. */
   get timestamp(): number {
-    return this.lastTimestamp;
+    return this.#lastTimestamp;
   }
 
-  /** Calls `done` exactly once. */
+  /** Bytes of appends that are not answered. */
+  get unansweredBytes(): number {
+    return this.#pipeline.bytes;
+  }
+
+  /** Calls `done` exactly once. The records must not change before that. */
   append(input: AppendInput, deadlineMs: number, done: Done): void {
-    if (this.ended !== null) {
-      done(this.ended, null);
-      return;
-    }
-    const size = input.records.reduce((sum, { body }) => sum + body.length, 0);
-    const bound = this.options.queueBytesMax ?? 64 << 20;
-    if (this.pipeline.queueBytes + size > bound) {
-      const message = `${this.pipeline.queueBytes} bytes of appends wait already (at most ${bound})`;
-      done(new MeridianError('OVERLOADED', message, { details: { retryAfterMs: 100 } }), null);
+    const size = input.records.reduce(
+      (sum, record) => sum + bytesOf(record),
+      APPEND_OVERHEAD_BYTES,
+    );
+    const refusal = this.#ended ?? this.#overload(size);
+    if (refusal !== null) {
+      this.#undecided(refusal);
+      done(refusal, null);
       return;
     }
     const deadline = performance.now() + deadlineMs;
-    this.pipeline.push({ input, deadline, size, done, frame: null, seq: 0, uncertain: false });
-    this.schedule();
+    const pending = { input, size, deadline, done, frame: null, link: null, uncertain: false };
+    this.#pipeline.push(pending);
+    this.#timer ??= setInterval(() => {
+      this.#check();
+    }, CHECK_MS);
+    this.#schedule();
   }
 
-  /** Refuses what is new; what is under way is rejected as unknown. */
-  close(): void {
-    this.end(new MeridianError('UNAVAILABLE', 'the writer was closed'));
-  }
-
-  /** One turn of the event loop fills one message. */
-  private schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    setImmediate(() => {
-      this.scheduled = false;
-      this.pump();
+  /** Resolves when no caller waits any more. */
+  whenIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+      this.#tellIdle();
     });
   }
 
-  private pump(): void {
-    if (this.ended !== null || this.pipeline.empty) return;
-    this.timer ??= setInterval(() => {
-      this.check();
-    }, CHECK_MS);
-    if (this.pipe === null) {
-      if (performance.now() >= this.reopenAt) this.openPipe();
-      return;
-    }
-    while (this.open && !this.full && this.pipeline.waiting > 0) {
-      if (!this.sendMessage()) return;
-    }
+  /** Takes nothing more; what may be under way is rejected as INDEFINITE, the rest as UNAVAILABLE. */
+  close(): void {
+    const closed = new MeridianError('UNAVAILABLE', 'the writer was closed');
+    this.#closed = true;
+    this.#end(closed);
+    this.#rejectAll(closed);
+    this.#pipe?.cancel();
+    this.#pipe = null;
+    if (this.#reopen !== null) clearTimeout(this.#reopen);
+    this.#reopen = null;
+    this.#stopTimer();
   }
 
-  /** false: the window is full. */
-  private sendMessage(): boolean {
-    const { pipeline } = this;
+  // ---- sending --------------------------------------------------------------------------------
+
+  /** One turn of the event loop fills one message. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    const pipeline = this.#pipeline;
+    if (pipeline.count === 0 || this.#closed) return;
+    const pipe = this.#pipe;
+    if (pipe === null) {
+      if (this.#reopen === null) this.#openPipe();
+      return;
+    }
+    const grant = this.#grant;
+    if (grant === null || this.#moveTo !== null) return;
+    if (pipeline.sent === 0) this.#heardAt = performance.now();
+    while (pipe.hasRoom && this.#sendMessage(pipe, grant));
+    if (pipeline.count === 0) this.#tellIdle();
+  }
+
+  /** false: nothing more may be sent for now. */
+  #sendMessage(pipe: Pipe, grant: { windowBytes: number; batchBytesMax: number }): boolean {
+    const pipeline = this.#pipeline;
     const frames: Uint8Array[] = [];
     let bytes = 0;
-    for (let next = pipeline.next; next !== undefined; next = pipeline.next) {
-      if (next.done === null && next.frame === null) {
-        pipeline.shift();
-        continue;
-      }
-      const frame = this.encode(next);
+    let minTimestamp = this.#lastTimestamp;
+    while (pipeline.sent < pipeline.count) {
+      const pending = pipeline.at(pipeline.sent);
+      if (!this.#maySend(pipe, pending)) break;
+      const frame = pending.frame ?? this.#encode(pending, grant.batchBytesMax);
       if (frame === null) continue;
-      const room = this.windowBytes - pipeline.unansweredBytes;
-      // An append larger than the window goes alone.
-      if (frame.length > room && pipeline.outstanding > 0) break;
+      // An append larger than the window goes when nothing else is under way.
+      if (pipeline.sent > 0 && pipeline.sentBytes + frame.length > grant.windowBytes) break;
       if (bytes > 0 && bytes + frame.length > MESSAGE_BYTES) break;
+      minTimestamp = Math.max(minTimestamp, pending.input.minTimestamp ?? 0);
       frames.push(frame);
       bytes += frame.length;
-      if (pipeline.outstanding === 0) this.heardAt = performance.now();
-      pipeline.sent(pipeline.shift());
+      pipeline.markSent(frame);
     }
     if (bytes === 0) return false;
-    this.full = this.pipe?.send(frames, bytes, this.lastTimestamp) === false;
+    pipe.send(frames, bytes, minTimestamp);
     return true;
   }
 
-  private encode(pending: Pending): Uint8Array | null {
+  #maySend(pipe: Pipe, pending: Pending): boolean {
+    const { sent, encoded, uncertain } = this.#pipeline;
+    if (this.#alone > 0 && sent > 0) return false;
+    // A QUORUM writer on an ORDERED session: only repetitions belong there.
+    if (pipe.ack !== this.#options.ack && sent >= uncertain) return false;
+    return pending.frame !== null || encoded < UNANSWERED_MAX;
+  }
+
+  /** null: there is something wrong with it; it has been rejected and has no place in the chain. */
+  #encode(pending: Pending, batchBytesMax: number): Uint8Array | null {
+    const pipeline = this.#pipeline;
+    if (pipeline.encoded === 0) this.#identity.renewIfStale();
     try {
-      return this.pipeline.encode(pending);
+      const { stream, records, matchSeqNum, fencingToken, seq } = pending.input;
+      const writer = this.#identity.next(seq);
+      const batch = { stream, records, matchSeqNum, fencingToken, writer };
+      const frame = encodeBatch(batch, { ...BATCH_LIMITS, batchBytesMax });
+      pipeline.markEncoded(pending, frame, writer);
+      this.#identity.accept(writer);
+      return frame;
     } catch (error) {
-      this.pipeline.shift();
       if (!(error instanceof MeridianError)) throw error;
-      settle(pending, error);
+      this.#refuse(pipeline.remove(pipeline.encoded), error);
       return null;
     }
   }
 
-  private openPipe(): void {
-    const { cluster, instance, regions, ack } = this.options;
-    const uncertain = this.pipeline.next?.uncertain === true;
-    this.open = false;
-    this.full = false;
-    this.heardAt = performance.now();
+  #overload(size: number): MeridianError | null {
+    const limit = this.#options.queueBytesMax ?? 64 * 1024 * 1024;
+    const { bytes } = this.#pipeline;
+    if (bytes + size <= limit) return null;
+    const message = `${bytes} bytes of appends are unanswered, ${limit} are allowed: wait for answers`;
+    return new MeridianError('OVERLOADED', message, { details: { retryAfterMs: 100, limit } });
+  }
+
+  // ---- answers --------------------------------------------------------------------------------
+
+  #handleRuns(pipe: Pipe, runs: readonly AppendRun[]): void {
+    this.#heardAt = performance.now();
+    this.#silenceFactor = 1;
+    this.#backoff.reset();
+    this.#tried.clear();
+    this.#refused.clear();
+    pipe.region.worked();
+    for (const run of runs) {
+      if (run.count > this.#pipeline.sent) {
+        pipe.cancel();
+        const message = `${pipe.region.name} answered more appends than it was sent`;
+        this.#handleEnd(pipe, new MeridianError('INDEFINITE', message));
+        return;
+      }
+      this.#handleRun(pipe, run);
+    }
+    this.#maybeMove();
+    this.#tellIdle();
+    this.#schedule();
+  }
+
+  #handleRun(pipe: Pipe, run: AppendRun): void {
+    const pipeline = this.#pipeline;
+    const failure = failureOf(run);
+    const timestamp = Number(run.timestamp);
+    const region = pipe.region.name;
+    const { duplicate } = run;
+    let seqNum = Number(run.firstSeqNum);
+    if (failure === null) this.#lastTimestamp = Math.max(this.#lastTimestamp, timestamp);
+    for (let answered = 0; answered < run.count; answered += 1) {
+      const pending = pipeline.answered();
+      if (this.#alone > 0) this.#alone -= 1;
+      if (failure !== null) {
+        pipeline.settle(pending, failure, null);
+        continue;
+      }
+      const { records, matchSeqNum, fencingToken } = pending.input;
+      const conditional = matchSeqNum !== undefined || fencingToken !== undefined;
+      const firstSeqNum = conditional || pipe.ack === 'ORDERED' ? seqNum : null;
+      pipeline.settle(pending, null, { timestamp, firstSeqNum, duplicate, region });
+      seqNum += records.length;
+    }
+    if (failure === null || !CHAIN_BROKEN.has(failure.reason)) return;
+    if (this.#identity.implicit) this.#identity.renew();
+    else this.#end(failure);
+  }
+
+  // ---- sessions -------------------------------------------------------------------------------
+
+  #openPipe(): void {
+    const { cluster, instance, regions } = this.#options;
+    const region = this.#moveTo ?? regions.best(this.#tried);
+    this.#moveTo = null;
+    if (region === null) {
+      this.#tried.clear();
+      this.#openLater(this.#backoff.next());
+      return;
+    }
+    this.#tried.add(region);
+    const ack = this.#pipeline.uncertain > 0 ? 'ORDERED' : this.#options.ack;
+    this.#grant = null;
+    this.#heardAt = performance.now();
     const pipe: Pipe = new Pipe(
-      regions.at(this.regionIndex),
-      { cluster, instance, ack: uncertain ? 'ORDERED' : ack },
+      region,
+      { cluster, instance, ack },
       {
-        onOpen: (windowBytes) => {
-          if (this.pipe !== pipe) return;
-          this.open = true;
-          this.windowBytes = windowBytes;
-          this.heardAt = performance.now();
-          this.pump();
+        onOpen: (windowBytes, batchBytesMax) => {
+          if (this.#pipe !== pipe) return;
+          this.#grant = { windowBytes, batchBytesMax };
+          this.#heardAt = performance.now();
+          this.#pump();
         },
-        onRun: (run) => {
-          if (this.pipe === pipe) this.handleRun(run, pipe);
+        onRuns: (runs) => {
+          if (this.#pipe === pipe) this.#handleRuns(pipe, runs);
         },
         onDrain: () => {
-          if (this.pipe !== pipe) return;
-          this.full = false;
-          this.pump();
+          if (this.#pipe === pipe) this.#pump();
         },
         onEnd: (error) => {
-          if (this.pipe === pipe) this.handleEnd(error);
+          if (this.#pipe === pipe) this.#handleEnd(pipe, error);
         },
       },
     );
-    this.pipe = pipe;
+    this.#pipe = pipe;
   }
 
-  private handleRun(run: AppendRun, pipe: Pipe): void {
-    this.heardAt = performance.now();
-    this.failures = 0;
-    const failure = failureOf(run);
-    const timestamp = Number(run.timestamp);
-    if (timestamp > this.lastTimestamp && failure === null) this.lastTimestamp = timestamp;
-    let seqNum = Number(run.firstSeqNum);
-    for (let i = 0; i < run.count; i += 1) {
-      const pending = this.pipeline.answered();
-      if (failure !== null) settle(pending, failure);
-      else {
-        const { done } = pending;
-        pending.done = null;
-        const firstSeqNum = pipe.ack === 'ORDERED' ? seqNum : null;
-        const { duplicate } = run;
-        done?.(null, { timestamp, firstSeqNum, duplicate, region: pipe.region });
-        seqNum += pending.input.records.length;
+  #openLater(delayMs: number): void {
+    this.#reopen = setTimeout(() => {
+      this.#reopen = null;
+      this.#pump();
+    }, delayMs);
+  }
+
+  #handleEnd(pipe: Pipe, error: MeridianError): void {
+    const pipeline = this.#pipeline;
+    const typed = error.details['grpc'] === undefined;
+    const unfit = typed && UNFIT.has(error.reason) && this.#grant !== null && pipeline.sent > 0;
+    this.#pipe = null;
+    this.#moveTo = null;
+    this.#lastError = error;
+    if (unfit) this.#isolate(error);
+    else {
+      pipe.region.failed();
+      // What the replica refuses by name had no effect; of a connection that ends, nothing is known.
+      if (typed && error.noEffect && error.reason !== 'UNAVAILABLE') {
+        this.#identity.takeBack(pipeline.goBackUndone());
+      } else pipeline.goBackUncertain();
+      if (!error.retry) this.#refused.add(pipe.region);
+      if (this.#refused.size === this.#options.regions.list.length) {
+        this.#refused.clear();
+        this.#undecided(error);
+        this.#rejectAll(error);
       }
     }
-    if (failure !== null && WRITER_ENDED.has(failure.reason)) this.end(failure);
-    else if (this.pipeline.empty) this.idle(pipe);
-    else this.pump();
+    if (pipeline.count === 0) return;
+    if (error.reason === 'OVERLOADED') {
+      this.#openLater(Math.max(Number(error.details['retryAfterMs'] ?? 0), this.#backoff.next()));
+    } else this.#openPipe();
   }
 
-  /** With nothing under way the next session may be a plain one again, and nearer. */
-  private idle(pipe: Pipe): void {
-    this.stopTimer();
-    const away =
-      this.regionIndex !== 0 &&
-      performance.now() - this.movedAt > (this.options.returnMs ?? 10_000);
-    if (pipe.ack === this.options.ack && !away) return;
-    this.drop();
-    if (away) this.regionIndex = 0;
+  /**
+   * A replica could not take one of these appends. Sent one at a time, the culprit gives itself away;
+   * those behind it get new places in the chain.
+   */
+  #isolate(error: MeridianError): void {
+    const pipeline = this.#pipeline;
+    const found = pipeline.sent === 1 && pipeline.uncertain === 0;
+    const suspects = pipeline.encoded;
+    this.#identity.takeBack(pipeline.goBackUndone());
+    this.#alone = found ? suspects - 1 : suspects;
+    if (found) this.#refuse(pipeline.remove(0), error);
   }
 
-  private handleEnd(error: MeridianError | null): void {
-    const { pipeline } = this;
-    this.pipe = null;
-    this.open = false;
-    const oldest = pipeline.oldest;
-    const reason = error ?? new MeridianError('UNAVAILABLE', 'the replica ended the session');
-    if (HOPELESS.has(reason.reason)) {
-      this.end(reason);
-      return;
-    }
-    if (!reason.retry && reason.noEffect && oldest !== undefined && !oldest.uncertain) {
-      // The replica refused this one append; what came after it certainly had no effect either.
-      pipeline.goBack(false);
-      settle(pipeline.dropFirst(), reason);
-      this.reopenAt = 0;
-    } else {
-      pipeline.goBack(true);
-      this.move();
-    }
-    this.pump();
+  /** The session is empty and the next one is to be another. */
+  #maybeMove(): void {
+    const pipe = this.#pipe;
+    if (pipe === null || this.#pipeline.sent > 0) return;
+    const plainAgain = pipe.ack !== this.#options.ack && this.#pipeline.uncertain === 0;
+    if (!plainAgain && this.#moveTo === null) return;
+    pipe.finish();
+    this.#pipe = null;
+    this.#moveTo ??= pipe.region;
+    if (this.#pipeline.count > 0) this.#openPipe();
   }
 
-  /** Elsewhere at once; after a whole round without success, later. */
-  private move(): void {
-    const { regions } = this.options;
-    this.failures += 1;
-    this.regionIndex = (this.regionIndex + 1) % regions.list.length;
-    this.movedAt = performance.now();
-    const rounds = Math.floor(this.failures / regions.list.length);
-    this.reopenAt = rounds === 0 ? 0 : this.movedAt + backoffMs(rounds, Math.random);
+  /** Away from the nearest region: when that one works again, go back between two appends. */
+  #maybeReturn(now: number): void {
+    const { regions, returnMs = 5_000, cluster, instance } = this.#options;
+    const [nearest] = regions.list;
+    const pipe = this.#pipe;
+    if (pipe === null || nearest === undefined || pipe.region === nearest) return;
+    if (now - this.#probedAt < returnMs) return;
+    this.#probedAt = now;
+    void probeRegion(nearest, { cluster, instance }).then((works) => {
+      if (!works || this.#pipe !== pipe) return;
+      this.#moveTo = nearest;
+      this.#maybeMove();
+    });
   }
 
-  /** Deadlines, silence, and sessions to be opened later. */
-  private check(): void {
+  // ---- time and the end -----------------------------------------------------------------------
+
+  /** Deadlines, silence, the way back. */
+  #check(): void {
     const now = performance.now();
-    const silence = this.options.silenceMs ?? 2_000;
-    if (this.pipe !== null && now - this.heardAt > silence) {
-      const waiting = this.pipeline.outstanding > 0 || !this.open;
-      if (waiting) {
-        this.drop();
-        this.pipeline.goBack(true);
-        this.move();
+    this.#expire(now);
+    const pipe = this.#pipe;
+    const owes = this.#grant === null || this.#pipeline.sent > 0;
+    const silenceMs = (this.#options.silenceMs ?? 2_000) * this.#silenceFactor;
+    if (pipe !== null && owes && now - this.#heardAt > silenceMs) {
+      pipe.cancel();
+      this.#silenceFactor = Math.min(this.#silenceFactor * 2, SILENCE_FACTOR_MAX);
+      const message = `${pipe.region.name} has not answered for ${Math.round(silenceMs)} ms`;
+      this.#handleEnd(pipe, new MeridianError('INDEFINITE', message));
+    }
+    this.#maybeReturn(now);
+    if (this.#pipeline.count === 0) this.#stopTimer();
+  }
+
+  #expire(now: number): void {
+    const pipeline = this.#pipeline;
+    const last = this.#lastError === null ? '' : `; last: ${this.#lastError.message}`;
+    for (let index = pipeline.count - 1; index >= 0; index -= 1) {
+      const pending = pipeline.at(index);
+      if (pending.done === null || pending.deadline > now) continue;
+      if (index < pipeline.encoded) {
+        const message = `the append was not answered in time${last}`;
+        this.#refuse(pending, new MeridianError('DEADLINE', message));
+      } else {
+        const message = `no replica took the append in time${last}`;
+        this.#refuse(pipeline.remove(index), new MeridianError('UNAVAILABLE', message));
       }
-    }
-    for (const pending of this.pipeline.overdue(now)) {
-      const message = pending.frame === null ? 'never sent' : 'sent, outcome not known';
-      const never = pending.frame === null;
-      settle(
-        pending,
-        new MeridianError(never ? 'UNAVAILABLE' : 'DEADLINE', `deadline: ${message}`),
-      );
-    }
-    this.pump();
-    if (this.pipeline.empty) this.stopTimer();
-  }
-
-  private drop(): void {
-    this.pipe?.close();
-    this.pipe = null;
-    this.open = false;
-  }
-
-  private end(error: MeridianError): void {
-    if (this.ended !== null) return;
-    this.ended = error;
-    this.drop();
-    this.stopTimer();
-    for (const pending of this.pipeline.takeAll()) {
-      const sure = pending.frame === null;
-      const unknown = new MeridianError('INDEFINITE', `outcome not known: ${error.message}`, {
-        cause: error,
-      });
-      settle(pending, sure ? error : unknown);
+      // An explicit writer has ended with this one, and what was not encoded is gone.
+      index = Math.min(index, pipeline.count);
     }
   }
 
-  private stopTimer(): void {
-    if (this.timer !== null) clearInterval(this.timer);
-    this.timer = null;
+  #refuse(pending: Pending, error: MeridianError): void {
+    this.#pipeline.settle(pending, error, null);
+    this.#undecided(error);
+    this.#tellIdle();
+  }
+
+  /** An append failed that the order did not decide: an explicit writer does not jump over it. */
+  #undecided(error: MeridianError): void {
+    if (!this.#identity.implicit) this.#end(error);
+  }
+
+  /** Takes nothing more, and sends nothing that has no place in the chain yet. */
+  #end(error: MeridianError): void {
+    if (this.#ended !== null) return;
+    this.#ended = error;
+    const pipeline = this.#pipeline;
+    const message = `the writer has ended: ${error.message}`;
+    const behind = new MeridianError('UNAVAILABLE', message, { cause: error });
+    while (pipeline.count > pipeline.encoded) {
+      pipeline.settle(pipeline.remove(pipeline.encoded), behind, null);
+    }
+    this.#tellIdle();
+  }
+
+  #rejectAll(error: MeridianError): void {
+    const pipeline = this.#pipeline;
+    for (let index = 0; index < pipeline.encoded; index += 1) {
+      const message = `the outcome of the append is not known: ${error.message}`;
+      pipeline.settle(pipeline.at(index), new MeridianError('INDEFINITE', message), null);
+    }
+    while (pipeline.count > pipeline.encoded) {
+      pipeline.settle(pipeline.remove(pipeline.encoded), error, null);
+    }
+    assert(pipeline.waiting === 0, 'every caller has been told');
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.#idle.length === 0 || this.#pipeline.waiting > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
   }
 }
 
-function settle(pending: Pending, error: MeridianError): void {
-  const { done } = pending;
-  pending.done = null;
-  done?.(error, null);
+function bytesOf({ body, key, headers }: AppendInput['records'][number]): number {
+  let bytes = body.length + (key?.length ?? 0);
+  if (headers !== undefined)
+    for (const [name, value] of headers) bytes += name.length + value.length;
+  return bytes;
 }

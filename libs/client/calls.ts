@@ -8,7 +8,8 @@ import type {
 import { setTimeout as pause } from 'node:timers/promises';
 import { MeridianError } from '../errors/errors.ts';
 import { Backoff } from './backoff.ts';
-import type { Replica, Replicas } from './replicas.ts';
+import { JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
+import type { Region, Regions } from './regions.ts';
 
 export interface CallLimits {
   /** For all attempts together. */
@@ -23,40 +24,40 @@ export interface CallLimits {
  * last one.
  */
 export async function callAnywhere<I extends DescMessage, O extends DescMessage>(
-  replicas: Replicas,
+  regions: Regions,
   method: DescMethodUnary<I, O>,
   request: MessageInitShape<I>,
   limits: CallLimits,
 ): Promise<MessageShape<O>> {
   const endsAt = performance.now() + limits.deadlineMs;
   const backoff = new Backoff();
-  const tried = new Set<Replica>();
+  const tried = new Set<Region>();
   let last: MeridianError | null = null;
   for (;;) {
     const left = endsAt - performance.now();
     if (left <= 0 || limits.signal?.aborted === true) throw tooLate(method.name, limits, last);
-    const replica = replicas.best(tried);
-    if (replica === null) {
+    const region = regions.best(tried);
+    if (region === null) {
       tried.clear();
       await pause(Math.min(backoff.next(), left));
       continue;
     }
-    tried.add(replica);
+    tried.add(region);
     try {
       const deadlineMs = Math.min(left, limits.silenceMs);
       const options =
         limits.signal === undefined ? { deadlineMs } : { deadlineMs, signal: limits.signal };
-      const response = await replica.channel.unary(method, request, options);
-      replica.worked();
+      const response = await region.channel.unary(method, request, options);
+      region.worked();
       return response;
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error;
       last = error;
       const elsewhere = error.retry || error.reason === 'WRONG_TARGET';
-      if (!elsewhere || (error.reason === 'WRONG_TARGET' && tried.size === replicas.all.length)) {
+      if (!elsewhere || (error.reason === 'WRONG_TARGET' && tried.size === regions.list.length)) {
         throw error;
       }
-      replica.failed();
+      region.failed();
     }
   }
 }
@@ -66,3 +67,20 @@ function tooLate(name: string, limits: CallLimits, last: MeridianError | null): 
   const message = `${name}: no replica answered within ${Math.round(limits.deadlineMs)} ms; last: ${why}`;
   return new MeridianError('DEADLINE', message, { cause: last });
 }
+
+/** Does this replica answer, take part in quorums, and trust its clock? */
+export async function probeRegion(
+  region: Region,
+  target: { readonly cluster: string; readonly instance: string },
+): Promise<boolean> {
+  try {
+    const request = { target };
+    const options = { deadlineMs: PROBE_MS };
+    const status = await region.channel.unary(JournalService.method.status, request, options);
+    return status.voting && status.clockSafe;
+  } catch {
+    return false;
+  }
+}
+
+const PROBE_MS = 1_000;

@@ -8,67 +8,76 @@ import type { DuplexStream } from '../rpc/rpc.ts';
 import { Ack, AppendRequestSchema, JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { AppendRun } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { Region } from './regions.ts';
+import type { AckMode } from './types.ts';
 
 export interface PipeOptions {
   readonly cluster: string;
   readonly instance: string;
-  readonly ack: 'QUORUM' | 'ORDERED';
+  readonly ack: AckMode;
 }
 
 export interface PipeEvents {
   /** The replica is there; frames may be sent, up to this many bytes unanswered. */
   onOpen(windowBytes: number, batchBytesMax: number): void;
-  onRun(run: AppendRun): void;
-  /** There is room again after `send` returned false. */
+  onRuns(runs: readonly AppendRun[]): void;
+  /** There is room again after `hasRoom` was false. */
   onDrain(): void;
-  /** Once; null when the replica ended the session without a reason. Not after `close`. */
-  onEnd(error: MeridianError | null): void;
+  /** Once. Not after `cancel`. */
+  onEnd(error: MeridianError): void;
 }
 
 export class Pipe {
-  readonly region: string;
-  readonly ack: PipeOptions['ack'];
-  private readonly stream: DuplexStream<typeof AppendRequestSchema>;
+  readonly region: Region;
+  readonly ack: AckMode;
+  /** false: enough waits in this process already; later batches wait for a fuller message. */
+  hasRoom = true;
+  readonly #stream: DuplexStream<typeof AppendRequestSchema>;
 
+  /** Calls back only after the constructor has returned. */
   constructor(region: Region, options: PipeOptions, events: PipeEvents) {
-    this.region = region.name;
+    this.region = region;
     this.ack = options.ack;
-    this.stream = region.channel.bidi(JournalService.method.append, {
+    this.#stream = region.channel.bidi(JournalService.method.append, {
       onMessage: ({ message }) => {
-        if (message.case === 'welcome') {
+        if (message.case === 'outcomes') events.onRuns(message.value.runs);
+        else if (message.case === 'welcome') {
           events.onOpen(Number(message.value.windowBytes), message.value.batchBytesMax);
-        } else if (message.case === 'outcomes') {
-          for (const run of message.value.runs) events.onRun(run);
         }
       },
       onEnd: (error) => {
-        events.onEnd(error);
+        const ended = `${region.name} ended the append session`;
+        events.onEnd(error ?? new MeridianError('UNAVAILABLE', ended));
       },
       onDrain: () => {
+        this.hasRoom = true;
         events.onDrain();
       },
     });
     const target = { cluster: options.cluster, instance: options.instance };
     const ack = options.ack === 'QUORUM' ? Ack.QUORUM : Ack.ORDERED;
-    this.stream.write(
+    this.#stream.write(
       create(AppendRequestSchema, { message: { case: 'hello', value: { target, ack } } }),
     );
   }
 
-  /** Sends batch frames; false: wait for `onDrain`. */
-  send(frames: readonly Uint8Array[], bytes: number, minTimestamp: number): boolean {
-    const packed = new Uint8Array(bytes);
-    let offset = 0;
-    for (const frame of frames) {
-      packed.set(frame, offset);
-      offset += frame.length;
-    }
+  /** Sends batch frames of `bytes` bytes together. */
+  send(frames: readonly Uint8Array[], bytes: number, minTimestamp: number): void {
+    const [only] = frames;
+    const packed = frames.length === 1 && only ? only : Buffer.concat(frames, bytes);
     const value = { frames: packed, minTimestamp: BigInt(minTimestamp) };
-    return this.stream.write(create(AppendRequestSchema, { message: { case: 'batches', value } }));
+    this.hasRoom = this.#stream.write(
+      create(AppendRequestSchema, { message: { case: 'batches', value } }),
+    );
   }
 
-  close(): void {
-    this.stream.cancel();
+  /** Nothing more is sent and nothing is awaited. */
+  finish(): void {
+    this.#stream.end();
+  }
+
+  /** Gives up at once; no callback comes any more. */
+  cancel(): void {
+    this.#stream.cancel();
   }
 }
 

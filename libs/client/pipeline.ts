@@ -1,189 +1,139 @@
 /**
- * What a writer has under way, in order: queued, then sent and unanswered. Owns the writer's chain of
- * sequence numbers, which are given out at the moment of sending, so that an append that never left
- * leaves no hole in it.
+ * Appends that are not answered, oldest first, in three parts: on the current session (`sent`),
+ * encoded but not on it because a session died with them (`encoded`), and never sent. An append gets
+ * its place in the writer's chain when it is encoded, so that one that never left, or certainly had
+ * no effect, leaves no hole.
  */
-import { assert } from '../values/assert.ts';
-import { MeridianError } from '../errors/errors.ts';
-import { encodeBatch } from '../frames/batch.ts';
-import type { RecordInput } from '../frames/batch.ts';
+import { assert, at } from '../values/assert.ts';
+import type { MeridianError } from '../errors/errors.ts';
+import type { BatchWriter, RecordInput } from '../frames/batch.ts';
+import type { AppendResult } from './types.ts';
 
 export interface AppendInput {
   readonly stream: string;
   readonly records: readonly RecordInput[];
   readonly matchSeqNum?: number | undefined;
   readonly fencingToken?: number | undefined;
+  /** The append gets a timestamp above this. */
+  readonly minTimestamp?: number | undefined;
   /** Explicit place in the writer's sequence, above all before; default: one more than the last. */
   readonly seq?: number | undefined;
 }
 
-export interface AppendResult {
-  /** Microseconds since 1970, on the journal's clock. */
-  readonly timestamp: number;
-  /** Number of the first record in its stream; null for a QUORUM acknowledgement. */
-  readonly firstSeqNum: number | null;
-  /** An earlier attempt had taken effect; this is its outcome. */
-  readonly duplicate: boolean;
-  /** The region that answered. */
-  readonly region: string;
-}
-
+export type { AppendResult } from './types.ts';
+/** Called once; exactly one of the two is not null. */
 export type Done = (error: MeridianError | null, result: AppendResult | null) => void;
 
 export interface Pending {
   readonly input: AppendInput;
+  /** Bytes it counts for in the queue. */
+  readonly size: number;
   /** Milliseconds on the process's monotonic clock. */
   readonly deadline: number;
-  /** Bytes of the records, before encoding: for the bound of the queue. */
-  readonly size: number;
   /** null once the caller has been told. */
   done: Done | null;
-  /** Set when it was first sent. */
+  /** Set while encoded. */
   frame: Uint8Array | null;
-  seq: number;
-  /** It was sent on a session that ended before answering, so it may have taken effect. */
+  link: BatchWriter | null;
+  /** A session that held it ended without saying that it had no effect. */
   uncertain: boolean;
 }
 
 export class Pipeline {
-  readonly writerId: string;
-  readonly epoch: number;
-  /** Sent on the present session and not answered. */
-  unanswered: Pending[] = [];
-  unansweredBytes = 0;
-  /** Not sent on the present session. */
-  queue: Pending[] = [];
-  queueBytes = 0;
-  private head = 0;
-  private answeredHead = 0;
-  private lastSeq: number;
-  /** Seq of the last answered append: where the chain stands in the journal. */
-  private lastAnswered: number;
+  #items: Pending[] = [];
+  #head = 0;
+  /** How many, from the oldest, are on the current session. */
+  sent = 0;
+  /** How many, from the oldest, are encoded. */
+  encoded = 0;
+  /** How many are uncertain; they are the oldest. */
+  uncertain = 0;
+  /** Bytes of frames on the current session. */
+  sentBytes = 0;
+  /** Bytes of all. */
+  bytes = 0;
+  /** How many callers still wait. */
+  waiting = 0;
 
-  constructor(writer: { id: string; epoch: number; lastSeq: number }) {
-    this.writerId = writer.id;
-    this.epoch = writer.epoch;
-    this.lastSeq = writer.lastSeq;
-    this.lastAnswered = writer.lastSeq;
+  get count(): number {
+    return this.#items.length - this.#head;
   }
 
-  get empty(): boolean {
-    return this.waiting === 0 && this.outstanding === 0;
-  }
-  get waiting(): number {
-    return this.queue.length - this.head;
-  }
-  get outstanding(): number {
-    return this.unanswered.length - this.answeredHead;
-  }
-  get oldest(): Pending | undefined {
-    return this.unanswered[this.answeredHead];
-  }
-  get next(): Pending | undefined {
-    return this.queue[this.head];
+  at(index: number): Pending {
+    return at(this.#items, this.#head + index);
   }
 
   push(pending: Pending): void {
-    this.queue.push(pending);
-    this.queueBytes += pending.size;
+    this.#items.push(pending);
+    this.bytes += pending.size;
+    this.waiting += 1;
   }
 
-  /** Removes the next one from the queue. */
-  shift(): Pending {
-    const pending = this.queue[this.head];
-    assert(pending !== undefined, 'the queue is not empty');
-    this.head += 1;
-    this.queueBytes -= pending.size;
-    if (this.head > 1024 && this.head * 2 > this.queue.length) {
-      this.queue = this.queue.slice(this.head);
-      this.head = 0;
-    }
-    return pending;
+  markEncoded(pending: Pending, frame: Uint8Array, link: BatchWriter): void {
+    pending.frame = frame;
+    pending.link = link;
+    this.encoded += 1;
   }
 
-  /** Encodes at the first sending; throws what is wrong with the batch, which then has no place in the chain. */
-  encode(pending: Pending): Uint8Array {
-    if (pending.frame !== null) return pending.frame;
-    const { input } = pending;
-    const seq = input.seq ?? this.lastSeq + 1;
-    if (seq <= this.lastSeq || !Number.isSafeInteger(seq)) {
-      throw new MeridianError(
-        'INVALID',
-        `seq ${seq} is not above the writer's last, ${this.lastSeq}`,
-      );
-    }
-    pending.frame = encodeBatch({
-      stream: input.stream,
-      records: input.records,
-      matchSeqNum: input.matchSeqNum,
-      fencingToken: input.fencingToken,
-      writer: { id: this.writerId, epoch: this.epoch, seq, previous: this.lastSeq },
-    });
-    pending.seq = seq;
-    this.lastSeq = seq;
-    return pending.frame;
+  markSent(frame: Uint8Array): void {
+    this.sent += 1;
+    this.sentBytes += frame.length;
   }
 
-  sent(pending: Pending): void {
-    this.unanswered.push(pending);
-    this.unansweredBytes += pending.frame?.length ?? 0;
-  }
-
-  /** The oldest unanswered one, answered now. */
+  /** The oldest is answered. */
   answered(): Pending {
-    const pending = this.unanswered[this.answeredHead];
-    assert(pending !== undefined, 'an answer without a question');
-    this.answeredHead += 1;
-    this.lastAnswered = pending.seq;
-    this.unansweredBytes -= pending.frame?.length ?? 0;
-    if (this.answeredHead > 1024 && this.answeredHead * 2 > this.unanswered.length) {
-      this.unanswered = this.unanswered.slice(this.answeredHead);
-      this.answeredHead = 0;
+    const oldest = this.at(0);
+    assert(this.sent > 0 && oldest.frame !== null, 'only a sent append is answered');
+    this.#head += 1;
+    this.sent -= 1;
+    this.encoded -= 1;
+    this.sentBytes -= oldest.frame.length;
+    if (oldest.uncertain) this.uncertain -= 1;
+    this.bytes -= oldest.size;
+    if (this.#head >= 1024 && this.#head * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
     }
-    return pending;
+    return oldest;
   }
 
-  /** Goes back to the oldest unanswered one: everything from there is to be sent again. */
-  goBack(uncertain: boolean): void {
-    const again = this.unanswered.slice(this.answeredHead);
-    for (const pending of again) {
-      pending.uncertain ||= uncertain;
-      this.queueBytes += pending.size;
+  /** Removes one that is not encoded. */
+  remove(index: number): Pending {
+    assert(index >= this.encoded, 'an encoded append keeps its place');
+    const removed = this.at(index);
+    this.#items.splice(this.#head + index, 1);
+    this.bytes -= removed.size;
+    return removed;
+  }
+
+  /** Tells the caller, who is told once. */
+  settle(pending: Pending, error: MeridianError | null, result: AppendResult | null): void {
+    const { done } = pending;
+    if (done === null) return;
+    pending.done = null;
+    this.waiting -= 1;
+    done(error, result);
+  }
+
+  /** The session is gone, and what it held may have taken effect. */
+  goBackUncertain(): void {
+    for (let index = this.uncertain; index < this.sent; index += 1) this.at(index).uncertain = true;
+    this.uncertain = Math.max(this.uncertain, this.sent);
+    this.sent = 0;
+    this.sentBytes = 0;
+  }
+
+  /** The session is gone, and what it held had no effect: returns the links to be given out again. */
+  goBackUndone(): BatchWriter[] {
+    const links: BatchWriter[] = [];
+    for (let index = this.uncertain; index < this.encoded; index += 1) {
+      const pending = this.at(index);
+      if (pending.link !== null) links.push(pending.link);
+      pending.frame = pending.link = null;
     }
-    this.queue = [...again, ...this.queue.slice(this.head)];
-    this.head = 0;
-    this.unanswered = [];
-    this.answeredHead = 0;
-    this.unansweredBytes = 0;
-  }
-
-  /** After `goBack`: takes the first out of the chain; those after it get new places. */
-  dropFirst(): Pending {
-    const first = this.shift();
-    assert(first.frame !== null, 'what was refused had been sent');
-    for (let i = this.head; i < this.queue.length; i += 1) {
-      const pending = this.queue[i];
-      if (pending !== undefined) pending.frame = null;
-    }
-    this.lastSeq = this.lastAnswered;
-    return first;
-  }
-
-  /** Those whose callers wait beyond their deadline; they keep their place in the chain. */
-  overdue(now: number): Pending[] {
-    const late = (pending: Pending): boolean => pending.done !== null && pending.deadline <= now;
-    return [
-      ...this.unanswered.slice(this.answeredHead).filter(late),
-      ...this.queue.slice(this.head).filter(late),
-    ];
-  }
-
-  /** Everything that has not been told, in order; the pipeline is empty afterwards. */
-  takeAll(): Pending[] {
-    this.goBack(false);
-    const all = this.queue;
-    this.queue = [];
-    this.queueBytes = 0;
-    return all;
+    this.encoded = this.uncertain;
+    this.sent = 0;
+    this.sentBytes = 0;
+    return links;
   }
 }

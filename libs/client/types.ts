@@ -4,15 +4,11 @@
  * `noEffect` says whether what was asked for certainly did not happen.
  */
 import type { RecordInput, RecordView } from '../frames/batch.ts';
+import type { ReplicaAddress } from './regions.ts';
 
 export type { RecordInput, RecordView } from '../frames/batch.ts';
 
-export interface ReplicaAddress {
-  /** Name of the region, for example `eu-central-1`. */
-  readonly region: string;
-  /** host:port of the replica's client port. */
-  readonly address: string;
-}
+export type { ReplicaAddress } from './regions.ts';
 
 export interface JournalOptions {
   /** Name of the cluster; a replica of another one refuses every call. */

@@ -2,7 +2,8 @@
  * MeridianError to gRPC status and back, so that every reason survives the wire: reason and details
  * travel as google.rpc.ErrorInfo of domain `meridian` in the trailer `grpc-status-details-bin`.
  *
- * A failure that did not come from Meridian is translated here, once, on the side of caution:
+ * A failure that did not come from Meridian is translated here, once, on the side of caution, and
+ * says so in its detail `grpc`:
  *
  * | gRPC | reason | certainly no effect |
  * | --- | --- | --- |
@@ -70,8 +71,10 @@ export function fromStatus(
   const typed = fromTrailer(error);
   if (typed !== null) return typed;
   const { reason, details } = reasonOf(error, context.receiveBytesMax);
-  const name = grpcStatus[error.code];
-  return new MeridianError(reason, `${context.address}: ${name}: ${error.details}`, { details });
+  const name = (grpcStatus[error.code] as string | undefined) ?? `status ${error.code}`;
+  return new MeridianError(reason, `${context.address}: ${name}: ${error.details}`, {
+    details: { ...details, grpc: name },
+  });
 }
 
 function fromTrailer(error: StatusObject | ServiceError): MeridianError | null {
