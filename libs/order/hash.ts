@@ -22,8 +22,8 @@ export class RunningHash {
 
   /** A safe integer. */
   number(value: number): void {
-    this.word(value % TWO_32);
-    this.word(Math.floor(value / TWO_32));
+    this.word(value | 0);
+    this.word((value / TWO_32) | 0);
   }
 
   /** 16 hexadecimal digits. */
