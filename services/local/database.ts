@@ -9,12 +9,15 @@ export interface Database {
 }
 
 /**
- * Unlike the sidecars' own sessions this one waits at COMMIT for what the server is configured to
- * wait for, as any application does.
+ * `commit`: what COMMIT waits for. `on`, unlike in the sidecars' own sessions: for what the server is
+ * configured to wait for, as any application does. `local`: for this server's disk alone.
  */
-export async function openDatabase(address: PostgresAddress): Promise<Database> {
+export async function openDatabase(
+  address: PostgresAddress,
+  commit: 'on' | 'local' = 'on',
+): Promise<Database> {
   const client = await connectPostgres({ address, applicationName: 'meridian-local' });
-  await client.query(`SET synchronous_commit = on; SET search_path = public`);
+  await client.query(`SET synchronous_commit = ${commit}; SET search_path = public`);
   return {
     query: async (text, values = []) => {
       try {

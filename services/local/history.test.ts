@@ -4,7 +4,7 @@ import { History } from './history.ts';
 let history: History;
 
 beforeEach(() => {
-  history = new History(2);
+  history = new History([0, 0]);
   for (let row = 1; row <= 3; row++) history.committed(0, history.try(0));
 });
 

@@ -31,9 +31,10 @@ export class History {
   #reads = 0;
   #commits = 0;
 
-  constructor(writers: number) {
-    this.#tried = new Array<number>(writers).fill(0);
-    this.#known = new Array<number>(writers).fill(0);
+  /** What the tables hold already, per writer. */
+  constructor(heights: Heights) {
+    this.#tried = heights.slice();
+    this.#known = heights.slice();
   }
 
   get commits(): number {

@@ -1,0 +1,102 @@
+/**
+ * `npm start`: brings the local cluster up, says how to connect, shows the live view, and takes
+ * everything down again on Ctrl-C. The state stays, so that the next start continues.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { releasePorts } from '../../libs/processes/ports.ts';
+import type { Interrupt } from './interrupt.ts';
+import { buildLocalCluster } from './local-cluster.ts';
+import type { LocalCluster } from './local-cluster.ts';
+import type { Options } from './options.ts';
+import { psqlCommand, roleOf } from './postgres-members.ts';
+import { openScreen } from './screen.ts';
+import type { Output, Screen } from './screen.ts';
+import { defaultDirectory, openStateDirectory } from './state-directory.ts';
+import type { StateDirectory } from './state-directory.ts';
+import { StatusPoller } from './status.ts';
+import { choosePorts, portList, REGIONS } from './topology.ts';
+import { startTraffic } from './traffic.ts';
+import { renderLine, renderView } from './view.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const VIEW_EVERY_MS = 500;
+
+/** Returns when everything has stopped. */
+export async function run(options: Options, output: Output, interrupt: Interrupt): Promise<void> {
+  const state = openStateDirectory(options.directory ?? defaultDirectory(ROOT), options.fresh);
+  const screen = openScreen(output, options.plain);
+  let cluster: LocalCluster | null = null;
+  try {
+    const ports = await choosePorts(options.firstPort, state.ports);
+    state.savePorts(ports);
+    screen.print(`starting three regions; state and logs are in ${state.path}`);
+    releasePorts(portList(ports)); // ours now: the members bind them at once
+    cluster = await buildLocalCluster({
+      directory: state.path,
+      ports,
+      onEvent: (text) => {
+        screen.print(text);
+      },
+    });
+    await Promise.race([cluster.supervisor.start(), interrupt.happened]);
+    if (!interrupt.isSet()) await watch(cluster, options, state, screen, interrupt);
+  } finally {
+    screen.close();
+    if (cluster !== null) {
+      output.write('stopping\n');
+      await cluster.supervisor.stop();
+    }
+    state.unlock();
+  }
+  output.write(`stopped; the state stays in ${state.path}\n`);
+}
+
+async function watch(
+  cluster: LocalCluster,
+  options: Options,
+  state: StateDirectory,
+  screen: Screen,
+  interrupt: Interrupt,
+): Promise<void> {
+  for (const line of welcome(cluster, state)) screen.print(line);
+  const startedAt = performance.now();
+  const stopTraffic = options.traffic ? await startTraffic(cluster) : null;
+  const poller = new StatusPoller({
+    ports: cluster.ports,
+    read: (region) => cluster.linearizableRead(region),
+    postgres: (region) => cluster.postgresView(region),
+  });
+  try {
+    while (!interrupt.isSet()) {
+      const regions = await poller.poll();
+      const uptimeMs = performance.now() - startedAt;
+      const view = { wallClockMs: Date.now(), uptimeMs, regions };
+      screen.show({ lines: renderView(view), summary: renderLine(view) });
+      await Promise.race([pause(VIEW_EVERY_MS), interrupt.happened]);
+    }
+  } finally {
+    poller.close();
+    await stopTraffic?.();
+  }
+}
+
+function welcome(cluster: LocalCluster, state: StateDirectory): string[] {
+  return [
+    '',
+    'Meridian runs: three regions, two journal instances.',
+    '',
+    ...REGIONS.map((region) => {
+      const command = psqlCommand(cluster.ports[region].postgres);
+      return `  ${region.toUpperCase()}  ${roleOf(region)}  ${command}`;
+    }),
+    '',
+    'A COMMIT in A returns when two regions have it on disk. Write there, read in B or C:',
+    '',
+    `  ${psqlCommand(cluster.ports.a.postgres)} -c "INSERT INTO note VALUES (1, 'hello')"`,
+    `  ${psqlCommand(cluster.ports.b.postgres)} -c "SELECT * FROM note"`,
+    '',
+    `State and logs: ${state.path}. Ctrl-C stops; npm start continues; --fresh starts over.`,
+    '',
+  ];
+}
