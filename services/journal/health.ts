@@ -24,6 +24,8 @@ export class Health {
   readonly #options: HealthOptions;
   #lookedAt = -Infinity;
   #heardAt = -Infinity;
+  /** When everything was as it should be. */
+  #wellAt = -Infinity;
   #now = 0 as Micros;
   #voting = false;
   serving = false;
@@ -37,14 +39,16 @@ export class Health {
     if (now - this.#lookedAt < LOOK_MICROS) return;
     this.#lookedAt = now;
     this.#now = now;
-    const { self, inspect, onServing, onNoQuorum } = this.#options;
+    const { self, inspect, noQuorumMicros, onServing, onNoQuorum } = this.#options;
     const { voting, peers, lanes } = inspect();
     this.#voting = voting;
     const own = at(lanes, self);
     const open = own.role === 'writing' && own.writer === self;
     if (peers.some((peer) => peer.heard)) this.#heardAt = now;
     else if (this.#noQuorum) onNoQuorum();
-    const serving = voting && open && replayed && this.#heardAt === now;
+    if (voting && open && replayed && this.#heardAt === now) this.#wellAt = now;
+    // A lane that was sealed by mistake is open again within a round trip: not worth a word.
+    const serving = now - this.#wellAt <= (this.serving ? noQuorumMicros : 0);
     if (serving === this.serving) return;
     this.serving = serving;
     onServing(serving);

@@ -4,6 +4,7 @@
  */
 import { loadConfigOrExit } from '../../libs/config/config.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
+import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
 import { EXIT_SOFTWARE, installCrashHandlers } from '../../libs/telemetry/crash.ts';
 import { createLogger } from '../../libs/telemetry/logger.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
@@ -56,6 +57,7 @@ async function format(): Promise<void> {
 
 async function run(): Promise<void> {
   installCrashHandlers(logger);
+  exitWithParent();
   const replicaProcess = await startReplica({ config, logger, fatal: crashWith(logger) });
   let stopping = false;
   const stop = (signal: string): void => {

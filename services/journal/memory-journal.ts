@@ -1,0 +1,70 @@
+/** A released journal in memory, for tests: real index, order and store over a log of byte arrays. */
+import { encodeBatch } from '../../libs/frames/batch.ts';
+import type { BatchInput } from '../../libs/frames/batch.ts';
+import { encodeEntry } from '../../libs/frames/entry.ts';
+import { createOrderMachine } from '../../libs/order/machine.ts';
+import type { Location } from '../../libs/storage/log.ts';
+import { epoch, index, micros, timestamp } from '../../libs/values/numbers.ts';
+import { laneOf } from '../../libs/values/numbers.ts';
+import type { Clocks } from './clocks.ts';
+import type { JournalEntry } from './content.ts';
+import { LaneStore } from './lane-store.ts';
+import { ReleaseIndex } from './release-index.ts';
+import { Releaser } from './releaser.ts';
+import { Watermark } from './watermark.ts';
+
+export class MemoryJournal {
+  readonly index = new ReleaseIndex();
+  readonly order = createOrderMachine();
+  readonly watermark = new Watermark(micros(0));
+  readonly store: LaneStore;
+  readonly releaser: Releaser;
+  now = 0;
+  readonly #bodies: Uint8Array[] = [];
+  readonly #next = [1, 1, 1];
+
+  constructor(cacheBytesMax = 1 << 20) {
+    this.store = new LaneStore(cacheBytesMax);
+    this.store.readFrom({
+      read: ({ offset }) => this.#bodies[offset] ?? new Uint8Array(),
+    });
+    const clocks: Clocks = { monotonic: () => micros(this.now), wall: () => this.now };
+    const { index: releases, order, watermark, store } = this;
+    this.releaser = new Releaser({ order, index: releases, store, watermark, clocks });
+  }
+
+  /** Writes an entry at this timestamp, whose lane follows from it, and returns it. */
+  write(time: number, batches: readonly Partial<BatchInput>[]): JournalEntry {
+    const lane = laneOf(timestamp(time));
+    const slot = this.#next[lane] ?? 1;
+    this.#next[lane] = slot + 1;
+    const header = {
+      lane,
+      epoch: epoch(8 + lane),
+      index: index(slot),
+      timestamp: timestamp(time),
+      kind: batches.length === 0 ? ('marker' as const) : ('batches' as const),
+    };
+    const frames = batches.map((batch) =>
+      encodeBatch({ stream: 's', records: [{ body: Buffer.from('x') }], ...batch }),
+    );
+    const content = encodeEntry(header, frames);
+    const entry: JournalEntry = { ...header, bytes: content.length, content };
+    const location: Location = { segment: 1, offset: this.#bodies.length, bytes: content.length };
+    this.#bodies.push(Buffer.from(content));
+    this.store.add(entry, location);
+    return entry;
+  }
+
+  release(entries: readonly JournalEntry[], watermark: number): void {
+    this.releaser.add(
+      entries.map((entry) => ({ entry, appends: null })),
+      timestamp(watermark),
+    );
+    while (this.releaser.run());
+  }
+
+  add(time: number, batches: readonly Partial<BatchInput>[]): void {
+    this.release([this.write(time, batches)], time);
+  }
+}
