@@ -24,6 +24,8 @@ interface Sample {
 
 /** Assumed worst drift between two clocks: 0.1 %, ten times what NTP tolerates. */
 const DRIFT = 1e-3;
+/** Speed of the hybrid clock while it is ahead of the wall clock, which so catches up. */
+const CREEP = 1e-3;
 
 export class Clock {
   /** Highest timestamp issued, closed or merged. */
@@ -50,6 +52,8 @@ export class Clock {
   }
 
   advance(now: Micros, wall: number): void {
+    // Ahead of the wall clock it creeps: a writer that says nothing new counts as silent (L7).
+    if (now > this.now && this.effective !== null) this.last += Math.ceil((now - this.now) * CREEP);
     this.now = now;
     this.wall = Math.floor(wall);
     this.judge();
@@ -59,8 +63,13 @@ export class Clock {
 
   /** The reservation to write now, if the present one runs low. */
   reservation(seq: number): Timestamp | null {
-    if (this.last + this.options.reserve / 2 <= this.requested) return null;
-    this.requested = this.last + this.options.reserve;
+    // Ahead of the wall clock little is needed. A whole reservation on top of the last one, which a
+    // restart begins with, would let a crash loop carry the clock away.
+    const little = Math.ceil(this.options.reserve / 16);
+    const much = this.effective === null ? 0 : Math.floor(this.effective) + this.options.reserve;
+    const enough = Math.max(this.last + little / 2, much - this.options.reserve / 2);
+    if (enough <= this.requested) return null;
+    this.requested = Math.max(this.last + little, much);
     this.pending.push({ seq, timestamp: this.requested });
     return this.requested as Timestamp;
   }
