@@ -73,6 +73,11 @@ export const crossbarSchema = z
         seen.add(each[key]);
       });
     }
+    instances.forEach(({ replicas }, position) => {
+      if (new Set(replicas.map(({ region }) => region)).size === replicas.length) return;
+      const message = 'expected replicas in different regions';
+      context.addIssue({ code: 'custom', path: ['instances', position, 'replicas'], message });
+    });
   });
 
 export type CrossbarConfig = z.output<typeof crossbarSchema>;
