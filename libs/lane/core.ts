@@ -54,6 +54,8 @@ export class LaneCore<Content, A extends Append = Append> {
   private readonly post: Post<Content, A>;
   private readonly merge = new Merge<Entry<Content>>(REPLICAS.length);
   private readonly merged = REPLICAS.map(() => 0);
+  /** Was this replica the lane's writer at the end of the last step? */
+  private readonly wrote = REPLICAS.map(() => false);
   private readonly unanswered: { lane: Lane<Content, A>; epoch: Epoch }[] = [];
   private writes: Write<Content>[] = [];
   private issued = 0;
@@ -338,14 +340,14 @@ export class LaneCore<Content, A extends Append = Append> {
     this.recovery.pursue();
     if (!this.recovery.voting) return;
     for (const lane of this.lanes) {
-      const wrote = lane.isWriting();
       if (lane.seen > lane.promised) this.stepDown(lane);
       if (lane.role.name === 'follower') {
         if (lane.id === this.context.self) this.open(lane);
         else if (this.hearing.maySeal(lane)) this.seal(lane);
       }
       pursue(this.context, lane);
-      if (!wrote && lane.isWriting()) this.becameWriter(lane);
+      if (!at(this.wrote, lane.id) && lane.isWriting()) this.becameWriter(lane);
+      this.wrote[lane.id] = lane.isWriting();
     }
     if (this.context.broken.has('heartbeat-alone')) {
       this.heartbeats.answerAlone(this.persistedTimestamp(), effects.readPoints);
