@@ -10,7 +10,7 @@ import type { LocalCluster } from './local-cluster.ts';
 import { latencyOf } from './status.ts';
 import { PRIMARY, REGIONS } from './topology.ts';
 import type { Region } from './topology.ts';
-import { look, seed, transfer } from './workload.ts';
+import { look, seed, transfer, waitLinearizable } from './workload.ts';
 import type { Latency } from './view.ts';
 
 const WRITERS = 4;
@@ -128,7 +128,7 @@ export class Load {
   async readOnce(region: Region, database: Database): Promise<void> {
     const required = this.history.readBegins();
     const startedAt = performance.now();
-    await this.#cluster.linearizableRead(region);
+    await waitLinearizable(database);
     const seen = await look(database, WRITERS);
     this.#readMs.push(performance.now() - startedAt);
     this.history.readEnded(region.toUpperCase(), required, seen);

@@ -6,6 +6,7 @@ import type { ClusterAddress } from '../../libs/postgres/cluster.ts';
 import { crossbarMembers } from './crossbars.ts';
 import { journalMembers } from './journals.ts';
 import { DATABASE, postgresMembers } from './postgres-members.ts';
+import { sidecarMembers } from './sidecars.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Ports, Region } from './topology.ts';
 
@@ -31,7 +32,11 @@ export async function buildLocalCluster(options: LocalClusterOptions): Promise<L
   ]);
   return {
     supervisor: new Supervisor({
-      tiers: [[...journals, postgres.a, postgres.b, postgres.c], crossbarMembers(directory, ports)],
+      tiers: [
+        [...journals, postgres.a, postgres.b, postgres.c],
+        crossbarMembers(directory, ports),
+        sidecarMembers(directory, ports, postgres),
+      ],
       onEvent,
     }),
     ports,

@@ -21,6 +21,7 @@ const DIFFERENCES_MAX = 5;
 export interface Delivered {
   readonly place: string;
   readonly checksum: number;
+  readonly stream: string;
   readonly records: number;
 }
 
@@ -44,6 +45,11 @@ export class OrderRecorder {
     return this.batches.reduce((sum, { records }) => sum + records, 0);
   }
 
+  recordsOf(stream: string): number {
+    const batches = this.batches.filter((batch) => batch.stream === stream);
+    return batches.reduce((sum, { records }) => sum + records, 0);
+  }
+
   progress(watermark: number): void {
     if (watermark < this.#watermark)
       this.#problem(`the watermark went back to ${String(watermark)}`);
@@ -58,8 +64,8 @@ export class OrderRecorder {
         this.#problem(`${place} came after the watermark ${String(this.#watermark)}`);
       }
       this.#last = place;
-      const { recordCount } = decodeBatchHeader(batch);
-      this.batches.push({ place, checksum: crc32(batch), records: recordCount });
+      const { stream, recordCount } = decodeBatchHeader(batch);
+      this.batches.push({ place, checksum: crc32(batch), stream, records: recordCount });
     }
   }
 

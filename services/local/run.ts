@@ -15,6 +15,7 @@ import type { Output, Screen } from './screen.ts';
 import { defaultDirectory, openStateDirectory } from './state-directory.ts';
 import type { StateDirectory } from './state-directory.ts';
 import { StatusPoller } from './status.ts';
+import { Reads } from './reads.ts';
 import { choosePorts, portList, REGIONS } from './topology.ts';
 import { startTraffic } from './traffic.ts';
 import { renderLine, renderView } from './view.ts';
@@ -62,10 +63,11 @@ async function watch(
   for (const line of welcome(cluster, state)) screen.print(line);
   const startedAt = performance.now();
   const stopTraffic = options.traffic ? await startTraffic(cluster) : null;
+  const reads = new Reads(cluster);
   const poller = new StatusPoller({
     ports: cluster.ports,
-    read: (region) => cluster.linearizableRead(region),
-    postgres: (region) => cluster.postgresView(region),
+    read: (region) => reads.read(region),
+    isPostgresUp: (region) => cluster.isPostgresUp(region),
   });
   try {
     while (!interrupt.isSet()) {
@@ -77,6 +79,7 @@ async function watch(
     }
   } finally {
     poller.close();
+    await reads.close();
     await stopTraffic?.();
   }
 }

@@ -5,13 +5,15 @@
 import { CrossbarService } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type { StatusResponse } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import type { Channel } from '../../libs/rpc/rpc.ts';
+import { roleOf } from './postgres-members.ts';
 import type { Instance, Ports, Region } from './topology.ts';
-import { CLUSTER, INSTANCES, REGIONS } from './topology.ts';
+import { CLUSTER, REGIONS } from './topology.ts';
 import type { Latency, RegionView, ReplicaView } from './view.ts';
 
-const DEADLINE_MS = 400;
+const LIMIT = { deadlineMs: 400 };
 /** Reads older than this no longer count. */
 const READ_WINDOW_MS = 10_000;
 
@@ -19,25 +21,33 @@ export interface StatusOptions {
   readonly ports: Ports;
   /** Does one linearizable read in the region; rejects when it was not answered. */
   readonly read: (region: Region) => Promise<void>;
-  readonly postgres: (region: Region) => Promise<RegionView['postgres']>;
+  readonly isPostgresUp: (region: Region) => boolean;
+}
+
+interface Channels {
+  readonly one: Channel;
+  readonly two: Channel;
+  readonly crossbar: Channel;
+  readonly sidecar: Channel;
 }
 
 export class StatusPoller {
   readonly #options: StatusOptions;
-  readonly #journals = new Map<string, Channel>();
-  readonly #crossbars = new Map<Region, Channel>();
-  readonly #reads = new Map<Region, ReadWindow>();
+  readonly #channels: Readonly<Record<Region, Channels>>;
+  readonly #reads = { a: new ReadWindow(), b: new ReadWindow(), c: new ReadWindow() };
 
   constructor(options: StatusOptions) {
     this.#options = options;
-    for (const region of REGIONS) {
-      const { journal, crossbar } = options.ports[region];
-      for (const instance of INSTANCES) {
-        this.#journals.set(instance + region, connect(local(journal[instance])));
-      }
-      this.#crossbars.set(region, connect(local(crossbar)));
-      this.#reads.set(region, new ReadWindow());
-    }
+    const open = (region: Region): Channels => {
+      const { journal, crossbar, sidecar } = options.ports[region];
+      return {
+        one: connect(local(journal.one)),
+        two: connect(local(journal.two)),
+        crossbar: connect(local(crossbar)),
+        sidecar: connect(local(sidecar)),
+      };
+    };
+    this.#channels = { a: open('a'), b: open('b'), c: open('c') };
   }
 
   async poll(): Promise<Record<Region, RegionView>> {
@@ -46,49 +56,71 @@ export class StatusPoller {
   }
 
   close(): void {
-    for (const channel of [...this.#journals.values(), ...this.#crossbars.values()]) {
-      channel.close();
+    for (const region of REGIONS) {
+      for (const channel of Object.values(this.#channels[region])) (channel as Channel).close();
     }
   }
 
   async #region(region: Region): Promise<RegionView> {
-    const window = this.#reads.get(region);
-    window?.start(() => this.#options.read(region));
-    const [one, two, crossbar, postgres] = await Promise.all([
-      this.#replica('one', region),
-      this.#replica('two', region),
-      this.#crossbar(region),
-      this.#options.postgres(region),
+    const { one, two, crossbar, sidecar } = this.#channels[region];
+    const window = this.#reads[region];
+    window.start(() => this.#options.read(region));
+    const [first, second, merged, beside] = await Promise.all([
+      askReplica(one, 'one'),
+      askReplica(two, 'two'),
+      askCrossbar(crossbar),
+      askSidecar(sidecar),
     ]);
-    return { replicas: { one, two }, crossbar, postgres, read: window?.latency() ?? null };
+    return {
+      replicas: { one: first, two: second },
+      crossbar: merged,
+      postgres: {
+        role: roleOf(region),
+        port: this.#options.ports[region].postgres,
+        up: this.#options.isPostgresUp(region),
+        ...beside,
+      },
+      read: window.latency(),
+    };
   }
+}
 
-  async #replica(instance: Instance, region: Region): Promise<ReplicaView | null> {
-    try {
-      const status = await this.#journals
-        .get(instance + region)
-        ?.unary(
-          JournalService.method.status,
-          { target: { cluster: CLUSTER, instance } },
-          { deadlineMs: DEADLINE_MS },
-        );
-      return status === undefined ? null : replicaView(status);
-    } catch {
-      return null;
-    }
+async function askReplica(channel: Channel, instance: Instance): Promise<ReplicaView | null> {
+  try {
+    const request = { target: { cluster: CLUSTER, instance } };
+    return replicaView(await channel.unary(JournalService.method.status, request, LIMIT));
+  } catch {
+    return null;
   }
+}
 
-  async #crossbar(region: Region): Promise<RegionView['crossbar']> {
-    try {
-      const status = await this.#crossbars
-        .get(region)
-        ?.unary(CrossbarService.method.status, { cluster: CLUSTER }, { deadlineMs: DEADLINE_MS });
-      if (status === undefined) return null;
-      const watermark = Number(status.watermark);
-      return { watermark, lagMs: Date.now() - watermark / 1000 };
-    } catch {
-      return null;
-    }
+async function askCrossbar(channel: Channel): Promise<RegionView['crossbar']> {
+  try {
+    const status = await channel.unary(CrossbarService.method.status, { cluster: CLUSTER }, LIMIT);
+    const watermark = Number(status.watermark);
+    return { watermark, lagMs: Date.now() - watermark / 1000 };
+  } catch {
+    return null;
+  }
+}
+
+async function askSidecar(
+  channel: Channel,
+): Promise<Pick<RegionView['postgres'], 'sidecar' | 'lagMs' | 'commit'>> {
+  try {
+    const request = { cluster: CLUSTER };
+    const { ship, apply } = await channel.unary(SidecarService.method.status, request, LIMIT);
+    const part = ship ?? apply;
+    return {
+      sidecar: part === undefined ? 'idle' : part.error || part.state,
+      lagMs: apply === undefined ? null : Date.now() - Number(apply.watermark) / 1000,
+      commit:
+        ship === undefined || ship.latencyP50Seconds === 0
+          ? null
+          : { p50Ms: ship.latencyP50Seconds * 1000, p99Ms: ship.latencyP99Seconds * 1000 },
+    };
+  } catch {
+    return { sidecar: 'does not answer', lagMs: null, commit: null };
   }
 }
 

@@ -23,7 +23,14 @@ function region(change: Partial<RegionView> = {}): RegionView {
   return {
     replicas: { one: replica(), two: replica({ lastTimestamp: 0, append: null }) },
     crossbar: { watermark: (NOW_MS - 4) * 1000, lagMs: 4 },
-    postgres: { role: 'replica', port: 25402, up: true, lagMs: 6.4 },
+    postgres: {
+      role: 'replica',
+      port: 25402,
+      up: true,
+      sidecar: 'applying',
+      lagMs: 6.4,
+      commit: null,
+    },
     read: { p50Ms: 3.04, p99Ms: 12 },
     ...change,
   };
@@ -38,13 +45,27 @@ const VIEW: View = {
         one: replica({ hears: { b: 'direct', c: 'not' }, sealed: ['c'] }),
         two: replica({ hears: { b: 'direct', c: 'direct' } }),
       },
-      postgres: { role: 'primary', port: 25401, up: true, lagMs: null },
+      postgres: {
+        role: 'primary',
+        port: 25401,
+        up: true,
+        sidecar: 'streaming',
+        lagMs: null,
+        commit: { p50Ms: 1.2, p99Ms: 4 },
+      },
     }),
     b: region({ replicas: { one: replica({ voting: false }), two: replica() } }),
     c: region({
       replicas: { one: null, two: replica({ append: null }) },
       crossbar: null,
-      postgres: { role: 'replica', port: 25403, up: false, lagMs: null },
+      postgres: {
+        role: 'replica',
+        port: 25403,
+        up: false,
+        sidecar: 'does not answer',
+        lagMs: null,
+        commit: null,
+      },
       read: null,
     }),
   },
@@ -64,10 +85,10 @@ describe('the live view', () => {
         "C       one      does not answer  –                –       –               –        –",
         "        two      12:41:04.350007  12:41:05.247001  3.0 ms  –                        ok",
         "",
-        "region  crossbar watermark  lag     database             lag     linearizable read p50/p99",
-        "A       12:41:05.246000     4.0 ms  primary :25401       –       3.0/12.0 ms",
-        "B       12:41:05.246000     4.0 ms  replica :25402       6.4 ms  3.0/12.0 ms",
-        "C       does not answer     –       replica :25403 down  –       –",
+        "region  crossbar watermark  lag     database             sidecar          lag     commit p50/p99  linearizable read p50/p99",
+        "A       12:41:05.246000     4.0 ms  primary :25401       streaming        –       1.2/4.0 ms      3.0/12.0 ms",
+        "B       12:41:05.246000     4.0 ms  replica :25402       applying         6.4 ms  –               3.0/12.0 ms",
+        "C       does not answer     –       replica :25403 down  does not answer  –       –               –",
       ]
     `);
   });

@@ -34,8 +34,12 @@ export interface RegionView {
     readonly role: 'primary' | 'replica';
     readonly port: number;
     readonly up: boolean;
+    /** What the sidecar is doing, or why it waits. */
+    readonly sidecar: string;
     /** Wall clock minus what the database holds; null in the primary. */
     readonly lagMs: number | null;
+    /** How long a COMMIT waits for the journal; null in a replica, or without any lately. */
+    readonly commit: Latency | null;
   };
   /** Linearizable reads of the last seconds; null: none was answered. */
   readonly read: Latency | null;
@@ -62,7 +66,16 @@ export function renderView(view: View): string[] {
     ),
   );
   const databases = table(
-    ['region', 'crossbar watermark', 'lag', 'database', 'lag', 'linearizable read p50/p99'],
+    [
+      'region',
+      'crossbar watermark',
+      'lag',
+      'database',
+      'sidecar',
+      'lag',
+      'commit p50/p99',
+      'linearizable read p50/p99',
+    ],
     REGIONS.map((region) => {
       const { crossbar, postgres, read } = view.regions[region];
       return [
@@ -70,7 +83,9 @@ export function renderView(view: View): string[] {
         crossbar === null ? 'does not answer' : time(crossbar.watermark),
         crossbar === null ? DASH : milliseconds(crossbar.lagMs),
         `${postgres.role} :${String(postgres.port)}${postgres.up ? '' : ' down'}`,
+        postgres.sidecar,
         postgres.lagMs === null ? DASH : milliseconds(postgres.lagMs),
+        latency(postgres.commit),
         latency(read),
       ];
     }),

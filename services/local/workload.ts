@@ -68,6 +68,11 @@ export async function transfer(primary: Database, history: History, writer: numb
   history.committed(writer, row);
 }
 
+/** Returns when everything that was committed anywhere before the call is in this database. */
+export async function waitLinearizable(replica: Database): Promise<void> {
+  await replica.query('SELECT meridian.wait_linearizable()');
+}
+
 /** What one statement, and so one snapshot, sees in a region. */
 export async function look(replica: Database, writers: number): Promise<Seen> {
   const rows = await replica.query(
