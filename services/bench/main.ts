@@ -1,6 +1,7 @@
 /** `npm run bench -- <name> [options]`: each ends with one JSON line of its figures. */
 import { parseArgs } from 'node:util';
 import { benchAppend } from './append.ts';
+import { benchPg } from './pg.ts';
 
 const USAGE = `npm run bench -- append [--seconds 5] [--bytes 1024] [--inflight 1,16,64,256] [--ack QUORUM,ORDERED]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32]
@@ -47,6 +48,8 @@ async function run(): Promise<object> {
         inflight: numbers(values.inflight),
         acks: acks(values.ack),
       });
+    case 'pg':
+      return benchPg({ seconds, clients: numbers(values.clients) });
     default:
       return usage(name === undefined ? 'which one?' : `no bench called ${name}`);
   }
