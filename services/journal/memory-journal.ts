@@ -20,6 +20,8 @@ export class MemoryJournal {
   readonly store: LaneStore;
   readonly releaser: Releaser;
   now = 0;
+  /** Microseconds that each look at the clock takes. */
+  cost = 0;
   readonly #bodies: Uint8Array[] = [];
   readonly #next = [1, 1, 1];
 
@@ -28,7 +30,13 @@ export class MemoryJournal {
     this.store.readFrom({
       read: ({ offset }) => this.#bodies[offset] ?? new Uint8Array(),
     });
-    const clocks: Clocks = { monotonic: () => micros(this.now), wall: () => this.now };
+    const clocks: Clocks = {
+      monotonic: () => {
+        this.now += this.cost;
+        return micros(this.now);
+      },
+      wall: () => this.now,
+    };
     const { index: releases, order, watermark, store } = this;
     this.releaser = new Releaser({ order, index: releases, store, watermark, clocks });
   }

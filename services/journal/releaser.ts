@@ -69,7 +69,10 @@ export class Releaser {
       if (clocks.monotonic() >= until) break;
     }
     const more = this.backlogCount > 0;
-    if (!more) this.#backlog = [];
+    if (!more) {
+      this.#backlog = [];
+      this.#next = 0;
+    }
     watermark.publish(more ? index.lastTimestamp : this.#coreWatermark, clocks.monotonic());
     return more;
   }
