@@ -3,11 +3,11 @@
  * Everything that fails, fails with a `MeridianError`: its `reason` is one of a closed list, and its
  * `noEffect` says whether what was asked for certainly did not happen.
  */
-import type { RecordInput, RecordView } from '../frames/batch.ts';
+import type { RecordView } from '../frames/batch.ts';
+import type { MeridianError } from '../errors/errors.ts';
 import type { ReplicaAddress } from './regions.ts';
 
 export type { RecordInput, RecordView } from '../frames/batch.ts';
-
 export type { ReplicaAddress } from './regions.ts';
 
 export interface JournalOptions {
@@ -110,7 +110,7 @@ export interface ReadOptions {
   readonly from: ReadFrom;
   /** Stop before this timestamp, microseconds. Default: no end. */
   readonly until?: number;
-  /** Stop after this many records. Default: no limit. */
+  /** Stop after this many records; `read` and `follow` give the last batch whole. Default: no limit. */
   readonly limit?: number;
   /** true: wait for what comes; false: end at what is there. Default false. */
   readonly follow?: boolean;
@@ -170,17 +170,48 @@ export interface FollowHandler {
   onProgress(progress: ReadProgress, region: string): void;
   onGap(gap: ReadGap): void;
   /** Once: null when the read is complete, else why it cannot go on anywhere. */
-  onEnd(error: Error | null): void;
+  onEnd(error: MeridianError | null): void;
 }
 
 export interface Follow {
-  /** Where it stands: what has been delivered, including what progress covered. */
+  /** Where it stands: after what has been delivered or progress has covered; null at the beginning. */
   readonly position: Position | null;
+  /** The region that is read at the moment; empty while there is none. */
+  readonly source: string;
   pause(): void;
   resume(): void;
   /** No callback comes any more. */
   cancel(): void;
 }
 
-/** An append's records; copy them if you change their bytes before it is answered. */
-export type Records = readonly RecordInput[];
+/** What the journal knows of a writer. */
+export interface WriterState {
+  readonly epoch: number;
+  /** Last sequence number that was decided; 0 for none. */
+  readonly lastSeq: number;
+  /** Timestamp of that append; 0 for none. */
+  readonly timestamp: number;
+}
+
+export interface HeartbeatOptions {
+  /** true: answers only when everything up to the read point can be read at the replica. Default false. */
+  readonly waitForWatermark?: boolean;
+  /** Overrides the journal's. */
+  readonly deadlineMs?: number;
+}
+
+export interface ReadPoint {
+  /** Microseconds: no append completed before the call lies above it. */
+  readonly readPoint: number;
+  /** Everything up to here can be read at the replica that answered. */
+  readonly watermark: number;
+}
+
+export interface Tail {
+  /** The number the stream's next record will get. */
+  readonly nextSeqNum: number;
+  /** Timestamp of the stream's last record; 0 when there is none. */
+  readonly timestamp: number;
+  /** The read point that makes this linearizable. */
+  readonly readPoint: number;
+}

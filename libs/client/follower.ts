@@ -1,0 +1,374 @@
+/**
+ * A read that survives its replica: when one fails, falls silent or says that its view does not move,
+ * the read goes on at another, after the last position that was delivered or that progress covered;
+ * nothing is lost, repeated or reordered. Hands over whole chunks as they came.
+ *
+ * While no replica can be read, a follower says so (progress with `stalled`) instead of being silent
+ * on an old tail. A read that does not follow ends with an error after `deadlineMs` of that.
+ */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { MeridianError } from '../errors/errors.ts';
+import { BATCH_BYTES_MIN, decodeBatchHeader, frameSize } from '../frames/batch.ts';
+import { decodeDeliveries, DELIVERY_HEADER_BYTES } from '../frames/delivery.ts';
+import { JournalService, ReadGap_Kind } from '../gen/meridian/journal/v1/journal_pb.ts';
+import type {
+  ReadGap as WireGap,
+  ReadProgress as WireProgress,
+  ReadRequestSchema,
+  ReadResponse,
+} from '../gen/meridian/journal/v1/journal_pb.ts';
+import type { ReadStream } from '../rpc/rpc.ts';
+import { Backoff } from './backoff.ts';
+import { callAnywhere, probeRegion } from './calls.ts';
+import type { CallLimits } from './calls.ts';
+import type { Region, Regions } from './regions.ts';
+import { OFFSET_END } from './types.ts';
+import type { Follow, FollowHandler, Position, ReadFrom, ReadOptions } from './types.ts';
+
+export interface FollowerSettings {
+  readonly cluster: string;
+  readonly instance: string;
+  readonly regions: Regions;
+  readonly deadlineMs: number;
+  readonly silenceMs: number;
+  /** How often a reader that had to move looks whether its nearest region works again. Default 5,000. */
+  readonly returnMs?: number;
+  /** It has ended or was cancelled. */
+  readonly onOver?: () => void;
+}
+
+type WireFrom = NonNullable<MessageInitShape<typeof ReadRequestSchema>['from']>;
+
+const CHECK_MS = 100;
+const SILENCE_FACTOR_MAX = 8;
+
+export class Follower implements Follow {
+  readonly #settings: FollowerSettings;
+  readonly #options: ReadOptions;
+  readonly #handler: FollowHandler;
+  readonly #backoff = new Backoff();
+  readonly #tried = new Set<Region>();
+  #start: WireFrom | null = null;
+  #position: Position | null = null;
+  #watermark = -1;
+  #records = 0;
+  #call: ReadStream | null = null;
+  #region: Region | null = null;
+  #paused = false;
+  #ended = false;
+  /** When a replica last showed that it moves. */
+  #heardAt = performance.now();
+  #saidStalled = false;
+  #silenceFactor = 1;
+  #probedAt = performance.now();
+  #reopen: NodeJS.Timeout | null = null;
+  readonly #timer: NodeJS.Timeout;
+
+  /** Calls back only after the constructor has returned. */
+  constructor(settings: FollowerSettings, options: ReadOptions, handler: FollowHandler) {
+    this.#settings = settings;
+    this.#options = options;
+    this.#handler = handler;
+    this.#timer = setInterval(() => {
+      this.#check();
+    }, CHECK_MS);
+    this.#beginning(options.from).then(
+      (start) => {
+        this.#start = start;
+        this.#open();
+      },
+      (error: unknown) => {
+        this.#end(
+          error instanceof MeridianError ? error : new MeridianError('INVALID', String(error)),
+        );
+      },
+    );
+  }
+
+  get position(): Position | null {
+    return this.#position;
+  }
+
+  get source(): string {
+    return this.#call === null ? '' : (this.#region?.name ?? '');
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#call?.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#heardAt = performance.now();
+    this.#call?.resume();
+  }
+
+  cancel(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#call?.cancel();
+    this.#call = null;
+    clearInterval(this.#timer);
+    if (this.#reopen !== null) clearTimeout(this.#reopen);
+    this.#settings.onOver?.();
+  }
+
+  // ---- where to begin -------------------------------------------------------------------------
+
+  /** The tail is asked for linearizably, so that "now" means now in every region. */
+  async #beginning(from: ReadFrom): Promise<WireFrom> {
+    const { stream } = this.#options;
+    const { regions } = this.#settings;
+    if (from === 'start') return { case: 'timestamp', value: 0n };
+    if (from !== 'end' && 'timestamp' in from)
+      return { case: 'timestamp', value: BigInt(from.timestamp) };
+    if (from !== 'end' && 'after' in from) return after(from.after);
+    if (from === 'end' && stream === undefined) {
+      const request = { target: this.#target() };
+      const { heartbeat } = JournalService.method;
+      const answer = await callAnywhere(regions, heartbeat, request, this.#limits());
+      return { case: 'timestamp', value: answer.readPoint + 1n };
+    }
+    if (stream === undefined) {
+      throw new MeridianError('INVALID', 'a read from a number or the tail needs a stream');
+    }
+    if (from !== 'end' && 'seqNum' in from) return { case: 'seqNum', value: BigInt(from.seqNum) };
+    const request = { target: this.#target(), stream };
+    const { checkTail } = JournalService.method;
+    const { nextSeqNum } = await callAnywhere(regions, checkTail, request, this.#limits());
+    const back = BigInt(from === 'end' ? 0 : from.tailOffset);
+    return { case: 'seqNum', value: nextSeqNum > back ? nextSeqNum - back : 0n };
+  }
+
+  #limits(): CallLimits {
+    const { deadlineMs, silenceMs } = this.#settings;
+    return { deadlineMs, silenceMs };
+  }
+
+  #target(): { cluster: string; instance: string } {
+    const { cluster, instance } = this.#settings;
+    return { cluster, instance };
+  }
+
+  // ---- calls ----------------------------------------------------------------------------------
+
+  #open(): void {
+    if (this.#ended || this.#start === null) return;
+    const region = this.#settings.regions.best(this.#tried);
+    if (region === null) {
+      this.#tried.clear();
+      this.#reopen = setTimeout(() => {
+        this.#reopen = null;
+        this.#open();
+      }, this.#backoff.next());
+      return;
+    }
+    this.#tried.add(region);
+    const { stream = '', until = 0, limit = Infinity, follow = false } = this.#options;
+    const request = {
+      target: this.#target(),
+      stream,
+      from: this.#position === null ? this.#start : after(this.#position),
+      untilTimestamp: BigInt(until),
+      limitRecords: limit === Infinity ? 0n : BigInt(limit - this.#records),
+      follow,
+    };
+    this.#region = region;
+    const call: ReadStream = region.channel.serverStream(JournalService.method.read, request, {
+      onMessage: (message) => {
+        if (this.#call === call) this.#handleMessage(call, region, message);
+      },
+      onEnd: (error) => {
+        if (this.#call === call) this.#handleEnd(region, error);
+      },
+    });
+    this.#call = call;
+    if (this.#paused) call.pause();
+  }
+
+  #handleMessage(call: ReadStream, region: Region, { message }: ReadResponse): void {
+    if (message.case !== 'progress' || !message.value.stalled) this.#moving(region);
+    try {
+      if (message.case === 'batches') this.#deliver(message.value.frames, region);
+      else if (message.case === 'progress') this.#progress(message.value, region);
+      else if (message.case === 'gap') this.#gap(message.value);
+    } catch (error) {
+      if (!(error instanceof MeridianError)) throw error;
+      call.cancel();
+      this.#end(error);
+    }
+  }
+
+  #moving(region: Region): void {
+    this.#heardAt = performance.now();
+    this.#saidStalled = false;
+    this.#silenceFactor = 1;
+    this.#tried.clear();
+    this.#backoff.reset();
+    region.worked();
+  }
+
+  #handleEnd(region: Region, error: MeridianError | null): void {
+    this.#call = null;
+    if (error === null) {
+      this.#end(null);
+      return;
+    }
+    // Too slow a reader is no fault of the replica's: it goes on from its position.
+    if (error.reason === 'SLOW_READER') this.#tried.delete(region);
+    else region.failed();
+    const wrong = error.reason === 'WRONG_TARGET';
+    const everywhere = this.#tried.size === this.#settings.regions.list.length;
+    if (!error.retry && (!wrong || everywhere)) this.#end(error);
+    else this.#open();
+  }
+
+  /** Ends the read with an error, as if it had come from the journal. */
+  abort(error: MeridianError): void {
+    this.#end(error);
+  }
+
+  #end(error: MeridianError | null): void {
+    if (this.#ended) return;
+    this.cancel();
+    this.#handler.onEnd(error);
+  }
+
+  // ---- what comes -----------------------------------------------------------------------------
+
+  #deliver(frames: Uint8Array, region: Region): void {
+    if (frames.length === 0) return;
+    const { firstEnd, lastEnd } = ends(frames);
+    const before = this.#position;
+    if (before !== null && !isAfter(firstEnd, before)) {
+      const found = `${firstEnd.timestamp}/${firstEnd.recordOffset}`;
+      const message = `${region.name} delivered ${found} after ${before.timestamp}/${before.recordOffset}`;
+      throw new MeridianError('CORRUPT', message, { details: { region: region.name } });
+    }
+    const { limit = Infinity } = this.#options;
+    if (limit !== Infinity) this.#records += recordsIn(frames);
+    this.#position = lastEnd;
+    this.#handler.onBatches(frames, lastEnd, region.name);
+    // The replica ends such a call by itself; should it fail just before, there is nothing to resume.
+    if (this.#records >= limit) this.#end(null);
+  }
+
+  /** A replica that lags behind the one before says nothing new until it has caught up. */
+  #progress({ watermark, tailSeqNum, stalled }: WireProgress, region: Region): void {
+    const value = Number(watermark);
+    if (value <= this.#watermark && !stalled) return;
+    this.#watermark = Math.max(this.#watermark, value);
+    if (this.#position === null || value >= this.#position.timestamp) {
+      this.#position = { timestamp: value, recordOffset: OFFSET_END };
+    }
+    const progress = { type: 'progress', watermark: this.#watermark, stalled } as const;
+    this.#handler.onProgress({ ...progress, tailSeqNum: Number(tailSeqNum) }, region.name);
+  }
+
+  #gap({ kind, from, to }: WireGap): void {
+    const end = positionOf(to);
+    const names = {
+      [ReadGap_Kind.TRIMMED]: 'trimmed',
+      [ReadGap_Kind.FILTERED]: 'filtered',
+      [ReadGap_Kind.LOST]: 'lost',
+      [ReadGap_Kind.UNSPECIFIED]: 'lost',
+    } as const;
+    this.#position =
+      end.recordOffset === 0
+        ? { timestamp: Math.max(0, end.timestamp - 1), recordOffset: OFFSET_END }
+        : { timestamp: end.timestamp, recordOffset: end.recordOffset - 1 };
+    this.#handler.onGap({ type: 'gap', kind: names[kind], from: positionOf(from), to: end });
+  }
+
+  // ---- time -----------------------------------------------------------------------------------
+
+  #check(): void {
+    const now = performance.now();
+    if (this.#paused || this.#start === null) return;
+    const { silenceMs, deadlineMs } = this.#settings;
+    const silentMs = now - this.#heardAt;
+    if (silentMs > silenceMs) this.#sayStalled();
+    if (this.#ended) return;
+    if (this.#options.follow !== true && silentMs > deadlineMs) {
+      const message = `no replica could be read for ${Math.round(silentMs)} ms`;
+      this.#end(new MeridianError('UNAVAILABLE', message));
+    } else if (this.#call !== null && silentMs > silenceMs * this.#silenceFactor) {
+      // Each fruitless round doubles the patience, so that a slow cluster is not stormed.
+      this.#silenceFactor = Math.min(this.#silenceFactor * 2, SILENCE_FACTOR_MAX);
+      this.#region?.failed();
+      this.#reopenElsewhere();
+    } else this.#maybeReturn(now);
+  }
+
+  #sayStalled(): void {
+    if (this.#saidStalled || this.#options.follow !== true) return;
+    this.#saidStalled = true;
+    const watermark = Math.max(0, this.#watermark);
+    this.#handler.onProgress({ type: 'progress', watermark, tailSeqNum: 0, stalled: true }, '');
+  }
+
+  #reopenElsewhere(): void {
+    this.#call?.cancel();
+    this.#call = null;
+    this.#open();
+  }
+
+  /** Away from the nearest region: when that one works again, the read goes on there. */
+  #maybeReturn(now: number): void {
+    const { regions, returnMs = 5_000 } = this.#settings;
+    const [nearest] = regions.list;
+    const call = this.#call;
+    if (call === null || nearest === undefined || this.#region === nearest) return;
+    if (now - this.#probedAt < returnMs) return;
+    this.#probedAt = now;
+    void probeRegion(nearest, this.#target()).then((works) => {
+      if (!works || this.#call !== call) return;
+      nearest.worked();
+      this.#tried.clear();
+      this.#reopenElsewhere();
+    });
+  }
+}
+
+function after(position: Position): WireFrom {
+  const { timestamp, recordOffset } = position;
+  return { case: 'after', value: { timestamp: BigInt(timestamp), recordOffset } };
+}
+
+function positionOf(wire: WireGap['from']): Position {
+  return { timestamp: Number(wire?.timestamp ?? 0n), recordOffset: wire?.recordOffset ?? 0 };
+}
+
+function isAfter(one: Position, other: Position): boolean {
+  if (one.timestamp !== other.timestamp) return one.timestamp > other.timestamp;
+  return one.recordOffset > other.recordOffset;
+}
+
+/** Positions of the last record of the first and of the last batch. */
+function ends(frames: Uint8Array): { firstEnd: Position; lastEnd: Position } {
+  let last = 0;
+  for (let offset = 0; offset < frames.length;) {
+    last = offset;
+    offset += frameSize(frames, offset, DELIVERY_HEADER_BYTES + BATCH_BYTES_MIN, 'delivery');
+  }
+  const lastEnd = endOf(frames.subarray(last));
+  if (last === 0) return { firstEnd: lastEnd, lastEnd };
+  const firstBytes = frameSize(frames, 0, DELIVERY_HEADER_BYTES + BATCH_BYTES_MIN, 'delivery');
+  return { firstEnd: endOf(frames.subarray(0, firstBytes)), lastEnd };
+}
+
+function endOf(frame: Uint8Array): Position {
+  const [delivery] = decodeDeliveries(frame);
+  if (delivery === undefined) throw new MeridianError('INVALID', 'an empty delivery');
+  const { recordCount } = decodeBatchHeader(delivery.batch);
+  return { timestamp: delivery.timestamp, recordOffset: delivery.recordOffset + recordCount - 1 };
+}
+
+function recordsIn(frames: Uint8Array): number {
+  return decodeDeliveries(frames).reduce(
+    (sum, { batch }) => sum + decodeBatchHeader(batch).recordCount,
+    0,
+  );
+}

@@ -1,0 +1,279 @@
+/**
+ * The face of the library: one journal instance, reached through whichever of its regions answers.
+ * Owns nothing but the parts: appenders (appender.ts), readers (follower.ts), calls (calls.ts).
+ */
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf';
+import { MeridianError } from '../errors/errors.ts';
+import type { RecordInput } from '../frames/batch.ts';
+import { JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
+import type { StatusResponse } from '../gen/meridian/journal/v1/journal_pb.ts';
+import { Appender } from './appender.ts';
+import { callAnywhere } from './calls.ts';
+import { Follower } from './follower.ts';
+import type { WriterStart } from './identity.ts';
+import { ReadIterator, recordsOf } from './read.ts';
+import { Regions } from './regions.ts';
+import type {
+  AckMode,
+  AppendOptions,
+  AppendResult,
+  Follow,
+  FollowHandler,
+  HeartbeatOptions,
+  JournalOptions,
+  ReadItem,
+  ReadOptions,
+  ReadPoint,
+  ReadRecord,
+  Tail,
+  WriterOptions,
+  WriterState,
+} from './types.ts';
+import { Writer } from './writer.ts';
+
+const DEADLINE_MS = 30_000;
+const SILENCE_MS = 2_000;
+const STATUS_DEADLINE_MS = 2_000;
+const DRAIN_MS = 5_000;
+
+/** Connects when first needed; never fails because a replica is away. INVALID for bad options. */
+export function connectJournal(options: JournalOptions): Journal {
+  return new Journal(options);
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  readonly #regions: Regions;
+  readonly #deadlineMs: number;
+  readonly #silenceMs: number;
+  readonly #implicit = new Map<AckMode, Appender>();
+  readonly #appenders = new Set<Appender>();
+  readonly #followers = new Set<Follower>();
+  #closed = false;
+
+  /** Use `connectJournal`. */
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
+    const nearest = options.region ?? options.replicas[0]?.region;
+    this.#regions = new Regions(options.replicas, nearest, options.windowBytes);
+  }
+
+  /**
+   * Appends records to a stream as one batch: all or none, one after the other. Takes effect once,
+   * whatever fails on the way. Call it many times without waiting: appends share messages and are
+   * decided in the order of the calls (`QUORUM` and `ORDERED` ones each among themselves). The bytes
+   * must not change before the answer.
+   *
+   * Errors: CONDITION_FAILED, FENCED (the journal said no; details: expected, actual); TOO_LARGE,
+   * INVALID; OVERLOADED (`queueBytesMax` is reached); UNAVAILABLE (no replica took it in time); all of
+   * these certainly without effect. DEADLINE, INDEFINITE, WRITER_FORGOTTEN: it may have taken effect.
+   */
+  append(
+    stream: string,
+    records: readonly RecordInput[],
+    options: AppendOptions = {},
+  ): Promise<AppendResult> {
+    const { ack = 'ORDERED', deadlineMs = this.#deadlineMs, ...wish } = options;
+    const conditional = wish.matchSeqNum !== undefined || wish.fencingToken !== undefined;
+    return new Promise((resolve, reject) => {
+      const appender = this.#implicitAppender(conditional ? 'ORDERED' : ack);
+      appender.append({ stream, records, ...wish }, deadlineMs, (error, result) => {
+        if (result !== null) resolve(result);
+        else reject(error ?? new MeridianError('INDEFINITE', 'no answer'));
+      });
+    });
+  }
+
+  /** A writer with a name of its own, whose appends take effect once across restarts of the program. */
+  writer(options: WriterOptions = {}): Writer {
+    this.#checkOpen();
+    return new Writer({
+      ...options,
+      deadlineMs: this.#deadlineMs,
+      getWriter: (id) => this.getWriter(id),
+      createAppender: (start) => this.#newAppender(options.ack ?? 'ORDERED', start),
+    });
+  }
+
+  /**
+   * Reads a stream, or all streams in their one order: batches, progress and gaps in one sequence, in
+   * which progress never overtakes a record. Goes on at another replica when one fails, without
+   * loss, repetition or reordering. Leave the loop to stop.
+   *
+   * Errors: STREAM_NOT_FOUND; OUT_OF_RANGE (the position is not of this journal); UNAVAILABLE (not
+   * with `follow`: no replica could be read for `deadlineMs`).
+   */
+  read(options: ReadOptions): AsyncIterableIterator<ReadItem, undefined> {
+    return new ReadIterator((handler) => this.follow(options, handler));
+  }
+
+  /**
+   * The same, a record at a time and exactly those asked for, also where a batch holds others too.
+   * Easier, and several times slower than `read`.
+   */
+  records(options: ReadOptions): AsyncGenerator<ReadRecord, void, undefined> {
+    const { from, stream } = options;
+    if (typeof from === 'object' && 'tailOffset' in from && stream !== undefined) {
+      return this.#lastRecords(options, stream, from.tailOffset);
+    }
+    return recordsOf(this.read(withoutLimit(options)), options);
+  }
+
+  async *#lastRecords(
+    options: ReadOptions,
+    stream: string,
+    count: number,
+  ): AsyncGenerator<ReadRecord, void, undefined> {
+    const { nextSeqNum } = await this.checkTail(stream);
+    const exact = { ...options, from: { seqNum: Math.max(0, nextSeqNum - count) } };
+    yield* recordsOf(this.read(withoutLimit(exact)), exact);
+  }
+
+  /** The same for services: chunks of delivery frames as they came, with callbacks. */
+  follow(options: ReadOptions, handler: FollowHandler): Follow {
+    this.#checkOpen();
+    const { cluster, instance } = this.#options;
+    const settings = {
+      cluster,
+      instance,
+      regions: this.#regions,
+      deadlineMs: this.#deadlineMs,
+      silenceMs: this.#silenceMs,
+      onOver: () => {
+        this.#followers.delete(follower);
+      },
+    };
+    const follower: Follower = new Follower(settings, options, handler);
+    this.#followers.add(follower);
+    return follower;
+  }
+
+  /** The stream's tail, linearizable: it covers every append completed before the call, anywhere. */
+  async checkTail(stream: string): Promise<Tail> {
+    const request = { target: this.#target(), stream };
+    const tail = await this.#call(JournalService.method.checkTail, request, this.#silenceMs);
+    return {
+      nextSeqNum: Number(tail.nextSeqNum),
+      timestamp: Number(tail.timestamp),
+      readPoint: Number(tail.readPoint),
+    };
+  }
+
+  /**
+   * A linearizable read point: no append completed before the call, by anyone, lies above it. Who has
+   * applied the journal up to it reads the newest state. Stores nothing; costs a round trip.
+   */
+  async heartbeat(options: HeartbeatOptions = {}): Promise<ReadPoint> {
+    const { waitForWatermark = false, deadlineMs = this.#deadlineMs } = options;
+    const request = { target: this.#target(), waitForWatermark };
+    const answer = await this.#call(
+      JournalService.method.heartbeat,
+      request,
+      this.#silenceMs,
+      deadlineMs,
+    );
+    return { readPoint: Number(answer.readPoint), watermark: Number(answer.watermark) };
+  }
+
+  /** What the journal knows of a writer, linearizable; null when it knows none of that id. */
+  async getWriter(id: string): Promise<WriterState | null> {
+    const request = { target: this.#target(), writerId: id };
+    const writer = await this.#call(JournalService.method.getWriter, request, this.#silenceMs);
+    if (!writer.known) return null;
+    const { epoch, lastSeq, timestamp } = writer;
+    return { epoch, lastSeq: Number(lastSeq), timestamp: Number(timestamp) };
+  }
+
+  /** Creates a stream; false when it existed. Appends create streams too: this is for readers. */
+  async createStream(stream: string): Promise<boolean> {
+    const request = { target: this.#target(), stream };
+    const { created } = await this.#call(
+      JournalService.method.createStream,
+      request,
+      this.#silenceMs,
+    );
+    return created;
+  }
+
+  /** The view of the replica in one region; fails after two seconds, without trying another. */
+  status(region: string): Promise<StatusResponse> {
+    const { channel } = this.#regions.named(region);
+    const options = { deadlineMs: STATUS_DEADLINE_MS };
+    return channel.unary(JournalService.method.status, { target: this.#target() }, options);
+  }
+
+  /**
+   * Ends reads, waits up to `drainMs` (default 5,000) for appends that are not answered, then rejects
+   * the rest and disconnects.
+   */
+  async close(options: { readonly drainMs?: number } = {}): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const closed = new MeridianError('UNAVAILABLE', 'the journal client was closed');
+    for (const follower of [...this.#followers]) follower.abort(closed);
+    const appenders = [...this.#appenders];
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, options.drainMs ?? DRAIN_MS);
+    });
+    await Promise.race([Promise.all(appenders.map((appender) => appender.whenIdle())), late]);
+    clearTimeout(timer);
+    for (const appender of appenders) appender.close();
+    this.#regions.close();
+  }
+
+  #implicitAppender(ack: AckMode): Appender {
+    const known = this.#implicit.get(ack);
+    if (known !== undefined && !this.#closed) return known;
+    const made = this.#newAppender(ack);
+    this.#implicit.set(ack, made);
+    return made;
+  }
+
+  #newAppender(ack: AckMode, writer?: WriterStart): Appender {
+    this.#checkOpen();
+    const { cluster, instance, queueBytesMax } = this.#options;
+    const appender = new Appender({
+      cluster,
+      instance,
+      regions: this.#regions,
+      ack,
+      silenceMs: this.#silenceMs,
+      ...(writer === undefined ? {} : { writer }),
+      ...(queueBytesMax === undefined ? {} : { queueBytesMax }),
+    });
+    this.#appenders.add(appender);
+    return appender;
+  }
+
+  #call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    silenceMs: number,
+    deadlineMs = this.#deadlineMs,
+  ): Promise<MessageShape<O>> {
+    this.#checkOpen();
+    return callAnywhere(this.#regions, method, request, { deadlineMs, silenceMs });
+  }
+
+  #target(): { cluster: string; instance: string } {
+    const { cluster, instance } = this.#options;
+    return { cluster, instance };
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new MeridianError('UNAVAILABLE', 'the journal client was closed');
+  }
+}
+
+/** A replica counts whole batches; who wants exactly so many records counts them itself. */
+function withoutLimit(options: ReadOptions): ReadOptions {
+  return { ...options, limit: Infinity };
+}

@@ -1,0 +1,159 @@
+/**
+ * Reads as async iterators: a chunk at a time, or a record at a time. At most a few chunks wait for a
+ * slow consumer; then the replica waits.
+ */
+import type { MeridianError } from '../errors/errors.ts';
+import { decodeBatchHeader, decodeRecords } from '../frames/batch.ts';
+import { decodeDeliveries } from '../frames/delivery.ts';
+import type { Delivery } from '../frames/delivery.ts';
+import type {
+  Follow,
+  FollowHandler,
+  Position,
+  ReadBatch,
+  ReadItem,
+  ReadOptions,
+  ReadRecord,
+  RecordView,
+} from './types.ts';
+
+/** Chunks that may wait; at half of it, reading goes on. */
+const WAITING_MAX = 8;
+
+type Waiting = { readonly frames: Uint8Array; readonly position: Position } | ReadItem;
+
+export class ReadIterator implements AsyncIterableIterator<ReadItem, undefined> {
+  readonly #follow: Follow;
+  readonly #waiting: Waiting[] = [];
+  #taker: {
+    resolve: (result: IteratorResult<ReadItem, undefined>) => void;
+    reject: (error: MeridianError) => void;
+  } | null = null;
+  #end: { readonly error: MeridianError | null } | null = null;
+
+  /** `start` begins the read with the handler it is given. */
+  constructor(start: (handler: FollowHandler) => Follow) {
+    this.#follow = start({
+      onBatches: (frames, position) => {
+        this.#put({ frames, position });
+      },
+      onProgress: (progress) => {
+        this.#put(progress);
+      },
+      onGap: (gap) => {
+        this.#put(gap);
+      },
+      onEnd: (error) => {
+        this.#end = { error };
+        if (this.#taker === null) return;
+        if (error === null) this.#taker.resolve({ done: true, value: undefined });
+        else this.#taker.reject(error);
+        this.#taker = null;
+      },
+    });
+  }
+
+  next(): Promise<IteratorResult<ReadItem, undefined>> {
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      if (this.#waiting.length === WAITING_MAX / 2) this.#follow.resume();
+      return Promise.resolve({ done: false, value: decoded(next) });
+    }
+    if (this.#end !== null) {
+      const { error } = this.#end;
+      this.#end = { error: null };
+      if (error !== null) return Promise.reject(error);
+      return Promise.resolve({ done: true, value: undefined });
+    }
+    return new Promise((resolve, reject) => {
+      this.#taker = { resolve, reject };
+    });
+  }
+
+  /** Called when a `for await` loop is left: the read is given up. */
+  return(): Promise<IteratorResult<ReadItem, undefined>> {
+    this.#follow.cancel();
+    this.#waiting.length = 0;
+    this.#end ??= { error: null };
+    this.#taker?.resolve({ done: true, value: undefined });
+    this.#taker = null;
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #put(item: Waiting): void {
+    if (this.#taker !== null) {
+      this.#taker.resolve({ done: false, value: decoded(item) });
+      this.#taker = null;
+      return;
+    }
+    // Of consecutive watermarks only the last one says something.
+    const last = this.#waiting.at(-1);
+    if (isProgress(item) && last !== undefined && isProgress(last)) this.#waiting.pop();
+    this.#waiting.push(item);
+    if (this.#waiting.length >= WAITING_MAX) this.#follow.pause();
+  }
+}
+
+/** Exactly the records that were asked for: batches come whole, and may begin before or end after. */
+export async function* recordsOf(
+  items: AsyncIterable<ReadItem>,
+  { from, limit = Infinity }: ReadOptions,
+): AsyncGenerator<ReadRecord, void, undefined> {
+  const fromSeqNum = typeof from === 'object' && 'seqNum' in from ? from.seqNum : 0;
+  const after = typeof from === 'object' && 'after' in from ? from.after : null;
+  let left = limit;
+  for await (const item of items) {
+    if (item.type !== 'batches') continue;
+    for (const batch of item.batches) {
+      let index = -1;
+      for (const record of batch.records) {
+        index += 1;
+        const seqNum = batch.firstSeqNum + index;
+        const recordOffset = batch.recordOffset + index;
+        const { timestamp, stream } = batch;
+        if (seqNum < fromSeqNum) continue;
+        if (after?.timestamp === timestamp && recordOffset <= after.recordOffset) continue;
+        if (left <= 0) return;
+        left -= 1;
+        yield { ...record, stream, seqNum, timestamp, recordOffset };
+      }
+    }
+    if (left <= 0) return;
+  }
+}
+
+class DecodedBatch implements ReadBatch {
+  readonly timestamp: number;
+  readonly recordOffset: number;
+  readonly firstSeqNum: number;
+  readonly #batch: Uint8Array;
+
+  constructor({ timestamp, recordOffset, firstSeqNum, batch }: Delivery) {
+    this.timestamp = timestamp;
+    this.recordOffset = recordOffset;
+    this.firstSeqNum = firstSeqNum;
+    this.#batch = batch;
+  }
+
+  get stream(): string {
+    return decodeBatchHeader(this.#batch).stream;
+  }
+
+  get records(): readonly RecordView[] {
+    return decodeRecords(this.#batch);
+  }
+}
+
+function decoded(item: Waiting): ReadItem {
+  if (!('frames' in item)) return item;
+  const batches = decodeDeliveries(item.frames).map((delivery) => new DecodedBatch(delivery));
+  return { type: 'batches', batches, position: item.position };
+}
+
+function isProgress(item: Waiting): boolean {
+  return 'type' in item && item.type === 'progress';
+}
