@@ -4,7 +4,6 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { releasePorts } from '../../libs/processes/ports.ts';
 import type { Interrupt } from './interrupt.ts';
 import { buildLocalCluster } from './local-cluster.ts';
 import type { LocalCluster } from './local-cluster.ts';
@@ -16,7 +15,7 @@ import { defaultDirectory, openStateDirectory } from './state-directory.ts';
 import type { StateDirectory } from './state-directory.ts';
 import { StatusPoller } from './status.ts';
 import { Reads } from './reads.ts';
-import { choosePorts, portList, REGIONS } from './topology.ts';
+import { choosePorts, REGIONS } from './topology.ts';
 import { startTraffic } from './traffic.ts';
 import { renderLine, renderView } from './view.ts';
 
@@ -32,7 +31,6 @@ export async function run(options: Options, output: Output, interrupt: Interrupt
     const ports = await choosePorts(options.firstPort, state.ports);
     state.savePorts(ports);
     screen.print(`starting three regions; state and logs are in ${state.path}`);
-    releasePorts(portList(ports)); // ours now: the members bind them at once
     cluster = await buildLocalCluster({
       directory: state.path,
       ports,
