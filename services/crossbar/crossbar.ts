@@ -86,7 +86,10 @@ export class Crossbar {
     this.#slots = new CatchUpSlots(settings.catchUpsMax);
     this.#heartbeats = new HeartbeatRounds(this.#instances);
     this.#trunk = new Trunk({
-      ...{ instances: this.#instances, positions: this.#positions, bounds: settings, now },
+      instances: this.#instances,
+      positions: this.#positions,
+      bounds: settings,
+      now,
       windowBytesMax: settings.windowBytesMax,
       onProgress: () => {
         this.#trunkMoved();
@@ -133,10 +136,16 @@ export class Crossbar {
       );
     }
     const subscription: Subscription = new Subscription({
-      ...{ stream, after, streams, trunk: this.#trunk, slots: this.#slots },
+      stream,
+      after,
+      streams,
+      trunk: this.#trunk,
+      slots: this.#slots,
       feed: {
-        ...{ instances: this.#instances, positions: this.#positions },
-        ...{ bounds: settings, now: this.#options.now },
+        instances: this.#instances,
+        positions: this.#positions,
+        bounds: settings,
+        now: this.#options.now,
       },
       progressIntervalMs: settings.progressIntervalMs,
       stallRepeatMs: settings.stallRepeatMs,
@@ -161,7 +170,10 @@ export class Crossbar {
       watermark: this.#trunk.watermark,
       subscribers: this.#subscriptions.size,
       instances: this.#trunk.inputs().map(({ instance, watermark, source }) => ({
-        ...{ name: instance.name, number: instance.number, watermark, source },
+        name: instance.name,
+        number: instance.number,
+        watermark,
+        source,
         stalling: stalledBy.includes(instance.name),
       })),
     };

@@ -20,7 +20,9 @@ export function connectInstance(
   const { name, number, replicas } = instance;
   const regions = replicas.map((replica) => replica.region);
   const journal = connectJournal({
-    ...{ cluster, instance: name, replicas },
+    cluster,
+    instance: name,
+    replicas,
     // Where this region has no replica, the order of the configuration says what is near.
     ...(regions.includes(region) ? { region } : {}),
     deadlineMs: timings.heartbeatTimeoutMs,

@@ -68,7 +68,10 @@ export class MergedFeed {
     this.#inputs = instances.map(
       (instance, input) =>
         new InstanceInput({
-          ...{ instance, input, owner, merge: this.#merge },
+          instance,
+          input,
+          owner,
+          merge: this.#merge,
           after: positions.of(after, instance.number),
           bytesMax: bounds.inputBytesMax,
         }),

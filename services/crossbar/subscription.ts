@@ -57,7 +57,10 @@ export class Subscription {
     this.#options = options;
     const { stream, streams, after, feed } = options;
     this.#outbox = new Outbox({
-      ...{ stream, streams, after, positions: feed.positions },
+      stream,
+      streams,
+      after,
+      positions: feed.positions,
       onRoom: () => {
         this.#room();
       },

@@ -98,7 +98,11 @@ export class Trunk {
     const window = new Window(windowBytesMax, after);
     this.#window = window;
     this.#feed = new MergedFeed({
-      ...{ instances, positions, bounds, now, after },
+      instances,
+      positions,
+      bounds,
+      now,
+      after,
       sink: {
         entry: (entry) => {
           window.append(entry);

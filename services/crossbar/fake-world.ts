@@ -1,0 +1,67 @@
+/** For tests: a crossbar over two fake instances, and how to look at what it delivered. */
+import type { MeridianError } from '../../libs/errors/errors.ts';
+import type { Delivery } from '../../libs/frames/delivery.ts';
+import { Crossbar } from './crossbar.ts';
+import type { CrossbarSettings } from './crossbar.ts';
+import { FakeInstance } from './fake-instance.ts';
+
+export const SETTINGS: CrossbarSettings = {
+  windowBytesMax: 1024 * 1024,
+  inputBytesMax: 1024 * 1024,
+  retryMs: 1,
+  stallAfterMs: 400,
+  stallRepeatMs: 1000,
+  subscribersMax: 100,
+  catchUpsMax: 4,
+  streamsPerSubscriberMax: 10,
+  progressIntervalMs: 0,
+};
+
+export interface World {
+  readonly instances: readonly FakeInstance[];
+  readonly crossbar: Crossbar;
+  readonly fatal: MeridianError[];
+  readonly troubles: string[];
+  readonly stop: () => void;
+}
+
+export async function world(
+  settings: Partial<CrossbarSettings> = {},
+  prepare: (instances: readonly FakeInstance[]) => void = () => undefined,
+): Promise<World> {
+  const instances = [new FakeInstance('i1', 1), new FakeInstance('i2', 2)];
+  prepare(instances);
+  const fatal: MeridianError[] = [];
+  const troubles: string[] = [];
+  const crossbar = new Crossbar({
+    cluster: 'c',
+    instances: [...instances].reverse(),
+    settings: { ...SETTINGS, ...settings },
+    now: () => Date.now(),
+    wall: () => 1_000_000,
+    onTrouble: (instance) => troubles.push(instance),
+    onFatal: (error) => fatal.push(error),
+    onReady: () => undefined,
+  });
+  crossbar.start();
+  // The instances' answers are promises that have resolved already.
+  for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+  const stop = (): void => {
+    crossbar.stop();
+  };
+  return { instances, crossbar, fatal, troubles, stop };
+}
+
+export const wish = (streams: readonly string[] = [], cursor: Uint8Array = new Uint8Array()) => ({
+  cluster: 'c',
+  cursor,
+  streams,
+});
+
+export const places = (items: readonly Delivery[]): string[] =>
+  items.map((item) => `${item.timestamp}/${item.instance}/${item.recordOffset}`);
+
+/** Settles until nobody, catching up included, has anything left. */
+export function settle({ instances }: World): void {
+  for (let round = 0; round < 6; round += 1) for (const instance of instances) instance.settle();
+}
