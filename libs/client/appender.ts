@@ -114,7 +114,7 @@ export class Appender {
       (sum, record) => sum + bytesOf(record),
       APPEND_OVERHEAD_BYTES,
     );
-    const refusal = this.#ended ?? this.#overload(size);
+    const refusal = this.#ended ?? mistakeIn(input, deadlineMs) ?? this.#overload(size);
     if (refusal !== null) {
       this.#undecided(refusal);
       done(refusal, null);
@@ -221,8 +221,12 @@ export class Appender {
       pipeline.markEncoded(pending, frame, writer);
       this.#identity.accept(writer);
       return frame;
-    } catch (error) {
-      if (!(error instanceof MeridianError)) throw error;
+    } catch (cause) {
+      // Anything else is an argument of the wrong type, which callers without TypeScript can pass.
+      const error =
+        cause instanceof MeridianError
+          ? cause
+          : new MeridianError('INVALID', String(cause), { cause });
       this.#refuse(pipeline.remove(pipeline.encoded), error);
       return null;
     }
@@ -481,6 +485,26 @@ export class Appender {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
   }
+}
+
+/** What would otherwise fail late, or silently: `set` of a typed array takes a string for zeros. */
+function mistakeIn(input: AppendInput, deadlineMs: number): MeridianError | null {
+  const { minTimestamp = 0 } = input;
+  if (!Number.isSafeInteger(minTimestamp) || minTimestamp < 0) {
+    return new MeridianError('INVALID', `minTimestamp ${minTimestamp} is not a timestamp`);
+  }
+  if (!(deadlineMs > 0)) {
+    return new MeridianError('INVALID', `deadlineMs ${deadlineMs} is not a time to wait`);
+  }
+  return input.records.every(isMadeOfBytes)
+    ? null
+    : new MeridianError('INVALID', 'body, key and header values of a record are Uint8Arrays');
+}
+
+function isMadeOfBytes({ body, key, headers }: AppendInput['records'][number]): boolean {
+  const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
+  if (!isBytes(body) || (key !== undefined && !isBytes(key))) return false;
+  return headers === undefined || headers.every(([, value]) => isBytes(value));
 }
 
 function bytesOf({ body, key, headers }: AppendInput['records'][number]): number {

@@ -121,6 +121,7 @@ export class Follower implements Follow {
   async #beginning(from: ReadFrom): Promise<WireFrom> {
     const { stream } = this.#options;
     const { regions } = this.#settings;
+    checkNumbers(this.#options);
     if (from === 'start') return { case: 'timestamp', value: 0n };
     if (from !== 'end' && 'timestamp' in from)
       return { case: 'timestamp', value: BigInt(from.timestamp) };
@@ -329,6 +330,17 @@ export class Follower implements Follow {
       this.#tried.clear();
       this.#reopenElsewhere();
     });
+  }
+}
+
+function checkNumbers({ from, until = 0, limit = 1 }: ReadOptions): void {
+  const numbers: Record<string, unknown> = { until, limit: limit === Infinity ? 1 : limit };
+  if (typeof from === 'object') {
+    Object.assign(numbers, 'after' in from ? from.after : from);
+  }
+  for (const [name, value] of Object.entries(numbers)) {
+    if (Number.isSafeInteger(value) && Number(value) >= (name === 'limit' ? 1 : 0)) continue;
+    throw new MeridianError('INVALID', `${name} ${String(value)} of a read is not a whole number`);
   }
 }
 

@@ -90,6 +90,20 @@ describe('appends without an explicit writer', () => {
     expect(fakes.kept.map(({ seq }) => seq)).toEqual([1, 2]);
   });
 
+  it('refuse arguments of a wrong type without harm to others', async () => {
+    const notBytes = 'text' as unknown as Uint8Array;
+    const wrong = [
+      journal.append('s', [{ body: notBytes }]),
+      journal.append(undefined as unknown as string, [record('x')]),
+      journal.append('s', [record('x')], { minTimestamp: 0.5 }),
+      journal.append('s', [record('x')], { deadlineMs: NaN }),
+      journal.append('s', [record('x')], { matchSeqNum: -1 }),
+    ];
+    const failures = await Promise.all(wrong.map(failureOf));
+    expect(failures.map(({ reason }) => reason)).toEqual(wrong.map(() => 'INVALID'));
+    expect(await journal.append('s', [record('x')])).toMatchObject({ firstSeqNum: 0 });
+  });
+
   it('find the one batch a replica cannot take, and only that one fails', async () => {
     fakes.mood = (_region, frame) => (Buffer.from(frame).includes('poison') ? 'unfit' : 'answer');
     const bodies = Array.from({ length: 20 }, (_, n) => (n === 13 ? 'poison' : `${n}`));
@@ -341,9 +355,17 @@ describe('reading', () => {
     expect((await rest).reason).toBe('UNAVAILABLE');
   });
 
-  it('refuses a number without a stream', async () => {
-    const error = await failureOf(collect(journal.read({ from: { seqNum: 3 } })));
-    expect(error.reason).toBe('INVALID');
+  it('refuses a number without a stream, and what is no number', async () => {
+    const bad = [
+      { from: { seqNum: 3 } },
+      { stream: 's', from: { seqNum: -1 } },
+      { from: { timestamp: 1.5 } },
+      { from: { after: { timestamp: NaN, recordOffset: 0 } } },
+      { from: 'start', limit: 0 },
+    ] as const;
+    for (const options of bad) {
+      expect((await failureOf(collect(journal.read(options)))).reason).toBe('INVALID');
+    }
   });
 });
 
