@@ -85,15 +85,15 @@ export async function preflightSource(client: pg.Client): Promise<void> {
 }
 
 /**
- * Makes the publication, or checks that the one that exists publishes what was chosen. Refuses
- * tables without replica identity, for Postgres would refuse their updates from then on.
+ * Makes the publication, or checks that the one that exists publishes what was chosen. Refuses to
+ * make one that holds tables without replica identity, for Postgres would refuse their updates from
+ * then on. Where it exists already, that has happened: returns their names.
  */
 export async function ensurePublication(
   client: pg.Client,
   name: string,
   tables: TableChoice,
-): Promise<void> {
-  await refuseTablesWithoutIdentity(client, tables);
+): Promise<string[]> {
   const existing = await client.query<Record<string, string>>(
     `SELECT puballtables::text AS all, (pubinsert AND pubupdate AND pubdelete AND pubtruncate)::text
        AS complete, (SELECT coalesce(string_agg(quote_ident(schemaname) || '.' ||
@@ -104,12 +104,13 @@ export async function ensurePublication(
   );
   const row = existing.rows[0];
   if (row === undefined) {
+    await refuseTablesWithoutIdentity(client, tables);
     const what =
       tables === 'all'
         ? 'FOR ALL TABLES'
         : `FOR TABLE ${tables.map(({ schema, table }) => quoteTable(schema, table)).join(', ')}`;
     await run(client, `CREATE PUBLICATION ${quoteIdentifier(name)} ${what}`);
-    return;
+    return [];
   }
   if (row['complete'] !== 'true') {
     throw refused(`the publication ${name} leaves out inserts, updates, deletes or truncates`);
@@ -120,9 +121,11 @@ export async function ensurePublication(
         'which is not what the configuration says: drop it, or change the configuration',
     );
   }
-  if (tables === 'all') return;
-  const list = tables.map(({ schema, table }) => quoteTable(schema, table)).join(', ');
-  await run(client, `ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${list}`);
+  if (tables !== 'all') {
+    const list = tables.map(({ schema, table }) => quoteTable(schema, table)).join(', ');
+    await run(client, `ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${list}`);
+  }
+  return tablesWithoutIdentity(client, tables);
 }
 
 /** Tables that have no way to name a row, of those chosen. */
@@ -224,21 +227,29 @@ export async function createSlot(
   };
 }
 
+/** What COMMIT waits for; empty: nothing. */
+export async function synchronousStandbys(client: pg.Client): Promise<string> {
+  const sql = "SELECT current_setting('synchronous_standby_names') AS names";
+  return (await one<{ names: string }>(client, sql)).names;
+}
+
+/** Writes a message of no bytes into the log, so that it grows although nobody writes. */
+export async function touchLog(client: pg.Client): Promise<void> {
+  await run(client, "SELECT pg_logical_emit_message(false, 'meridian', '')");
+}
+
 /**
  * Makes every COMMIT wait for the session of this application name. Refuses to replace a setting of
  * someone else; says what to run when it may not change it.
  */
 export async function ensureSynchronous(client: pg.Client, applicationName: string): Promise<void> {
-  const row = await one<{ names: string }>(
-    client,
-    "SELECT current_setting('synchronous_standby_names') AS names",
-  );
+  const names = await synchronousStandbys(client);
   const wanted = `FIRST 1 (${quoteIdentifier(applicationName)})`;
-  if (row.names === wanted) return;
+  if (names === wanted) return;
   const command = `ALTER SYSTEM SET synchronous_standby_names = ${quoteLiteral(wanted)}`;
-  if (row.names !== '') {
+  if (names !== '') {
     throw refused(
-      `synchronous_standby_names is ${JSON.stringify(row.names)} and not ours to replace; to let ` +
+      `synchronous_standby_names is ${JSON.stringify(names)} and not ours to replace; to let ` +
         `COMMIT wait for the journal: ${command}; SELECT pg_reload_conf()`,
     );
   }

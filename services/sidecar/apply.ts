@@ -1,0 +1,201 @@
+/**
+ * One attempt at applying: opens the applier, follows the journal from its position, applies what
+ * comes, and says how far it is. Ends with an error; a new attempt begins at the position that is
+ * stored in the database, whatever happened.
+ *
+ * What waits is applied together, one local transaction for as much as is there (bounded), so that
+ * a replica that is behind catches up several times faster than one that is not. The journal is not
+ * read while more than `queueBytesMax` wait.
+ */
+import type { MeridianError } from '../../libs/errors/errors.ts';
+import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
+import { Applier } from '../../libs/postgres/applier.ts';
+import type { IncomingBatch } from '../../libs/postgres/applier.ts';
+import { fromPostgres } from '../../libs/postgres/connection.ts';
+import type { PostgresAddress } from '../../libs/postgres/connection.ts';
+import { LSN_ZERO, formatLsn } from '../../libs/postgres/lsn.ts';
+import type { Lsn } from '../../libs/postgres/lsn.ts';
+import type { Logger } from '../../libs/telemetry/logger.ts';
+import type { SidecarConfig } from './config.ts';
+import type { ApplyJournal, Feed, FeedItem } from './journal-port.ts';
+import type { AppliedWatermark } from './watermark.ts';
+
+export interface ApplyOptions {
+  readonly address: PostgresAddress;
+  readonly settings: SidecarConfig['apply'];
+  readonly journal: ApplyJournal;
+  readonly watermark: AppliedWatermark;
+  readonly logger: Logger;
+  readonly status: ApplyProgress;
+}
+
+/** What is told about applying, over all attempts. */
+export class ApplyProgress {
+  state: 'connecting' | 'applying' | 'waiting' = 'connecting';
+  error = '';
+  timestamp = 0;
+  commitLsn: Lsn = LSN_ZERO;
+  commitTime = 0;
+  transactions = 0;
+  rows = 0;
+  queuedBytes = 0;
+}
+
+/** Resolves when `signal` aborts and what was begun is committed; else rejects. */
+export async function apply(options: ApplyOptions, signal: AbortSignal): Promise<void> {
+  const { address, settings, logger } = options;
+  const run = new ApplyRun(options);
+  const applier = await Applier.open({ address, name: settings.name }, (error) => {
+    run.end(error);
+  });
+  try {
+    const { position } = applier;
+    logger.info(
+      { epoch: position.epoch, commitLsn: formatLsn(position.commitLsn), ...position.journal },
+      'applying',
+    );
+    if (!applier.replicaRole) {
+      logger.warn('may not set session_replication_role: triggers and foreign keys are in force');
+    }
+    if (applier.origin === null) {
+      logger.warn(
+        'may not set a replication origin: a sidecar that ships this database would loop',
+      );
+    }
+    await run.run(applier, signal);
+  } finally {
+    await applier.close();
+  }
+}
+
+class ApplyRun {
+  readonly #options: ApplyOptions;
+  #queue: FeedItem[] = [];
+  #feed: Feed | null = null;
+  #paused = false;
+  #error: MeridianError | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(options: ApplyOptions) {
+    this.#options = options;
+  }
+
+  end(error: unknown): void {
+    this.#error ??= fromPostgres(error);
+    this.#wakeUp();
+  }
+
+  async run(applier: Applier, signal: AbortSignal): Promise<void> {
+    const { journal, status, settings } = this.#options;
+    status.queuedBytes = 0;
+    this.#tell(applier);
+    const stored = applier.position.journal;
+    const feed = journal.follow(stored.timestamp === 0 ? null : stored, {
+      onItems: (items) => {
+        this.#arrived(items);
+      },
+      onEnd: (error) => {
+        this.end(error);
+      },
+    });
+    this.#feed = feed;
+    const wake = (): void => {
+      this.#wakeUp();
+    };
+    signal.addEventListener('abort', wake);
+    const timer = setInterval(wake, settings.saveProgressMs);
+    let saved = Date.now();
+    let passed: JournalPosition | null = null;
+    try {
+      status.state = 'applying';
+      while (!signal.aborted) {
+        if (this.#error !== null) throw this.#error;
+        passed = (await this.#step(applier)) ?? passed;
+        if (passed !== null && Date.now() - saved >= settings.saveProgressMs) {
+          await applier.saveProgress(passed);
+          saved = Date.now();
+          passed = null;
+        }
+        if (this.#queue.length === 0) await this.#sleep(signal);
+      }
+      if (passed !== null) await applier.saveProgress(passed);
+    } finally {
+      clearInterval(timer);
+      signal.removeEventListener('abort', wake);
+      feed.cancel();
+    }
+  }
+
+  /** Applies what waits, up to the bound; returns where the journal stands after it. */
+  async #step(applier: Applier): Promise<JournalPosition | null> {
+    const { settings, watermark, status } = this.#options;
+    const batches: IncomingBatch[] = [];
+    let bytes = 0;
+    let taken = 0;
+    let reached = 0;
+    let passed: JournalPosition | null = null;
+    for (const item of this.#queue) {
+      if (item.kind === 'batch') {
+        if (bytes > 0 && bytes + item.bytes > settings.mergeBytesMax) break;
+        batches.push(item);
+        bytes += item.bytes;
+        passed = null;
+      } else {
+        reached = item.watermark;
+        passed = item.position;
+      }
+      taken += 1;
+    }
+    if (taken === 0) return null;
+    this.#queue.splice(0, taken);
+    const before = { ...applier.counters };
+    if (batches.length > 0) await applier.apply(batches);
+    status.transactions += applier.counters.transactions - before.transactions;
+    status.rows += applier.counters.rows - before.rows;
+    this.#tell(applier);
+    watermark.advance(reached);
+    status.queuedBytes -= bytes;
+    if (this.#paused && status.queuedBytes < settings.queueBytesMax / 2) {
+      this.#paused = false;
+      this.#feed?.resume();
+    }
+    return passed;
+  }
+
+  #arrived(items: readonly FeedItem[]): void {
+    const { settings, status } = this.#options;
+    for (const item of items) {
+      const last = this.#queue.at(-1);
+      // Only the newest of consecutive watermarks says something.
+      if (item.kind === 'progress' && last?.kind === 'progress') this.#queue.pop();
+      this.#queue.push(item);
+      if (item.kind === 'batch') status.queuedBytes += item.bytes;
+    }
+    if (!this.#paused && status.queuedBytes > settings.queueBytesMax) {
+      this.#paused = true;
+      this.#feed?.pause();
+    }
+    this.#wakeUp();
+  }
+
+  #tell(applier: Applier): void {
+    const { status } = this.#options;
+    const { journal, commitLsn, commitTime } = applier.position;
+    status.timestamp = journal.timestamp;
+    status.commitLsn = commitLsn;
+    status.commitTime = commitTime;
+    status.error = '';
+  }
+
+  async #sleep(signal: AbortSignal): Promise<void> {
+    if (this.#error !== null || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = null;
+  }
+}

@@ -1,0 +1,200 @@
+/** A journal instance of three regions as the sidecar's journal: libs/client behind journal-port.ts. */
+import { OFFSET_END, connectJournal } from '../../libs/client/client.ts';
+import type { Follow, Journal, Writer } from '../../libs/client/client.ts';
+import { MeridianError } from '../../libs/errors/errors.ts';
+import type { SidecarConfig } from './config.ts';
+import { itemsOf } from './delivered.ts';
+import type {
+  ApplyJournal,
+  Feed,
+  FeedHandler,
+  FeedItem,
+  ShipJournal,
+  ShipWriter,
+  WriterStart,
+  WriterState,
+} from './journal-port.ts';
+import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
+
+/**
+ * An append waits for the journal as long as it takes: giving up would only mean sending the same
+ * again, and COMMIT is waiting for it. What ends it is a fence, or the end of the attempt.
+ */
+const APPEND_DEADLINE_MS = 30 * 24 * 3_600_000;
+
+export class InstanceJournal implements ShipJournal, ApplyJournal {
+  readonly #journal: Journal;
+  readonly #stream: string;
+  readonly #heartbeatTimeoutMs: number;
+
+  constructor(config: SidecarConfig) {
+    const { cluster, region, instance, stream } = config;
+    const near = instance.replicas.some((replica) => replica.region === region);
+    this.#journal = connectJournal({
+      cluster,
+      instance: instance.name,
+      replicas: instance.replicas,
+      ...(near ? { region } : {}),
+    });
+    this.#stream = stream;
+    this.#heartbeatTimeoutMs = config.timings.heartbeatTimeoutMs;
+  }
+
+  async writerState(id: string): Promise<WriterState> {
+    return (await this.#journal.getWriter(id)) ?? { epoch: 0, lastSeq: 0 };
+  }
+
+  async streamTail(): Promise<number> {
+    try {
+      return (await this.#journal.checkTail(this.#stream)).nextSeqNum;
+    } catch (error) {
+      if (error instanceof MeridianError && error.reason === 'STREAM_NOT_FOUND') return 0;
+      throw error;
+    }
+  }
+
+  openWriter({ id, epoch, lastSeq, ack }: WriterStart): ShipWriter {
+    return new ChainedWriter(this.#journal.writer({ id, epoch, ack }), this.#stream, lastSeq);
+  }
+
+  async appendPart(records: readonly Uint8Array[]): Promise<void> {
+    const bodies = records.map((body) => ({ body }));
+    await this.#journal.append(this.#stream, bodies, {
+      ack: 'ORDERED',
+      deadlineMs: APPEND_DEADLINE_MS,
+    });
+  }
+
+  follow(after: JournalPosition | null, handler: FeedHandler): Feed {
+    return new InstanceFeed(this.#journal, this.#stream, after, handler);
+  }
+
+  async heartbeat(): Promise<number> {
+    const { readPoint } = await this.#journal.heartbeat({ deadlineMs: this.#heartbeatTimeoutMs });
+    return readPoint;
+  }
+
+  async close(): Promise<void> {
+    await this.#journal.close({ drainMs: 0 });
+  }
+}
+
+/** Refuses to begin anywhere but after `lastSeq`: whoever appended in between has taken over. */
+class ChainedWriter implements ShipWriter {
+  readonly #writer: Writer;
+  readonly #stream: string;
+  readonly #ready: Promise<void>;
+  #isReady = false;
+
+  constructor(writer: Writer, stream: string, lastSeq: number) {
+    this.#writer = writer;
+    this.#stream = stream;
+    this.#ready = writer.start().then((found) => {
+      if (found.lastSeq !== lastSeq) {
+        throw new MeridianError(
+          'WRITER_GAP',
+          `the writer moved from ${lastSeq} to ${found.lastSeq}`,
+          {
+            details: { previous: lastSeq, last: found.lastSeq },
+          },
+        );
+      }
+      this.#isReady = true;
+    });
+    this.#ready.catch(() => undefined); // every append tells
+  }
+
+  async append(records: readonly Uint8Array[], seq: number): Promise<void> {
+    if (!this.#isReady) await this.#ready;
+    const bodies = records.map((body) => ({ body }));
+    await this.#writer.append(this.#stream, bodies, { seq, deadlineMs: APPEND_DEADLINE_MS });
+  }
+
+  close(): void {
+    this.#writer.close();
+  }
+}
+
+class InstanceFeed implements Feed {
+  readonly #handler: FeedHandler;
+  #follow: Follow | null = null;
+  #paused = false;
+  #over = false;
+
+  constructor(
+    journal: Journal,
+    stream: string,
+    after: JournalPosition | null,
+    handler: FeedHandler,
+  ) {
+    this.#handler = handler;
+    // Made here when nobody has shipped yet: a stream that does not exist cannot be followed.
+    journal.createStream(stream).then(
+      () => {
+        if (!this.#over) this.#start(journal, stream, after);
+      },
+      (error: unknown) => {
+        this.#end(error);
+      },
+    );
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#follow?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#follow?.resume();
+  }
+
+  cancel(): void {
+    this.#over = true;
+    this.#follow?.cancel();
+  }
+
+  #start(journal: Journal, stream: string, after: JournalPosition | null): void {
+    const { timestamp, recordOffset } = after ?? { timestamp: 0, recordOffset: 0 };
+    const from = after === null ? 'start' : { after: { timestamp, recordOffset } };
+    this.#follow = journal.follow(
+      { stream, from, follow: true },
+      {
+        onBatches: (frames) => {
+          this.#guarded(() => itemsOf(frames, stream, after, null));
+        },
+        onProgress: ({ watermark, stalled }) => {
+          if (!stalled) this.#guarded(() => [progress(watermark)]);
+        },
+        onGap: ({ kind, to }) => {
+          const message = `records up to ${to.timestamp} were ${kind}: copy this replica anew`;
+          this.#end(new MeridianError('OUT_OF_RANGE', message));
+        },
+        onEnd: (error) => {
+          this.#end(error ?? new MeridianError('UNAVAILABLE', 'the read ended'));
+        },
+      },
+    );
+    if (this.#paused) this.#follow.pause();
+  }
+
+  #guarded(items: () => FeedItem[]): void {
+    if (this.#over) return;
+    try {
+      this.#handler.onItems(items());
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  #end(error: unknown): void {
+    if (this.#over) return;
+    this.cancel();
+    this.#handler.onEnd(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+function progress(watermark: number): FeedItem {
+  const position = { instance: 0, timestamp: watermark, recordOffset: OFFSET_END, cursor: null };
+  return { kind: 'progress', watermark, position };
+}

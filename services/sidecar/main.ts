@@ -1,0 +1,74 @@
+/** The command of a sidecar. Exit codes: README.md. */
+import { loadConfigOrExit } from '../../libs/config/config.ts';
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
+import { EXIT_SOFTWARE, installCrashHandlers } from '../../libs/telemetry/crash.ts';
+import { createLogger } from '../../libs/telemetry/logger.ts';
+import { sidecarSchema } from './config.ts';
+import { CrossbarFeed } from './crossbar-feed.ts';
+import { InstanceJournal } from './journal-client.ts';
+import { Sidecar } from './sidecar.ts';
+
+const EXIT_REFUSED = 1;
+const EXIT_FENCED = 3;
+
+const config = loadConfigOrExit({
+  schema: sidecarSchema,
+  name: 'meridian sidecar',
+  argv: process.argv.slice(2),
+  env: process.env,
+});
+const logger = createLogger({
+  service: 'sidecar',
+  region: config.region,
+  level: config.logLevel,
+});
+installCrashHandlers(logger);
+exitWithParent();
+
+const instance = new InstanceJournal(config);
+const ships = config.roles.includes('ship');
+const applies = config.roles.includes('apply');
+const merged = applies && config.apply.crossbars.length > 0 ? new CrossbarFeed(config) : null;
+const sidecar = new Sidecar({
+  config,
+  logger,
+  shipTo: ships ? instance : null,
+  applyFrom: applies ? (merged ?? instance) : null,
+});
+
+let stopping = false;
+const stop = (code: number): void => {
+  if (stopping) process.exit(code === 0 ? EXIT_REFUSED : code);
+  stopping = true;
+  void sidecar.stop().then(async () => {
+    merged?.close();
+    await instance.close();
+    logger.info({ code }, 'stopped');
+    process.exit(code);
+  });
+};
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    logger.info({ signal }, 'stopping');
+    stop(0);
+  });
+}
+
+/** A role, or the start, has failed for good. */
+function fail(error: unknown): void {
+  if (!(error instanceof MeridianError)) {
+    logger.fatal({ error }, 'stopping: unexpected error');
+    process.exit(EXIT_SOFTWARE);
+  }
+  const { reason, details } = error;
+  logger.fatal({ reason, details }, error.message);
+  process.stderr.write(`meridian sidecar: ${error.message}\n`);
+  stop(reason === 'WRITER_FENCED' || reason === 'FENCED' ? EXIT_FENCED : EXIT_REFUSED);
+}
+
+try {
+  await sidecar.start(fail);
+} catch (error) {
+  fail(error);
+}

@@ -1,0 +1,285 @@
+/**
+ * A sidecar in a process: its roles, each tried again and again by itself, and the gRPC server. One
+ * role failing does not stop the other; being fenced stops the process.
+ */
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts';
+import { formatLsn } from '../../libs/postgres/lsn.ts';
+import { bind, startServer } from '../../libs/rpc/rpc.ts';
+import type { CallContext, RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import type { Logger } from '../../libs/telemetry/logger.ts';
+import { ApplyProgress, apply } from './apply.ts';
+import type { SidecarConfig } from './config.ts';
+import type { ApplyJournal, ShipJournal } from './journal-port.ts';
+import { LinearizableReads } from './reads.ts';
+import { keepTrying } from './retry.ts';
+import { ShipProgress, ship } from './shipper.ts';
+import { serveSqlWaits } from './sql-wait.ts';
+import { VERSION } from './version.ts';
+import { AppliedWatermark } from './watermark.ts';
+
+export interface SidecarOptions {
+  readonly config: SidecarConfig;
+  readonly logger: Logger;
+  /** Where to ship; null without that role. */
+  readonly shipTo: ShipJournal | null;
+  /** What to apply; null without that role. */
+  readonly applyFrom: ApplyJournal | null;
+}
+
+/** Longest wait of a caller that gives no deadline. */
+const WAIT_MS = 10_000;
+/** Trying again cannot help before a person has done something. */
+const NEEDS_A_PERSON = new Set<string>([
+  'REFUSED',
+  'PERMISSION_DENIED',
+  'UNAUTHENTICATED',
+  'OUT_OF_RANGE',
+  'WRONG_TARGET',
+  'INVALID',
+]);
+
+export class Sidecar {
+  readonly #options: SidecarOptions;
+  readonly #stop = new AbortController();
+  readonly #ship: ShipProgress | null;
+  readonly #apply: ApplyProgress | null;
+  readonly #watermark = new AppliedWatermark();
+  readonly #reads: LinearizableReads | null;
+  #server: RpcServer | null = null;
+  #roles: Promise<unknown>[] = [];
+
+  constructor(options: SidecarOptions) {
+    this.#options = options;
+    this.#ship = options.shipTo === null ? null : new ShipProgress();
+    this.#apply = options.applyFrom === null ? null : new ApplyProgress();
+    this.#reads =
+      options.applyFrom === null ? null : new LinearizableReads(options.applyFrom, this.#watermark);
+  }
+
+  get port(): number {
+    return this.#server?.port ?? 0;
+  }
+
+  /** Listens, then starts the roles. `onEnd` is told what ends one of them for good. */
+  async start(onEnd: (error: unknown) => void): Promise<void> {
+    const { config, logger, shipTo, applyFrom } = this.#options;
+    this.#server = await startServer({
+      address: config.listen,
+      services: [this.#service()],
+      onError: (error, method) => {
+        logger.error({ error, method }, 'a call failed');
+      },
+      onWarning: (message) => {
+        logger.warn(message);
+      },
+    });
+    logger.info(
+      { listen: config.listen, port: this.#server.port, roles: config.roles },
+      'listening',
+    );
+    const run = (role: Promise<void>): void => {
+      this.#roles.push(role.catch(onEnd));
+    };
+    if (shipTo !== null) run(this.#keepShipping(shipTo));
+    if (applyFrom !== null) run(this.#keepApplying(applyFrom));
+    if (applyFrom !== null && config.apply.sqlWait) run(this.#keepAnswering());
+    this.#health();
+  }
+
+  /** Ends the roles in order: what is under way is confirmed or committed, then the server closes. */
+  async stop(): Promise<void> {
+    this.#server?.setServing(false);
+    this.#stop.abort();
+    await Promise.all(this.#roles);
+    await this.#server?.close(this.#options.config.timings.drainMs);
+  }
+
+  async #keepShipping(journal: ShipJournal): Promise<void> {
+    const { config, logger } = this.#options;
+    const status = this.#ship ?? new ShipProgress();
+    const { postgres: address, ship: settings, timings } = config;
+    await this.#keep('ship', status, (signal) =>
+      ship({ address, settings, timings, journal, logger, status }, signal),
+    );
+  }
+
+  async #keepApplying(journal: ApplyJournal): Promise<void> {
+    const { config, logger } = this.#options;
+    const status = this.#apply ?? new ApplyProgress();
+    const watermark = this.#watermark;
+    const { postgres: address, apply: settings } = config;
+    await this.#keep('apply', status, (signal) =>
+      apply({ address, settings, journal, watermark, logger, status }, signal),
+    );
+  }
+
+  /** A role that never worked and cannot work ends; one that did is tried for ever. */
+  async #keep(
+    role: 'ship' | 'apply',
+    status: { state: string; error: string },
+    attempt: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { timings } = this.#options.config;
+    let worked = false;
+    await keepTrying(
+      async (signal) => {
+        status.state = 'connecting';
+        await attempt(signal);
+      },
+      {
+        role,
+        logger: this.#options.logger,
+        retryMs: timings.retryMs,
+        retryMsMax: timings.retryMsMax,
+        onFailure: (error) => {
+          status.state = 'waiting';
+          status.error = `${error.reason}: ${error.message}`;
+          this.#health();
+        },
+        endsWith: (error) => {
+          worked ||= status.state === 'streaming' || status.state === 'applying';
+          if (error.reason === 'WRITER_FENCED' || error.reason === 'FENCED') return true;
+          return !worked && NEEDS_A_PERSON.has(error.reason);
+        },
+      },
+      this.#stop.signal,
+    );
+  }
+
+  async #keepAnswering(): Promise<void> {
+    const { config, logger } = this.#options;
+    const reads = this.#reads;
+    if (reads === null) return;
+    const { retryMs, retryMsMax } = config.timings;
+    await keepTrying(
+      (signal) =>
+        serveSqlWaits({ address: config.postgres, name: config.apply.name, reads, logger }, signal),
+      {
+        role: 'reads',
+        logger,
+        retryMs,
+        retryMsMax,
+        onFailure: () => undefined,
+        endsWith: () => false,
+      },
+      this.#stop.signal,
+    );
+  }
+
+  /** Serving: every role works. Looked at again once a second, for the states change by themselves. */
+  #health(): void {
+    if (this.#stop.signal.aborted) return;
+    const ship = this.#ship === null || this.#ship.state === 'streaming';
+    const apply = this.#apply === null || this.#apply.state === 'applying';
+    this.#server?.setServing(ship && apply);
+    setTimeout(() => {
+      this.#health();
+    }, 1_000).unref();
+  }
+
+  #service(): ServiceBinding {
+    return bind(SidecarService, {
+      wait: async ({ cluster, readPoint }, context) => {
+        this.#checkCluster(cluster);
+        if (this.#reads === null) {
+          throw new MeridianError(
+            'REFUSED',
+            'this sidecar does not apply: its database is the one that is written',
+          );
+        }
+        const signal = deadlineOf(context);
+        const answer =
+          readPoint === 0n
+            ? await this.#reads.wait(signal)
+            : await this.#reads.waitFor(Number(readPoint), signal);
+        return { readPoint: BigInt(answer.readPoint), watermark: BigInt(answer.watermark) };
+      },
+      status: ({ cluster }) => {
+        this.#checkCluster(cluster);
+        return Promise.resolve({
+          cluster: this.#options.config.cluster,
+          region: this.#options.config.region,
+          version: VERSION,
+          ...(this.#ship === null ? {} : { ship: shipStatus(this.#ship) }),
+          ...(this.#apply === null
+            ? {}
+            : { apply: applyStatus(this.#apply, this.#watermark, this.#reads) }),
+        });
+      },
+    });
+  }
+
+  #checkCluster(actual: string): void {
+    const expected = this.#options.config.cluster;
+    if (actual === expected) return;
+    throw new MeridianError(
+      'WRONG_TARGET',
+      `this is cluster ${expected}, the call is for ${JSON.stringify(actual)}`,
+      { details: { expected, actual } },
+    );
+  }
+}
+
+function deadlineOf({ signal, deadline }: CallContext): AbortSignal {
+  const left = Math.max(0, Math.min(deadline - Date.now(), WAIT_MS));
+  return AbortSignal.any([signal, AbortSignal.timeout(left)]);
+}
+
+function shipStatus(ship: ShipProgress): {
+  state: string;
+  error: string;
+  confirmedLsn: string;
+  transactions: bigint;
+  inFlight: number;
+  epoch: number;
+  synchronous: boolean;
+  latencyP50Seconds: number;
+  latencyP99Seconds: number;
+} {
+  const { p50, p99 } = ship.latency.snapshot();
+  return {
+    state: ship.state,
+    error: ship.error,
+    confirmedLsn: formatLsn(ship.confirmed),
+    transactions: BigInt(ship.transactions),
+    inFlight: ship.inFlight,
+    epoch: ship.epoch,
+    synchronous: ship.synchronous,
+    latencyP50Seconds: p50 / 1e6,
+    latencyP99Seconds: p99 / 1e6,
+  };
+}
+
+function applyStatus(
+  status: ApplyProgress,
+  watermark: AppliedWatermark,
+  reads: LinearizableReads | null,
+): {
+  state: string;
+  error: string;
+  watermark: bigint;
+  timestamp: bigint;
+  commitLsn: string;
+  commitTime: bigint;
+  transactions: bigint;
+  rows: bigint;
+  queuedBytes: bigint;
+  waitP50Seconds: number;
+  waitP99Seconds: number;
+} {
+  const { p50, p99 } = reads?.latency.snapshot() ?? { p50: 0, p99: 0 };
+  return {
+    state: status.state,
+    error: status.error,
+    watermark: BigInt(watermark.value),
+    timestamp: BigInt(status.timestamp),
+    commitLsn: formatLsn(status.commitLsn),
+    commitTime: BigInt(status.commitTime),
+    transactions: BigInt(status.transactions),
+    rows: BigInt(status.rows),
+    queuedBytes: BigInt(status.queuedBytes),
+    waitP50Seconds: p50 / 1e6,
+    waitP99Seconds: p99 / 1e6,
+  };
+}
