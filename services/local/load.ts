@@ -3,6 +3,7 @@
  * history, with what is needed to judge them: latencies, the longest pause, counts while replicas
  * were down. A failed COMMIT or read ends the load; nothing is retried silently.
  */
+import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Database } from './database.ts';
 import { openDatabase } from './database.ts';
 import { History } from './history.ts';
@@ -50,6 +51,7 @@ export class Load {
   /** Rejects when a writer or a reader fails; call `stop` in any case. */
   async start(): Promise<{ readonly failed: Promise<never> }> {
     const primary = await this.#open(PRIMARY);
+    await requireSynchronous(primary);
     await seed(primary);
     this.#lastCommitAt = performance.now();
     const writers = await Promise.all(
@@ -139,4 +141,16 @@ export class Load {
     this.#databases.push(database);
     return database;
   }
+}
+
+/** A COMMIT that waits for nobody would make the whole check worthless. */
+async function requireSynchronous(primary: Database): Promise<void> {
+  const rows = await primary.query(
+    `SELECT application_name FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')`,
+  );
+  if (rows.length > 0) return;
+  throw new MeridianError(
+    'REFUSED',
+    'the primary has no synchronous standby: its COMMIT waits for nobody',
+  );
 }

@@ -1,6 +1,8 @@
 /** The sidecars as members: the primary's ships with COMMIT waiting, those of the replicas apply. */
 import { join } from 'node:path';
 import type { Cluster } from '../../libs/postgres/cluster.ts';
+import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts';
+import { connect } from '../../libs/rpc/rpc.ts';
 import { writeConfig } from './journals.ts';
 import { serviceMember } from './members.ts';
 import { DATABASE, roleOf } from './postgres-members.ts';
@@ -56,7 +58,22 @@ export function sidecarMembers(
       module: 'sidecar/main.js',
       args: ['--config', file],
       logFile: join(directory, 'logs', `${name}.log`),
-      ready: { line: /"msg":"ready"/ },
+      ready: { probe: () => isWorking(ports[region].sidecar) },
     });
   });
+}
+
+/** Ships or applies, rather than still connecting or copying. */
+async function isWorking(port: number): Promise<boolean> {
+  const channel = connect(`127.0.0.1:${String(port)}`);
+  try {
+    const request = { cluster: CLUSTER };
+    const status = await channel.unary(SidecarService.method.status, request, {
+      deadlineMs: 1_000,
+    });
+    const states = [status.ship?.state, status.apply?.state];
+    return states.includes('streaming') || states.includes('applying');
+  } finally {
+    channel.close();
+  }
 }
