@@ -19,7 +19,14 @@ import type { Announcement, Append, Entry, Feed, LaneStatus, Tail } from './type
 export type Role =
   | { readonly name: 'follower' }
   | { readonly name: 'preparing'; sentAt: number }
-  | { readonly name: 'adopting'; readonly source: ReplicaId; readonly target: Tail; sentAt: number }
+  | {
+      readonly name: 'adopting';
+      readonly source: ReplicaId;
+      readonly target: Tail;
+      /** What was asked for: the entries that follow. Other answers are repetitions. */
+      after: Tail;
+      sentAt: number;
+    }
   | { readonly name: 'marking' }
   | { readonly name: 'writing' };
 

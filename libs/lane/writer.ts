@@ -13,6 +13,10 @@ export function isHigher(a: Tail, b: Tail): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.index > b.index);
 }
 
+export function isSame(a: Tail, b: Tail): boolean {
+  return a.epoch === b.epoch && a.index === b.index;
+}
+
 export function becomePreparing<C, A extends Append>(
   context: Context<C, A>,
   lane: Lane<C, A>,
@@ -70,7 +74,8 @@ export function handlePromise<C, A extends Append>(
   if (higher && !direct) return;
   if (!context.broken.has('L8-old-clock')) context.clock.raise(promise.clock);
   if (higher) {
-    lane.role = { name: 'adopting', source: from, target: promise.tail, sentAt: -Infinity };
+    const target = promise.tail;
+    lane.role = { name: 'adopting', source: from, target, after: target, sentAt: -Infinity };
   } else lane.role = { name: 'marking' };
   pursue(context, lane);
 }
@@ -94,11 +99,11 @@ export function adopt<C, A extends Append>(
 ): void {
   const { role } = lane;
   if (role.name !== 'adopting' || role.source !== from || feed.epoch !== lane.promised) return;
-  if (!lane.log.has(feed.previous)) return;
+  if (!isSame(feed.previous, role.after) || !lane.log.has(feed.previous)) return;
   lane.take(feed);
   lane.log.commit(Math.min(feed.committed, feed.previous.index + feed.entries.length));
   const { tail } = lane.log;
-  if (tail.epoch === role.target.epoch && tail.index === role.target.index) {
+  if (isSame(tail, role.target)) {
     lane.role = { name: 'marking' };
     maybeMark(context, lane);
     return;
@@ -138,6 +143,7 @@ function fetchMore<C, A extends Append>(
 ): void {
   if (lane.role.name !== 'adopting') return;
   lane.role.sentAt = context.now;
+  lane.role.after = after;
   const { source } = lane.role;
   context.letter(source, { type: 'fetch', lane: lane.id, epoch: lane.promised, after });
 }
