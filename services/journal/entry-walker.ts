@@ -1,7 +1,8 @@
 /**
  * Walks over the released batches of one entry after the other, with the place of each: the number of
  * its first record in the entry and in its stream. Batches that left no record are passed over.
- * Holds the bytes of one entry at a time; can stop and go on between any two batches.
+ * Holds the bytes of one entry at a time; can stop and go on between any two batches. Bytes in the
+ * cache move on with every write, so whoever paused calls `resume` before going on.
  */
 import { decodeBatchHeader } from '../../libs/frames/batch.ts';
 import { ENTRY_HEADER_BYTES } from '../../libs/frames/entry.ts';
@@ -46,14 +47,18 @@ export class EntryWalker {
   enter(ordinal: number): void {
     assert(this.#frame === null, 'one entry at a time');
     const index = this.#index;
-    this.#frame = this.#store.content(index.laneAt(ordinal), index.indexAt(ordinal));
     this.#ordinal = ordinal;
+    this.#frame = this.#content();
     this.#offset = ENTRY_HEADER_BYTES;
     this.#number = 0;
     this.#recordsBefore = 0;
     this.#recordless = index.recordless(ordinal);
     this.timestamp = index.timestampAt(ordinal);
     this.#next.clear();
+  }
+
+  resume(): void {
+    if (this.#frame !== null) this.#frame = this.#content();
   }
 
   leave(): void {
@@ -79,6 +84,11 @@ export class EntryWalker {
     }
     this.leave();
     return false;
+  }
+
+  #content(): Frame {
+    const index = this.#index;
+    return this.#store.content(index.laneAt(this.#ordinal), index.indexAt(this.#ordinal));
   }
 
   #seqNumOf(stream: string, count: number): SeqNum {

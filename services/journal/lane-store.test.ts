@@ -80,7 +80,7 @@ describe('LaneStore', () => {
   });
 
   it('evicts a replaced entry without losing the one that took its place', () => {
-    const { store, log, write } = setUp(600);
+    const { store, log, write } = setUp(700);
     write(entryOf(0, 1));
     write(entryOf(0, 2));
     store.truncate(0, index(2));

@@ -12,6 +12,7 @@ import { assert, at } from '../../libs/values/assert.ts';
 import type { Index, LaneId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import { Column } from './columns.ts';
+import { FrameRing } from './frame-ring.ts';
 import type { Frame, JournalEntry } from './content.ts';
 
 export interface LogReader {
@@ -27,16 +28,16 @@ class LaneShelf {
 }
 
 export class LaneStore {
-  readonly #cacheBytesMax: number;
   readonly #shelves = REPLICAS.map(() => new LaneShelf());
+  readonly #ring: FrameRing;
   #log: LogReader | null = null;
-  /** Cached entries in the order they were written, from `#oldest` on. */
-  #cache: JournalEntry[] = [];
-  #oldest = 0;
-  #cachedBytes = 0;
 
   constructor(cacheBytesMax: number) {
-    this.#cacheBytesMax = cacheBytesMax;
+    this.#ring = new FrameRing(cacheBytesMax, (entry) => {
+      const { cached } = at(this.#shelves, entry.lane);
+      // Another one may have taken its place since (truncate).
+      if (cached.get(entry.index) === entry) cached.delete(entry.index);
+    });
   }
 
   /** The log is opened by replaying it into this store, so it comes second. */
@@ -45,7 +46,7 @@ export class LaneStore {
   }
 
   get cachedBytes(): number {
-    return this.#cachedBytes;
+    return this.#ring.bytes;
   }
 
   /** The entry was written at this place. Its content, if any, is cached from here on. */
@@ -55,11 +56,7 @@ export class LaneStore {
     shelf.segments.push(location.segment);
     shelf.offsets.push(location.offset);
     shelf.bytes.push(location.bytes);
-    if (entry.content === null) return;
-    shelf.cached.set(entry.index, entry);
-    this.#cache.push(entry);
-    this.#cachedBytes += entry.bytes;
-    while (this.#cachedBytes > this.#cacheBytesMax) this.#evictOldest();
+    if (entry.content !== null && this.#ring.keep(entry)) shelf.cached.set(entry.index, entry);
   }
 
   /** Entries of the lane at and above `from` are void. */
@@ -77,7 +74,10 @@ export class LaneStore {
   contentOf = (entry: JournalEntry): Frame =>
     entry.content ?? this.content(entry.lane, entry.index);
 
-  /** The entry frame at this place. Throws `CORRUPT` when the disk returns something else. */
+  /**
+   * The entry frame at this place, good until the next `add`. Throws `CORRUPT` when the disk returns
+   * something else.
+   */
   content(lane: LaneId, index: Index): Frame {
     const shelf = at(this.#shelves, lane);
     return shelf.cached.get(index)?.content ?? this.#readBack(shelf, lane, index);
@@ -95,18 +95,5 @@ export class LaneStore {
       `segment ${segment} holds entry ${header.lane}/${header.index} at offset ${offset}, expected ${lane}/${index}`,
       { details: { segment, offset } },
     );
-  }
-
-  #evictOldest(): void {
-    const entry = at(this.#cache, this.#oldest);
-    this.#oldest += 1;
-    this.#cachedBytes -= entry.bytes;
-    entry.content = null;
-    const { cached } = at(this.#shelves, entry.lane);
-    if (cached.get(entry.index) === entry) cached.delete(entry.index);
-    if (this.#oldest > 1024 && this.#oldest * 2 > this.#cache.length) {
-      this.#cache = this.#cache.slice(this.#oldest);
-      this.#oldest = 0;
-    }
   }
 }

@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { decodeBatchHeader } from '../../libs/frames/batch.ts';
+import { decodeBatchHeader, decodeRecords } from '../../libs/frames/batch.ts';
 import { decodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
 import { ReadRequestSchema } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
@@ -324,6 +324,30 @@ describe('reading', () => {
         },
       ),
       { numRuns: 300 },
+    );
+  });
+
+  it('goes on inside an entry whose place in the cache was overwritten meanwhile', () => {
+    const journal = new MemoryJournal(1500);
+    const bodies = Array.from({ length: 9 }, (_unused, i) => Buffer.alloc(20, i + 1));
+    journal.add(
+      8,
+      bodies.map((body) => ({ stream: 'a', records: [{ body }] })),
+    );
+    const read = open(journal, { stream: 'a', follow: true }, 1);
+    read.pump();
+    const first = read.stream.take();
+    for (let i = 2; i < 20; i += 1) journal.add(i * 8, [{ stream: 'b', records: records(9) }]);
+    const later = drain(read).deliveries;
+    const all = [
+      ...first.flatMap(({ message }) =>
+        message.case === 'batches' ? decodeDeliveries(message.value.frames) : [],
+      ),
+      ...later,
+    ];
+    expect(first.length).toBeLessThan(9);
+    expect(all.map(({ batch }) => Buffer.from(decodeRecords(batch)[0]?.body ?? []))).toEqual(
+      bodies,
     );
   });
 

@@ -66,6 +66,7 @@ export class Reader {
 
   /** Sends what there is to send and the client has room for. */
   pump(now: Micros): void {
+    this.#walker.resume();
     while (!this.done && this.#stream.queued < QUEUED_MAX) {
       const sent = this.#sendChunk();
       if (this.#finished()) {
