@@ -31,6 +31,8 @@ export interface Hunt {
   /** Seeds run, the catching one included. */
   readonly seeds: number;
   readonly caught: RunResult | null;
+  /** Seeds that fail without the bug as well: they catch nothing, and must not exist. */
+  readonly controls: readonly RunResult[];
   readonly seconds: number;
 }
 
@@ -77,12 +79,17 @@ export function execute(job: Job): Done {
   const planted = plant(job.bug);
   let seeds = 0;
   let caught: RunResult | null = null;
+  const controls: RunResult[] = [];
   while (caught === null && seeds < job.seedsMax && secondsSince(began) < job.secondsMax) {
     seeds++;
     const result = run(drawOptions(seeds, planted));
-    if (result.violation !== null && result.violation.rule !== 'invalid-run') caught = result;
+    if (result.violation === null || result.violation.rule === 'invalid-run') continue;
+    // The same run without the bug: only the difference is a catch.
+    const control = run(drawOptions(seeds, { focus: planted.focus ?? {} }));
+    if (control.violation === null) caught = result;
+    else if (control.violation.rule !== 'invalid-run') controls.push(control);
   }
-  return { type: 'planted', bug: job.bug, seeds, caught, seconds: secondsSince(began) };
+  return { type: 'planted', bug: job.bug, seeds, caught, controls, seconds: secondsSince(began) };
 }
 
 /** The options that plant a bug of either list and look where it shows. */

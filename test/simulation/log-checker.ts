@@ -31,6 +31,12 @@ export class LogChecker {
     (Committed | undefined)[],
     (Committed | undefined)[],
   ] = [[], [], []];
+  /**
+   * The truth about commitment (L1): per lane and epoch, how far each replica has written entries of
+   * that epoch while it was the one it had promised; what two have reached is chosen, for ever.
+   */
+  private readonly accepted = REPLICAS.map(() => new Map<number, [number, number, number]>());
+  private readonly chosen: [number, number, number] = [0, 0, 0];
   private disks: readonly Disk[] = [];
   /** Logs that a wipe destroyed: an entry may have been committed with that copy. */
   private readonly graves: DurableLane[][] = [];
@@ -68,6 +74,9 @@ export class LogChecker {
     }
     const copies = this.copies(entry);
     check(copies >= 2, 'commit-without-quorum', () => `${name()}, on ${copies} disks`);
+    check(entry.index <= this.chosen[entry.lane], 'commit-before-chosen', () => {
+      return `${name()}, chosen up to ${this.chosen[entry.lane]}`;
+    });
     const before = ledger[entry.index - 2];
     check(before === undefined || before.timestamp < entry.timestamp, 'timestamps-increase', name);
     const { epoch, timestamp, content } = entry;
@@ -123,6 +132,13 @@ export class LogChecker {
       check(claim.promised >= told.promised[lane], 'epoch-monotone', says);
       told.promised[lane] = claim.promised;
     }
+    for (const { from, control } of packet.letters) {
+      if (from !== replica || control.type !== 'promise') continue;
+      const durable = disk.lanes[control.lane];
+      check(durable !== undefined && durable.promised >= control.epoch, 'promise-unsynced', () => {
+        return `r${replica} promises lane ${control.lane} epoch ${control.epoch}, not on its disk`;
+      });
+    }
     check(packet.clock >= told.clock, 'clock-monotone', () => {
       return `r${replica} tells clock ${packet.clock} after ${told.clock}`;
     });
@@ -168,6 +184,7 @@ export class LogChecker {
       `${entry.timestamp} ${entry.kind}`;
     check(laneOf(entry.timestamp) === entry.lane, 'timestamp-lane', name);
     check(entry.kind === 'marker' || writerOf(entry.epoch) === entry.lane, 'sealer-appends', name);
+    if (durable?.promised === entry.epoch) this.accept(replica, entry);
     const before = durable?.entries[durable.entries.length - 1];
     if (before === undefined) return;
     check(before.timestamp < entry.timestamp, 'timestamps-increase', () => {
@@ -178,17 +195,26 @@ export class LogChecker {
     });
   }
 
+  private accept(replica: ReplicaId, { lane, epoch, index }: Entry<Content>): void {
+    const epochs = this.accepted[lane];
+    if (epochs === undefined) return;
+    let reached = epochs.get(epoch);
+    if (reached === undefined) epochs.set(epoch, (reached = [0, 0, 0]));
+    reached[replica] = Math.max(reached[replica], index);
+    const [a, b, c] = reached;
+    const second = Math.max(Math.min(a, b), Math.min(a, c), Math.min(b, c));
+    this.chosen[lane] = Math.max(this.chosen[lane], second);
+  }
+
   private truncated(replica: ReplicaId, lane: LaneId, from: number): void {
     const durable = this.disk(replica).lanes[lane]?.entries ?? [];
     const ledger = this.committed[lane];
     for (let i = from - 1; i < Math.min(ledger.length, durable.length); i++) {
-      check(
-        ledger[i] === undefined || durable[i]?.epoch !== ledger[i].epoch,
-        'committed-truncated',
-        () => {
-          return `r${replica} truncates lane ${lane} from ${from}; index ${i + 1} is committed`;
-        },
-      );
+      const committed = ledger[i];
+      if (committed === undefined) continue;
+      check(durable[i]?.epoch !== committed.epoch, 'committed-truncated', () => {
+        return `r${replica} truncates lane ${lane} from ${from}; index ${i + 1} is committed`;
+      });
     }
   }
 

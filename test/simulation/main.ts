@@ -11,7 +11,7 @@ import { ARGUED, HARNESS_BUGS } from './planted-bugs.ts';
 import { run } from './run.ts';
 
 const USAGE =
-  'usage: npm run sim -- [--seeds N] [--from S] | --trace SEED [--bug ID] | ' +
+  'usage: npm run sim -- [--seeds N] [--from S] | --trace SEED [--bug ID] [--control] | ' +
   '--planted [--only ID,ID] [--budget SECONDS]';
 const JOB_SEEDS = 10;
 const PLANTED_SEEDS_MAX = 4_000;
@@ -24,18 +24,22 @@ async function main(): Promise<boolean> {
       from: { type: 'string', default: '1' },
       trace: { type: 'string' },
       bug: { type: 'string' },
+      control: { type: 'boolean', default: false },
       planted: { type: 'boolean', default: false },
       only: { type: 'string' },
       budget: { type: 'string', default: '60' },
     },
   });
-  if (values.trace !== undefined) return printRun(natural(values.trace), values.bug);
+  if (values.trace !== undefined)
+    return printRun(natural(values.trace), values.bug, values.control);
   if (values.planted) return huntAll(values.only?.split(','), natural(values.budget));
   return runSeeds(natural(values.from), natural(values.seeds));
 }
 
-function printRun(seed: number, bug: string | undefined): boolean {
-  const options = drawOptions(seed, bug === undefined ? {} : plant(bug));
+/** With `control`, the run in which a planted bug would be looked for, without it. */
+function printRun(seed: number, bug: string | undefined, control: boolean): boolean {
+  const planted = bug === undefined ? {} : plant(bug);
+  const options = drawOptions(seed, control ? { focus: planted.focus ?? {} } : planted);
   write(describe(options));
   const result = run(options, { print: write });
   write(JSON.stringify(result));
@@ -116,7 +120,11 @@ async function huntAll(only: readonly string[] | undefined, secondsMax: number):
     }),
     (done) => {
       hunts.push(done as Hunt);
-      write(`${hunts.length} of ${bugs.length}: ${line(done as Hunt)}`);
+      const hunt = done as Hunt;
+      write(`${hunts.length} of ${bugs.length}: ${line(hunt)}`);
+      for (const { seed, violation } of hunt.controls) {
+        write(`  seed ${seed} fails without the bug: ${violation?.rule}: ${violation?.message}`);
+      }
     },
   );
   write('');
@@ -126,6 +134,7 @@ async function huntAll(only: readonly string[] | undefined, secondsMax: number):
     if (hunt !== undefined) write(line(hunt));
   }
   const survivors = hunts.filter(({ bug, caught }) => caught === null && !(bug in ARGUED));
+  const controls = hunts.flatMap((hunt) => hunt.controls.map(({ seed }) => `${hunt.bug}:${seed}`));
   const seeds = hunts.filter(({ caught }) => caught !== null).map((hunt) => hunt.seeds);
   seeds.sort((a, b) => a - b);
   write(
@@ -134,11 +143,13 @@ async function huntAll(only: readonly string[] | undefined, secondsMax: number):
       caught: seeds.length,
       argued: hunts.filter(({ bug, caught }) => caught === null && bug in ARGUED).length,
       survivors: survivors.map(({ bug }) => bug),
+      /** Runs that fail with nothing planted: violations of the real thing. */
+      violations: controls,
       medianSeeds: seeds[Math.floor(seeds.length / 2)] ?? null,
       wallSeconds: Number(elapsed(began)),
     }),
   );
-  return survivors.length === 0;
+  return survivors.length === 0 && controls.length === 0;
 }
 
 function line({ bug, seeds, caught }: Hunt): string {

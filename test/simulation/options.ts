@@ -99,6 +99,8 @@ export interface Focus {
   readonly reads?: number;
   readonly slowSyncs?: boolean;
   readonly maxClockError?: boolean;
+  /** Seals are tried before the third replica can have stepped in. */
+  readonly hasty?: boolean;
 }
 
 const SECOND = 1_000_000;
@@ -151,13 +153,14 @@ export function drawOptions(
   const delays = [delay(), delay(), delay()] as const;
   const jitterShare = draw.pick([0.1, 0.5, 2]);
   const clockOffset = focus.clockOffset ?? offset;
+  const hasty = focus.hasty ?? draw.chance(0.15);
   const exactClocks =
     focus.maxClockError ?? (!farClocks && faults.clockJump === undefined && draw.chance(0.2));
   return {
     seed,
     faultPhase: 60 * SECOND,
     healBound: 20 * SECOND,
-    settings: drawSettings(draw, Math.max(...delays), exactClocks ? 10_000 : null),
+    settings: drawSettings(draw, Math.max(...delays), exactClocks ? 10_000 : null, hasty),
     tick: draw.between(25_000, 45_000),
     turn: draw.pick([0, 0, 200, 2_000]),
     network: {
@@ -197,14 +200,21 @@ export function drawOptions(
 }
 
 /** Timeouts are scaled to the delays of the run, and up as a whole, to make a run cheap. */
-function drawSettings(draw: Prng, delayMax: number, maxClockError: number | null): LaneSettings {
+function drawSettings(
+  draw: Prng,
+  delayMax: number,
+  maxClockError: number | null,
+  hasty: boolean,
+): LaneSettings {
   const beacon = draw.between(35_000, 80_000);
   const detour = 3 * beacon + 2 * delayMax;
   return {
     beacon,
     lazy: draw.pick([1_000, 5_000, 10_000]),
     detour,
-    sealTimeout: Math.max(draw.between(300_000, 700_000), 2 * detour + 4 * delayMax),
+    sealTimeout: hasty
+      ? detour + delayMax
+      : Math.max(draw.between(300_000, 700_000), 2 * detour + 4 * delayMax),
     resend: draw.between(150_000, 300_000) + 2 * delayMax,
     reserve: draw.pick([200_000, 1_000_000, 3_000_000]),
     maxClockOffset: 500_000,

@@ -2,9 +2,7 @@
  * After healing, for one replica: an ORDERED append and a heartbeat read, asked of this replica and
  * no other until both succeed. A client would go elsewhere; the probe wants to know of this one.
  */
-import type { Outcome } from '../../libs/order/types.ts';
-import type { Timestamp } from '../../libs/values/numbers.ts';
-import type { Attempt, Operation, Read, Session } from './operations.ts';
+import type { Operation } from './operations.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { ClientOfRun, Workload } from './workload.ts';
@@ -56,7 +54,7 @@ export class Probe implements ClientOfRun {
     });
   }
 
-  appended(_attempt: Attempt, _timestamp: Timestamp, _outcome: Outcome | null): void {
+  appended(): void {
     this.appendDone = true;
     this.workload.finish(this.operation, 'ok');
   }
@@ -65,7 +63,7 @@ export class Probe implements ClientOfRun {
     // It is asked again anyway.
   }
 
-  readDone(_read: Read, _session: Session, _timestamp: Timestamp, _tail: number): void {
+  readDone(): void {
     this.readDoneOnce = true;
   }
 
