@@ -31,7 +31,9 @@ export interface AppliedPosition {
   readonly journal: JournalPosition;
 }
 
+// The lock: two sessions that both find the schema missing would collide in the catalogue.
 const DEFINITION = `
+  SELECT pg_advisory_xact_lock(hashtext('meridian'));
   CREATE SCHEMA IF NOT EXISTS meridian;
   CREATE TABLE IF NOT EXISTS meridian.applied (
     name text PRIMARY KEY,

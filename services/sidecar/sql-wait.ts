@@ -30,7 +30,9 @@ const BUSY_MS = 2;
 const BUSY_FOR_MS = 1_000;
 const WAIT_MS = 10_000;
 
+// The lock: two sessions that both find the schema missing would collide in the catalogue.
 const DEFINITION = `
+SELECT pg_advisory_xact_lock(hashtext('meridian'));
 CREATE SCHEMA IF NOT EXISTS meridian;
 CREATE SEQUENCE IF NOT EXISTS meridian.read_asked AS bigint;
 CREATE SEQUENCE IF NOT EXISTS meridian.read_answered AS bigint MINVALUE 0 START 0;
