@@ -13,6 +13,9 @@ import type { Prng } from './prng.ts';
 import type { Scheduler } from './scheduler.ts';
 import { check } from './violation.ts';
 
+/** No sync takes longer, microseconds: a disk that never answers is a dead process. */
+const SYNC_MAX = 6_000_000;
+
 export interface DurableLane {
   promised: Epoch;
   entries: Entry<Content>[];
@@ -117,7 +120,7 @@ export class Disk {
     const count = this.staged.length;
     const seq = this.stagedSeq;
     const generation = this.generation;
-    this.scheduler.after(Math.floor(duration * this.slowness), () => {
+    this.scheduler.after(Math.min(Math.floor(duration * this.slowness), SYNC_MAX), () => {
       if (generation !== this.generation) return;
       for (let i = 0; i < count; i++) this.apply(this.staged[i]);
       this.staged.splice(0, count);

@@ -5,6 +5,7 @@
  */
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
+import { EPOCH_MICROS } from './clocks.ts';
 import type { Network } from './network.ts';
 import type { Fault, SimulationOptions } from './options.ts';
 import { FAULTS } from './options.ts';
@@ -58,7 +59,10 @@ export class Faults {
     }
   }
 
-  /** Everything works from now on, and clocks are right. */
+  /**
+   * Everything works from now on, and clocks are right. Hybrid clocks that faulty ones have carried
+   * ahead cannot go back (T1): as much time has passed as the farthest of them is ahead.
+   */
   heal(): void {
     this.active = false;
     this.trace.note('heal', -1);
@@ -66,9 +70,14 @@ export class Faults {
     for (const replica of this.replicas) {
       replica.disarm();
       replica.disk.slowness = 1;
-      replica.clocks.set(this.scheduler.now, 0);
-      replica.clocks.setDrift(this.scheduler.now, 0);
       if (!replica.running) replica.start();
+    }
+    const { now } = this.scheduler;
+    const ahead = this.replicas.map((replica) => (replica.clock ?? 0) - EPOCH_MICROS - now);
+    for (const replica of this.replicas) {
+      replica.clocks.set(now, Math.max(0, ...ahead));
+      replica.clocks.setDrift(now, 0);
+      this.noteClock(replica);
       replica.resume();
     }
   }

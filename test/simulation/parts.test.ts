@@ -97,7 +97,7 @@ describe('the disk', () => {
       disk.crash();
       scheduler.runUntil(9_000, () => false);
       expect(synced).toEqual([1]);
-      const indexes = disk.lanes[0]?.entries.map((e) => e.index as number) ?? [];
+      const indexes = disk.lanes[0]?.entries.map((e) => e.index) ?? [];
       expect(indexes).toEqual([1, 2, 3, 4].slice(0, indexes.length));
       survivors.add(indexes.length);
     }

@@ -148,6 +148,11 @@ export class Replica implements NetworkUser {
     if (this.running && !this.paused) this.armed = end;
   }
 
+  /** The hybrid clock; null while there is no process. */
+  get clock(): number | null {
+    return this.core?.inspect().clock ?? null;
+  }
+
   disarm(): void {
     this.armed = null;
   }
