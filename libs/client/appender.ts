@@ -20,29 +20,23 @@ import { MeridianError } from '../errors/errors.ts';
 import { BATCH_LIMITS, encodeBatch } from '../frames/batch.ts';
 import type { AppendRun } from '../gen/meridian/journal/v1/journal_pb.ts';
 import { assert } from '../values/assert.ts';
-import { Backoff } from './backoff.ts';
+import { mistakeIn, queueBytes } from './append-checks.ts';
 import { Identity } from './identity.ts';
 import type { WriterStart } from './identity.ts';
 import { failureOf, Pipe } from './pipe.ts';
 import { Pipeline } from './pipeline.ts';
 import type { AppendInput, Done, Pending } from './pipeline.ts';
-import type { Region, Regions } from './regions.ts';
-import { probeRegion } from './calls.ts';
+import type { Region } from './regions.ts';
+import { Route } from './route.ts';
+import type { RouteSettings } from './route.ts';
 import type { AckMode } from './types.ts';
 
-export interface AppenderOptions {
-  readonly cluster: string;
-  readonly instance: string;
-  readonly regions: Regions;
+export interface AppenderOptions extends RouteSettings {
   readonly ack: AckMode;
   /** Default: implicit. */
   readonly writer?: WriterStart;
   /** Bytes of appends that may be unanswered; beyond, they are refused as OVERLOADED. Default 64 MiB. */
   readonly queueBytesMax?: number;
-  /** Silence after which an unanswered append is tried elsewhere, ms. Default 2,000. */
-  readonly silenceMs?: number;
-  /** How often a client that had to move looks whether its nearest region works again. Default 5,000. */
-  readonly returnMs?: number;
 }
 
 /** As many as the order remembers outcomes of one writer: more could not be asked for again. */
@@ -50,10 +44,6 @@ export const UNANSWERED_MAX = 4096;
 /** A message is sent at this size; a larger batch goes alone. */
 const MESSAGE_BYTES = 256 * 1024;
 const CHECK_MS = 50;
-/** Silence that finds no better region is waited for longer each time, up to this factor. */
-const SILENCE_FACTOR_MAX = 8;
-/** An append costs memory beyond its records. */
-const APPEND_OVERHEAD_BYTES = 128;
 /** The order did not decide these; a chain with one of them cannot go on. */
 const CHAIN_BROKEN = new Set(['WRITER_FENCED', 'WRITER_GAP', 'WRITER_FORGOTTEN']);
 /** A batch that a replica cannot take, wherever it stands. */
@@ -63,9 +53,7 @@ export class Appender {
   readonly #options: AppenderOptions;
   readonly #pipeline = new Pipeline();
   readonly #identity: Identity;
-  readonly #backoff = new Backoff();
-  /** Regions that failed since the last answer. */
-  readonly #tried = new Set<Region>();
+  readonly #route: Route;
   /** Regions that refused for good since the last answer. */
   readonly #refused = new Set<Region>();
   #pipe: Pipe | null = null;
@@ -81,8 +69,6 @@ export class Appender {
   #lastError: MeridianError | null = null;
   #ended: MeridianError | null = null;
   #closed = false;
-  #silenceFactor = 1;
-  #probedAt = 0;
   #scheduled = false;
   #reopen: NodeJS.Timeout | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -91,6 +77,7 @@ export class Appender {
   constructor(options: AppenderOptions) {
     this.#options = options;
     this.#identity = new Identity(options.writer);
+    this.#route = new Route(options);
   }
 
   /** Why this writer takes nothing more; null while it does. */
@@ -110,10 +97,7 @@ export class Appender {
 
   /** Calls `done` exactly once. The records must not change before that. */
   append(input: AppendInput, deadlineMs: number, done: Done): void {
-    const size = input.records.reduce(
-      (sum, record) => sum + bytesOf(record),
-      APPEND_OVERHEAD_BYTES,
-    );
+    const size = queueBytes(input.records);
     const refusal = this.#ended ?? mistakeIn(input, deadlineMs) ?? this.#overload(size);
     if (refusal !== null) {
       this.#undecided(refusal);
@@ -244,11 +228,8 @@ export class Appender {
 
   #handleRuns(pipe: Pipe, runs: readonly AppendRun[]): void {
     this.#heardAt = performance.now();
-    this.#silenceFactor = 1;
-    this.#backoff.reset();
-    this.#tried.clear();
     this.#refused.clear();
-    pipe.region.worked();
+    this.#route.worked(pipe.region);
     for (const run of runs) {
       if (run.count > this.#pipeline.sent) {
         pipe.cancel();
@@ -292,15 +273,13 @@ export class Appender {
   // ---- sessions -------------------------------------------------------------------------------
 
   #openPipe(): void {
-    const { cluster, instance, regions } = this.#options;
-    const region = this.#moveTo ?? regions.best(this.#tried);
+    const { cluster, instance } = this.#options;
+    const region = this.#moveTo ?? this.#route.next();
     this.#moveTo = null;
     if (region === null) {
-      this.#tried.clear();
-      this.#openLater(this.#backoff.next());
+      this.#openLater(this.#route.pauseMs());
       return;
     }
-    this.#tried.add(region);
     const ack = this.#pipeline.uncertain > 0 ? 'ORDERED' : this.#options.ack;
     this.#grant = null;
     this.#heardAt = performance.now();
@@ -358,7 +337,7 @@ export class Appender {
     }
     if (pipeline.count === 0) return;
     if (error.reason === 'OVERLOADED') {
-      this.#openLater(Math.max(Number(error.details['retryAfterMs'] ?? 0), this.#backoff.next()));
+      this.#openLater(Math.max(Number(error.details['retryAfterMs'] ?? 0), this.#route.pauseMs()));
     } else this.#openPipe();
   }
 
@@ -387,21 +366,6 @@ export class Appender {
     if (this.#pipeline.count > 0) this.#openPipe();
   }
 
-  /** Away from the nearest region: when that one works again, go back between two appends. */
-  #maybeReturn(now: number): void {
-    const { regions, returnMs = 5_000, cluster, instance } = this.#options;
-    const [nearest] = regions.list;
-    const pipe = this.#pipe;
-    if (pipe === null || nearest === undefined || pipe.region === nearest) return;
-    if (now - this.#probedAt < returnMs) return;
-    this.#probedAt = now;
-    void probeRegion(nearest, { cluster, instance }).then((works) => {
-      if (!works || this.#pipe !== pipe) return;
-      this.#moveTo = nearest;
-      this.#maybeMove();
-    });
-  }
-
   // ---- time and the end -----------------------------------------------------------------------
 
   /** Deadlines, silence, the way back. */
@@ -410,14 +374,20 @@ export class Appender {
     this.#expire(now);
     const pipe = this.#pipe;
     const owes = this.#grant === null || this.#pipeline.sent > 0;
-    const silenceMs = (this.#options.silenceMs ?? 2_000) * this.#silenceFactor;
-    if (pipe !== null && owes && now - this.#heardAt > silenceMs) {
+    const silentMs = now - this.#heardAt;
+    if (pipe !== null && owes && silentMs > this.#route.patienceMs) {
       pipe.cancel();
-      this.#silenceFactor = Math.min(this.#silenceFactor * 2, SILENCE_FACTOR_MAX);
-      const message = `${pipe.region.name} has not answered for ${Math.round(silenceMs)} ms`;
+      this.#route.growPatience();
+      const message = `${pipe.region.name} has not answered for ${Math.round(silentMs)} ms`;
       this.#handleEnd(pipe, new MeridianError('INDEFINITE', message));
     }
-    this.#maybeReturn(now);
+    if (pipe !== null && pipe === this.#pipe) {
+      this.#route.maybeReturn(pipe.region, (nearest) => {
+        if (this.#pipe !== pipe) return;
+        this.#moveTo = nearest;
+        this.#maybeMove();
+      });
+    }
     if (this.#pipeline.count === 0) this.#stopTimer();
   }
 
@@ -485,31 +455,4 @@ export class Appender {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
   }
-}
-
-/** What would otherwise fail late, or silently: `set` of a typed array takes a string for zeros. */
-function mistakeIn(input: AppendInput, deadlineMs: number): MeridianError | null {
-  const { minTimestamp = 0 } = input;
-  if (!Number.isSafeInteger(minTimestamp) || minTimestamp < 0) {
-    return new MeridianError('INVALID', `minTimestamp ${minTimestamp} is not a timestamp`);
-  }
-  if (!(deadlineMs > 0)) {
-    return new MeridianError('INVALID', `deadlineMs ${deadlineMs} is not a time to wait`);
-  }
-  return input.records.every(isMadeOfBytes)
-    ? null
-    : new MeridianError('INVALID', 'body, key and header values of a record are Uint8Arrays');
-}
-
-function isMadeOfBytes({ body, key, headers }: AppendInput['records'][number]): boolean {
-  const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
-  if (!isBytes(body) || (key !== undefined && !isBytes(key))) return false;
-  return headers === undefined || headers.every(([, value]) => isBytes(value));
-}
-
-function bytesOf({ body, key, headers }: AppendInput['records'][number]): number {
-  let bytes = body.length + (key?.length ?? 0);
-  if (headers !== undefined)
-    for (const [name, value] of headers) bytes += name.length + value.length;
-  return bytes;
 }

@@ -18,21 +18,17 @@ import type {
   ReadResponse,
 } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { ReadStream } from '../rpc/rpc.ts';
-import { Backoff } from './backoff.ts';
-import { callAnywhere, probeRegion } from './calls.ts';
+import { callAnywhere } from './calls.ts';
 import type { CallLimits } from './calls.ts';
-import type { Region, Regions } from './regions.ts';
+import type { Region } from './regions.ts';
+import { Route } from './route.ts';
+import type { RouteSettings } from './route.ts';
 import { OFFSET_END } from './types.ts';
 import type { Follow, FollowHandler, Position, ReadFrom, ReadOptions } from './types.ts';
 
-export interface FollowerSettings {
-  readonly cluster: string;
-  readonly instance: string;
-  readonly regions: Regions;
+export interface FollowerSettings extends RouteSettings {
   readonly deadlineMs: number;
   readonly silenceMs: number;
-  /** How often a reader that had to move looks whether its nearest region works again. Default 5,000. */
-  readonly returnMs?: number;
   /** It has ended or was cancelled. */
   readonly onOver?: () => void;
 }
@@ -40,14 +36,12 @@ export interface FollowerSettings {
 type WireFrom = NonNullable<MessageInitShape<typeof ReadRequestSchema>['from']>;
 
 const CHECK_MS = 100;
-const SILENCE_FACTOR_MAX = 8;
 
 export class Follower implements Follow {
   readonly #settings: FollowerSettings;
   readonly #options: ReadOptions;
   readonly #handler: FollowHandler;
-  readonly #backoff = new Backoff();
-  readonly #tried = new Set<Region>();
+  readonly #route: Route;
   #start: WireFrom | null = null;
   #position: Position | null = null;
   #watermark = -1;
@@ -59,14 +53,13 @@ export class Follower implements Follow {
   /** When a replica last showed that it moves. */
   #heardAt = performance.now();
   #saidStalled = false;
-  #silenceFactor = 1;
-  #probedAt = performance.now();
   #reopen: NodeJS.Timeout | null = null;
   readonly #timer: NodeJS.Timeout;
 
   /** Calls back only after the constructor has returned. */
   constructor(settings: FollowerSettings, options: ReadOptions, handler: FollowHandler) {
     this.#settings = settings;
+    this.#route = new Route(settings);
     this.#options = options;
     this.#handler = handler;
     this.#timer = setInterval(() => {
@@ -157,16 +150,14 @@ export class Follower implements Follow {
 
   #open(): void {
     if (this.#ended || this.#start === null) return;
-    const region = this.#settings.regions.best(this.#tried);
+    const region = this.#route.next();
     if (region === null) {
-      this.#tried.clear();
       this.#reopen = setTimeout(() => {
         this.#reopen = null;
         this.#open();
-      }, this.#backoff.next());
+      }, this.#route.pauseMs());
       return;
     }
-    this.#tried.add(region);
     const { stream = '', until = 0, limit = Infinity, follow = false } = this.#options;
     const request = {
       target: this.#target(),
@@ -205,10 +196,7 @@ export class Follower implements Follow {
   #moving(region: Region): void {
     this.#heardAt = performance.now();
     this.#saidStalled = false;
-    this.#silenceFactor = 1;
-    this.#tried.clear();
-    this.#backoff.reset();
-    region.worked();
+    this.#route.worked(region);
   }
 
   #handleEnd(region: Region, error: MeridianError | null): void {
@@ -218,11 +206,10 @@ export class Follower implements Follow {
       return;
     }
     // Too slow a reader is no fault of the replica's: it goes on from its position.
-    if (error.reason === 'SLOW_READER') this.#tried.delete(region);
+    if (error.reason === 'SLOW_READER') this.#route.excuse(region);
     else region.failed();
     const wrong = error.reason === 'WRONG_TARGET';
-    const everywhere = this.#tried.size === this.#settings.regions.list.length;
-    if (!error.retry && (!wrong || everywhere)) this.#end(error);
+    if (!error.retry && (!wrong || this.#route.triedAll)) this.#end(error);
     else this.#open();
   }
 
@@ -295,12 +282,16 @@ export class Follower implements Follow {
     if (this.#options.follow !== true && silentMs > deadlineMs) {
       const message = `no replica could be read for ${Math.round(silentMs)} ms`;
       this.#end(new MeridianError('UNAVAILABLE', message));
-    } else if (this.#call !== null && silentMs > silenceMs * this.#silenceFactor) {
-      // Each fruitless round doubles the patience, so that a slow cluster is not stormed.
-      this.#silenceFactor = Math.min(this.#silenceFactor * 2, SILENCE_FACTOR_MAX);
+    } else if (this.#call !== null && silentMs > this.#route.patienceMs) {
+      this.#route.growPatience();
       this.#region?.failed();
       this.#reopenElsewhere();
-    } else this.#maybeReturn(now);
+    } else if (this.#call !== null && this.#region !== null) {
+      const call = this.#call;
+      this.#route.maybeReturn(this.#region, () => {
+        if (this.#call === call) this.#reopenElsewhere();
+      });
+    }
   }
 
   #sayStalled(): void {
@@ -315,28 +306,15 @@ export class Follower implements Follow {
     this.#call = null;
     this.#open();
   }
-
-  /** Away from the nearest region: when that one works again, the read goes on there. */
-  #maybeReturn(now: number): void {
-    const { regions, returnMs = 5_000 } = this.#settings;
-    const [nearest] = regions.list;
-    const call = this.#call;
-    if (call === null || nearest === undefined || this.#region === nearest) return;
-    if (now - this.#probedAt < returnMs) return;
-    this.#probedAt = now;
-    void probeRegion(nearest, this.#target()).then((works) => {
-      if (!works || this.#call !== call) return;
-      nearest.worked();
-      this.#tried.clear();
-      this.#reopenElsewhere();
-    });
-  }
 }
 
 function checkNumbers({ from, until = 0, limit = 1 }: ReadOptions): void {
   const numbers: Record<string, unknown> = { until, limit: limit === Infinity ? 1 : limit };
   if (typeof from === 'object') {
-    Object.assign(numbers, 'after' in from ? from.after : from);
+    if ('after' in from) {
+      numbers['timestamp'] = from.after.timestamp;
+      numbers['recordOffset'] = from.after.recordOffset;
+    } else Object.assign(numbers, from);
   }
   for (const [name, value] of Object.entries(numbers)) {
     if (Number.isSafeInteger(value) && Number(value) >= (name === 'limit' ? 1 : 0)) continue;

@@ -79,7 +79,7 @@ function merge(defaults: Readonly<Record<string, unknown>>, found: readonly Foun
     let node = root;
     for (const key of path.slice(0, -1)) {
       const below = node[key];
-      node = node[key] = typeof below === 'object' && below !== null ? (below as Tree) : {};
+      node = node[key] = typeof below === 'object' && below !== null ? (below) : {};
     }
     node[path.at(-1) ?? ''] = value;
   }
