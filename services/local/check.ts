@@ -52,13 +52,21 @@ export async function check(
   };
   const temporary = options.directory === null;
   const path = options.directory ?? mkdtempSync(join(tmpdir(), 'meridian-check-'));
-  // What an earlier run left would be compared as well.
-  const state = openStateDirectory(path, true);
+  const state = openStateDirectory(path, options.fresh);
   let cluster: LocalCluster | null = null;
   let held = false;
   try {
-    const ports =
-      options.firstPort === null ? await anyPorts() : await choosePorts(options.firstPort, null);
+    if (state.ports !== null) {
+      throw new MeridianError(
+        'REFUSED',
+        `${path} holds the state of an earlier run, which the check would compare as well: ` +
+          'add --fresh to delete it, or choose another --directory',
+      );
+    }
+    const ports = await (options.firstPort === null
+      ? anyPorts()
+      : choosePorts(options.firstPort, null));
+    state.savePorts(ports);
     say(`starting three regions in ${path}`);
     cluster = await buildLocalCluster({ directory: path, ports, onEvent: say });
     await within(START_MS, 'the start', interrupt, cluster.supervisor.start());
