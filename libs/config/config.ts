@@ -72,6 +72,10 @@ export function loadConfigOrExit<S extends z.ZodObject>(options: ConfigOptions<S
 
 type Tree = Record<string, unknown>;
 
+function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null;
+}
+
 /** Later ones win. */
 function merge(defaults: Readonly<Record<string, unknown>>, found: readonly Found[]): Tree {
   const root: Tree = structuredClone(defaults);
@@ -79,7 +83,9 @@ function merge(defaults: Readonly<Record<string, unknown>>, found: readonly Foun
     let node = root;
     for (const key of path.slice(0, -1)) {
       const below = node[key];
-      node = node[key] = typeof below === 'object' && below !== null ? (below) : {};
+      const next: Tree = isTree(below) ? below : {};
+      node[key] = next;
+      node = next;
     }
     node[path.at(-1) ?? ''] = value;
   }
@@ -97,10 +103,7 @@ function mistakeOf(
     candidate.every((key, at) => key === path[at]);
   const setting = settings.find((candidate) => isAt(candidate.path));
   const source = found.findLast((candidate) => isAt(candidate.path));
-  const value = path.reduce<unknown>(
-    (node, key) => (typeof node === 'object' && node !== null ? (node as Tree)[key] : undefined),
-    merged,
-  );
+  const value = path.reduce<unknown>((node, key) => (isTree(node) ? node[key] : undefined), merged);
   if (source === undefined && value === undefined) {
     const below = settings.filter((candidate) =>
       path.every((key, at) => key === candidate.path[at]),
