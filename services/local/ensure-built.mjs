@@ -1,7 +1,9 @@
 /**
- * Runs before `npm start`, `npm test`, `npm run sim` and `npm run bench`, so that each works right
+ * Stands before `npm start`, `npm test`, `npm run sim` and `npm run bench`, so that each works right
  * after `git clone`: installs the packages when they are missing or differ from package-lock.json,
- * compiles when a source has changed, and otherwise does nothing, quickly.
+ * compiles when a source has changed, otherwise does nothing, quickly. Then it becomes the program
+ * that its first argument names. (Not a `prestart` script: .npmrc switches those off with
+ * `ignore-scripts`. Not `a && b`: the shell between npm and the program would keep its signals.)
  *
  * Plain JavaScript without packages, because neither packages nor a build exist when it first runs.
  * It never touches what it did not make: dist/ and node_modules/ only.
@@ -18,7 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const SOURCES = ['libs', 'services', 'chaos', 'test'];
@@ -167,5 +169,11 @@ try {
   });
 } catch (error) {
   console.error(`meridian: ${error.message}`);
-  process.exitCode = 1;
+  process.exit(1);
+}
+const [program, ...args] = process.argv.slice(2);
+if (program !== undefined) {
+  const file = join(ROOT, program);
+  process.argv = [process.argv[0], file, ...args];
+  await import(pathToFileURL(file).href);
 }

@@ -63,8 +63,11 @@ function lock(version: string): void {
   write('package-lock.json', JSON.stringify({ packages }));
 }
 
-async function run(env: Record<string, string> = {}): Promise<{ code: number; output: string }> {
-  const child = spawn(process.execPath, [join(root, 'services/local/ensure-built.mjs')], {
+async function run(
+  env: Record<string, string> = {},
+  ...args: string[]
+): Promise<{ code: number; output: string }> {
+  const child = spawn(process.execPath, [join(root, 'services/local/ensure-built.mjs'), ...args], {
     cwd: tmpdir(),
     env: { ...process.env, npm_execpath: join(root, 'fake-npm.cjs'), ...env },
   });
@@ -91,6 +94,14 @@ describe('ensure-built', () => {
     expect(calls()).toEqual(['npm ci', 'tsc']);
     expect(await run()).toEqual({ code: 0, output: '' });
     expect(calls()).toEqual([]);
+  });
+
+  it('then becomes the program it is asked for, with its arguments and exit code', async () => {
+    write('libs/a.ts', `console.error(process.argv.slice(1)); process.exit(7);`);
+    await run();
+    const { code, output } = await run({}, 'dist/libs/a.js', '--check', 'x');
+    expect(code).toBe(7);
+    expect(output).toContain(`'${join(root, 'dist/libs/a.js')}', '--check', 'x'`);
   });
 
   it('installs again when the lockfile asks for another version', async () => {
