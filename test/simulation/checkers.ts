@@ -4,9 +4,11 @@ import type { Outcome } from '../../libs/order/types.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { Core } from './core.ts';
+import { LatencyChecker } from './latency-checker.ts';
 import { LogChecker } from './log-checker.ts';
 import type { Attempt, Content, Read } from './operations.ts';
 import { hasEffect, OrderChecker } from './order-checker.ts';
+import type { SimulationOptions } from './options.ts';
 import { SessionChecker } from './session-checker.ts';
 import { check } from './violation.ts';
 
@@ -14,6 +16,7 @@ export class Checkers {
   readonly order = new OrderChecker();
   readonly log = new LogChecker();
   readonly session: SessionChecker;
+  readonly latency: LatencyChecker;
   /** Per replica: the last claimed committed index of each lane in this life. */
   private readonly claimed = REPLICAS.map(() => [0, 0, 0]);
   private quietSteps = 0;
@@ -21,9 +24,10 @@ export class Checkers {
   /** P5: with no fault but a cut link, epochs stay as they are (set once the run has settled). */
   private settledEpochs: readonly number[] | null = null;
 
-  constructor(options: { quorumRealTime: boolean; epochsFixed: boolean }) {
-    this.session = new SessionChecker(this.order, options.quorumRealTime);
-    this.epochsFixed = options.epochsFixed;
+  constructor(options: SimulationOptions, time: { readonly now: number }) {
+    this.session = new SessionChecker(this.order, options.settings.maxClockError !== null);
+    this.latency = new LatencyChecker(options, time);
+    this.epochsFixed = options.single === 'link';
   }
 
   restarted(replica: ReplicaId): void {
@@ -89,6 +93,16 @@ export class Checkers {
     return this.order.released(replica, entry, outcomes);
   }
 
+  submitted(replica: ReplicaId, attempt: Attempt): void {
+    this.session.submitted(replica, attempt);
+    this.latency.submitted(attempt);
+  }
+
+  quorumAnswer(replica: ReplicaId, entry: Entry<Content>, attempt: Attempt): void {
+    this.session.acknowledge(replica, entry, attempt);
+    this.latency.answered(replica, attempt);
+  }
+
   orderedAnswer(
     replica: ReplicaId,
     entry: Entry<Content>,
@@ -102,6 +116,7 @@ export class Checkers {
       () => `r${replica} answers operation ${operation.id}: ${JSON.stringify(outcome)}`,
     );
     this.session.acknowledge(replica, entry, attempt);
+    this.latency.answered(replica, attempt);
     if (hasEffect(outcome)) {
       const first = outcome.kind === 'duplicate' ? outcome.first : outcome;
       if (first.kind !== 'appended') return;

@@ -6,6 +6,7 @@
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import { EPOCH_MICROS } from './clocks.ts';
+import { type LatencyChecker, RECOVERY } from './latency-checker.ts';
 import type { Network } from './network.ts';
 import type { Fault, SimulationOptions } from './options.ts';
 import { FAULTS } from './options.ts';
@@ -13,16 +14,19 @@ import type { Prng } from './prng.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
+import { check } from './violation.ts';
 
 export class Faults {
   private active = true;
-  private cutUntil = 0;
+  /** With one fault at a time: until when the present one lasts, recovery included. */
+  private busyUntil = 0;
   private readonly options: SimulationOptions;
   private readonly scheduler: Scheduler;
   private readonly prng: Prng;
   private readonly network: Network;
   private readonly replicas: readonly Replica[];
   private readonly trace: Trace;
+  private readonly latency: LatencyChecker;
 
   constructor(
     options: SimulationOptions,
@@ -32,6 +36,7 @@ export class Faults {
       network: Network;
       replicas: readonly Replica[];
       trace: Trace;
+      latency: LatencyChecker;
     },
   ) {
     this.options = options;
@@ -40,6 +45,7 @@ export class Faults {
     this.network = parts.network;
     this.replicas = parts.replicas;
     this.trace = parts.trace;
+    this.latency = parts.latency;
   }
 
   /** Sets the clocks of the run; before the replicas start. */
@@ -74,12 +80,24 @@ export class Faults {
     }
     const { now } = this.scheduler;
     const ahead = this.replicas.map((replica) => (replica.clock ?? 0) - EPOCH_MICROS - now);
+    if (this.options.oddClock !== null) this.checkNotCarriedAway(ahead);
     for (const replica of this.replicas) {
       replica.clocks.set(now, Math.max(0, ...ahead));
       replica.clocks.setDrift(now, 0);
       this.noteClock(replica);
       replica.resume();
     }
+  }
+
+  /** T4: one wrong clock moves no hybrid clock by more than crash loops and the bound allow. */
+  private checkNotCarriedAway(ahead: readonly number[]): void {
+    const { maxClockOffset, reserve } = this.options.settings;
+    const bound = 2 * maxClockOffset + 4 * reserve + 10_000_000;
+    ahead.forEach((micros, replica) => {
+      check(micros <= bound, 'carried-away', () => {
+        return `r${replica} is ${micros} µs ahead; only r${this.options.oddClock} had a wrong clock`;
+      });
+    });
   }
 
   private plan(fault: Fault, mean: number): void {
@@ -93,6 +111,10 @@ export class Faults {
   private strike(fault: Fault): void {
     const victim = this.victim();
     const [a, b] = this.pair();
+    if (this.options.single === 'replica') {
+      this.strikeAlone(fault, victim);
+      return;
+    }
     switch (fault) {
       case 'crash':
         this.crash(victim, this.prng.magnitude(10_000, 5_000_000));
@@ -108,20 +130,11 @@ export class Faults {
       case 'pause':
         this.pause(victim);
         return;
-      case 'isolate': {
-        const [c, d] = REPLICAS.filter((replica) => replica !== victim.id);
-        if (c === undefined || d === undefined) return;
-        this.cutBoth(
-          [
-            [victim.id, c],
-            [victim.id, d],
-          ],
-          this.duration(),
-        );
+      case 'isolate':
+        this.isolate(victim, this.duration());
         return;
-      }
       case 'cut':
-        if (this.options.singleLink) this.cutAlone(a, b);
+        if (this.options.single === 'link') this.cutAlone(a, b);
         else this.cutBoth([[a, b]], this.duration());
         return;
       case 'cutOneWay':
@@ -150,8 +163,34 @@ export class Faults {
         this.slowDisk(victim);
         return;
       case 'clockJump':
-        this.clockJump(victim);
+        this.clockJump(this.replicas[this.options.oddClock ?? victim.id] ?? victim);
         return;
+    }
+  }
+
+  /** P4: no second fault before the replica is well again. */
+  private strikeAlone(fault: Fault, victim: Replica): void {
+    if (this.scheduler.now < Math.max(this.busyUntil, RECOVERY)) return;
+    const duration = this.prng.magnitude(50_000, 6_000_000);
+    this.busyUntil = this.scheduler.now + duration + 2 * RECOVERY;
+    this.latency.struck(victim.id);
+    if (fault === 'crash') {
+      victim.crash();
+      this.restartLater(victim, duration);
+    } else if (fault === 'pause') {
+      victim.pause();
+      this.later(duration, () => {
+        victim.resume();
+      });
+    } else this.isolate(victim, duration);
+    this.later(duration, () => {
+      this.latency.over(victim.id);
+    });
+  }
+
+  private isolate(victim: Replica, duration: number): void {
+    for (const peer of REPLICAS) {
+      if (peer !== victim.id) this.cutBoth([[victim.id, peer]], duration);
     }
   }
 
@@ -211,9 +250,9 @@ export class Faults {
 
   /** P5: no second link before the first is back, connections included. */
   private cutAlone(a: ReplicaId, b: ReplicaId): void {
-    if (this.scheduler.now < this.cutUntil) return;
+    if (this.scheduler.now < this.busyUntil) return;
     const duration = this.prng.magnitude(50_000, 8_000_000);
-    this.cutUntil = this.scheduler.now + duration + 1_000_000;
+    this.busyUntil = this.scheduler.now + duration + 1_000_000;
     if (this.prng.chance(0.3)) this.cutOneWay(a, b, duration);
     else this.cutBoth([[a, b]], duration);
   }

@@ -13,6 +13,7 @@ import { REPLICAS } from '../../libs/values/numbers.ts';
 import { Checkers } from './checkers.ts';
 import { Disk } from './disk.ts';
 import type { Attempt, Content, Operation, Read, Session } from './operations.ts';
+import { drawOptions } from './options.ts';
 import { Prng } from './prng.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -21,7 +22,10 @@ const INSTANT = { sync: 0, jitter: 0, stall: 0, stallMax: 0 };
 /** Three replicas whose disks, statements and releases a test writes down by hand. */
 export class History {
   readonly scheduler = new Scheduler();
-  readonly checkers = new Checkers({ quorumRealTime: true, epochsFixed: false });
+  readonly checkers = new Checkers(
+    { ...drawOptions(1), single: null, oddClock: null },
+    this.scheduler,
+  );
   readonly disks = REPLICAS.map(
     (id) => new Disk(id, INSTANT, this.scheduler, new Prng(1, `disk ${id}`), this.checkers, null),
   );
@@ -95,6 +99,7 @@ export class History {
       floor: 0,
       quorumFloor: 0,
       refused: false,
+      submittedAt: 0,
       acknowledged: 0,
       released: 0,
     };

@@ -37,6 +37,7 @@ export interface Attempt extends Append {
   /** Checkers: highest timestamp acknowledged before, for runs with `maxClockError`. */
   quorumFloor: number;
   refused: boolean;
+  submittedAt: number;
   /** Timestamp told to the client; 0: none. */
   acknowledged: number;
   released: number;

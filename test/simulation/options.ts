@@ -4,6 +4,7 @@
  */
 import type { RuleId } from '../../libs/lane/rules.ts';
 import type { LaneSettings } from '../../libs/lane/types.ts';
+import { REPLICAS, type ReplicaId } from '../../libs/values/numbers.ts';
 import type { HarnessBug } from './planted-bugs.ts';
 import { Prng } from './prng.ts';
 
@@ -40,8 +41,13 @@ export interface SimulationOptions {
   readonly workload: WorkloadOptions;
   /** Mean time between two faults of a kind, microseconds; absent: never. */
   readonly faults: Partial<Readonly<Record<Fault, number>>>;
-  /** One fault at a time and only such as P5 covers: then no epoch may change. */
-  readonly singleLink: boolean;
+  /**
+   * One fault at a time: a cut link, and no epoch may change (P5); a replica dead, cut off or
+   * paused, and the others go on (P4).
+   */
+  readonly single: 'link' | 'replica' | null;
+  /** T4: the only replica whose clock is wrong, by hours; it must not carry the others away. */
+  readonly oddClock: ReplicaId | null;
   readonly broken: ReadonlySet<RuleId>;
   readonly bug: HarnessBug | null;
 }
@@ -91,7 +97,7 @@ export interface Focus {
   readonly faults?: readonly Fault[];
   /** Multiplies the rate of the faults. */
   readonly intensity?: number;
-  readonly singleLink?: boolean;
+  readonly single?: 'link' | 'replica';
   readonly loss?: number;
   readonly duplicate?: number;
   readonly clockOffset?: number;
@@ -129,8 +135,8 @@ export function drawOptions(
 ): SimulationOptions {
   const draw = new Prng(seed, 'options');
   const focus = planted.focus ?? {};
-  const singleLink = focus.singleLink ?? (planted.focus === undefined && draw.chance(0.08));
-  const calm = singleLink || draw.chance(0.03);
+  const single = drawSingle(draw, planted.focus);
+  const calm = single !== null || draw.chance(0.03);
   const intensity = focus.intensity ?? 1;
   const faults: Partial<Record<Fault, number>> = {};
   for (const fault of FAULTS) {
@@ -143,8 +149,12 @@ export function drawOptions(
     if (wanted) faults[fault] = Math.floor((low * SECOND) / intensity);
     else if (drawn && (focus.faults === undefined || draw.chance(0.5))) faults[fault] = mean;
   }
-  if (singleLink) faults.cut = 3 * SECOND;
-  const farClocks = !calm && draw.chance(0.25);
+  if (single === 'link') faults.cut = 3 * SECOND;
+  if (single === 'replica') for (const fault of ONE_REPLICA) faults[fault] = 6 * SECOND;
+  const oddClock =
+    !calm && planted.focus === undefined && draw.chance(0.08) ? draw.pick(REPLICAS) : null;
+  if (oddClock !== null) faults.clockJump = 4 * SECOND;
+  const farClocks = !calm && oddClock === null && draw.chance(0.25);
   const nearClocks = draw.chance(0.5);
   const offset = farClocks ? draw.magnitude(SECOND, 5 * HOUR) : nearClocks ? 20_000 : 150_000;
   const slowSyncs = focus.slowSyncs ?? (!calm && draw.chance(0.3));
@@ -154,8 +164,10 @@ export function drawOptions(
   const jitterShare = draw.pick([0.1, 0.5, 2]);
   const clockOffset = focus.clockOffset ?? offset;
   const hasty = focus.hasty ?? draw.chance(0.15);
+  // T5 after a restart costs what is left of the reservation; P4 is looked at without it.
   const exactClocks =
-    focus.maxClockError ?? (!farClocks && faults.clockJump === undefined && draw.chance(0.2));
+    single !== 'replica' &&
+    (focus.maxClockError ?? (!farClocks && faults.clockJump === undefined && draw.chance(0.2)));
   return {
     seed,
     faultPhase: 60 * SECOND,
@@ -165,7 +177,7 @@ export function drawOptions(
     turn: draw.pick([0, 0, 200, 2_000]),
     network: {
       delay: delays,
-      jitter: Math.floor(Math.max(...delays) * (singleLink ? 0.1 : jitterShare)),
+      jitter: Math.floor(Math.max(...delays) * (single === null ? jitterShare : 0.1)),
       loss: focus.loss ?? (!calm && draw.chance(0.35) ? draw.magnitude(2, 300) / 1_000 : 0),
       duplicate:
         focus.duplicate ?? (!calm && draw.chance(0.35) ? draw.magnitude(5, 500) / 1_000 : 0),
@@ -180,7 +192,7 @@ export function drawOptions(
     clocks: {
       offset: exactClocks ? 4_000 : clockOffset,
       driftPpm: exactClocks ? 20 : draw.pick([0, 100, 500]),
-      jump: focus.clockJump ?? draw.magnitude(100_000, 3 * HOUR),
+      jump: oddClock !== null ? 3 * HOUR : (focus.clockJump ?? draw.magnitude(100_000, 3 * HOUR)),
     },
     workload: {
       clients: draw.between(4, 7),
@@ -193,10 +205,19 @@ export function drawOptions(
       quorum: draw.pick([0.3, 0.6]),
     },
     faults,
-    singleLink,
+    single,
+    oddClock,
     broken: planted.broken ?? new Set(),
     bug: planted.bug ?? null,
   };
+}
+
+const ONE_REPLICA: readonly Fault[] = ['isolate', 'crash', 'pause'];
+
+function drawSingle(draw: Prng, focus: Focus | undefined): SimulationOptions['single'] {
+  const kind = draw.unit();
+  if (focus !== undefined) return focus.single ?? null;
+  return kind < 0.06 ? 'link' : kind < 0.12 ? 'replica' : null;
 }
 
 /** Timeouts are scaled to the delays of the run, and up as a whole, to make a run cheap. */

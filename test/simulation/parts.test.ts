@@ -225,7 +225,7 @@ describe('the swarm', () => {
     for (let seed = 1; seed <= 300; seed++) {
       const options = drawOptions(seed);
       for (const fault of Object.keys(options.faults)) faults.add(fault);
-      if (options.singleLink) single++;
+      if (options.single !== null) single++;
     }
     expect(faults.size).toBe(13);
     expect(single).toBeGreaterThan(5);

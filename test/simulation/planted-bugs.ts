@@ -43,7 +43,7 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'L5-sealer-appends': { faults: SEALS, intensity: 2 },
   'L6-refuse-on-seal': { faults: SEALS, intensity: 2 },
   'L6-append-again': { faults: SEALS, intensity: 2 },
-  'L7-no-asking': { singleLink: true, hasty: true },
+  'L7-no-asking': { single: 'link', hasty: true },
   'L8-old-clock': { faults: [...SEALS, 'clockJump'], intensity: 2, clockJump: 400_000 },
   'T1-no-reservation': { faults: ['crash', 'clockJump'], clockJump: 60_000_000 },
   'T2-marker-behind': { faults: [...SEALS, 'clockJump'], intensity: 2, clockJump: 400_000 },

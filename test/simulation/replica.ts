@@ -167,7 +167,7 @@ export class Replica implements NetworkUser {
   }
 
   submit(attempt: Attempt): void {
-    this.p.checkers.session.submitted(this.id, attempt);
+    this.p.checkers.submitted(this.id, attempt);
     this.deliver({ type: 'append', appends: [attempt] });
   }
 
@@ -275,7 +275,7 @@ export class Replica implements NetworkUser {
         const early = this.p.options.bug === 'ordered-early';
         if (attempt.operation.ack !== 'QUORUM' && !early) continue;
         if (attempt.session.closed) continue;
-        this.p.checkers.session.acknowledge(this.id, entry, attempt);
+        this.p.checkers.quorumAnswer(this.id, entry, attempt);
         this.p.answers.appended(attempt, entry.timestamp, null);
       }
     }

@@ -59,10 +59,7 @@ class Simulation {
     const { scheduler } = this;
     const trace = new Trace(scheduler, print);
     this.trace = trace;
-    const checkers = new Checkers({
-      quorumRealTime: settings.maxClockError !== null,
-      epochsFixed: options.singleLink,
-    });
+    const checkers = new Checkers(options, scheduler);
     this.checkers = checkers;
     const network = new Network(options.network, scheduler, new Prng(seed, 'network'), trace);
     this.network = network;
@@ -94,7 +91,14 @@ class Simulation {
     }
     clients.clients.push(...this.clients);
     const prng = new Prng(seed, 'faults');
-    this.faults = new Faults(options, { scheduler, prng, network, replicas: this.replicas, trace });
+    this.faults = new Faults(options, {
+      scheduler,
+      prng,
+      network,
+      replicas: this.replicas,
+      trace,
+      latency: checkers.latency,
+    });
   }
 
   play(): RunResult['violation'] {
@@ -132,7 +136,7 @@ class Simulation {
     for (const replica of this.replicas) replica.start();
     for (const client of this.clients) client.start();
     this.observe();
-    if (!this.options.singleLink) {
+    if (this.options.single !== 'link') {
       this.faults.start();
       return;
     }

@@ -97,6 +97,7 @@ export class Workload implements Answers {
       floor: 0,
       quorumFloor: 0,
       refused: false,
+      submittedAt: 0,
       acknowledged: 0,
       released: 0,
     };
