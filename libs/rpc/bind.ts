@@ -61,15 +61,29 @@ export interface ServiceBinding {
   readonly service: DescService;
   /** The functions grpc-js calls; errors that are no MeridianError go to `report`. */
   implement(report: Report): UntypedServiceImplementation;
+  /** See `Serializers`. */
+  readonly serializers: Readonly<Record<string, (message: never) => Buffer>>;
 }
+
+/**
+ * Own encoders of answers, by method: for a message whose bytes are large and made on the way out.
+ * grpc-js copies the result before it returns, so an encoder may use the same memory again.
+ */
+export type Serializers<S extends { method: object }> = {
+  readonly [K in keyof S['method']]?: S['method'][K] extends { output: infer O extends DescMessage }
+    ? (message: MessageShape<O>) => Buffer
+    : never;
+};
 
 export function bind<S extends Omit<DescService, 'method'> & { method: object }>(
   service: S,
   handlers: Handlers<S>,
+  serializers: Serializers<S> = {},
 ): ServiceBinding {
   const descriptor = service as unknown as DescService;
   return {
     service: descriptor,
+    serializers: serializers as ServiceBinding['serializers'],
     implement: (report) => {
       const functions = handlers as unknown as Record<string, AnyHandler>;
       return Object.fromEntries(

@@ -43,9 +43,18 @@ export function pathOf(method: DescMethod): string {
   return `/${method.parent.typeName}/${method.name}`;
 }
 
-export function definitionOf(service: DescService): ServiceDefinition {
+/** `serializers` replace the encoding of a method's answers. */
+export function definitionOf(
+  service: DescService,
+  serializers: Readonly<Record<string, (message: never) => Buffer>> = {},
+): ServiceDefinition {
   return Object.fromEntries(
-    service.methods.map((method) => [method.localName, methodDefinition(method)]),
+    service.methods.map((method) => {
+      const definition = methodDefinition(method);
+      const own = serializers[method.localName] as ((message: Decoded) => Buffer) | undefined;
+      const responseSerialize = own ?? definition.responseSerialize;
+      return [method.localName, { ...definition, responseSerialize }];
+    }),
   );
 }
 

@@ -243,7 +243,8 @@ describe('bad input', () => {
       },
     });
     for (const method of ['CheckTail', 'Append', 'Read']) {
-      const trailers = await rawCall(server.port, `/meridian.journal.v1.JournalService/${method}`);
+      const path = `/meridian.journal.v1.JournalService/${method}`;
+      const { trailers } = await rawCall(server.port, path, NO_PROTOBUF);
       expect(trailers['grpc-status'], method).toBe('3');
     }
     expect(server.errors).toEqual([]);
@@ -258,8 +259,14 @@ describe('bad input', () => {
   });
 });
 
-/** A call by hand, whose message is bytes that protobuf cannot read. */
-function rawCall(port: number, path: string): Promise<http2.IncomingHttpHeaders> {
+const NO_PROTOBUF = Buffer.from([0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff]);
+
+/** A call by hand: `message` is what goes over the wire, its five bytes of framing included. */
+function rawCall(
+  port: number,
+  path: string,
+  message: Buffer,
+): Promise<{ trailers: http2.IncomingHttpHeaders; body: Buffer }> {
   return new Promise((resolve, reject) => {
     const session = http2.connect(`http://127.0.0.1:${port}`);
     const call = session.request({
@@ -268,18 +275,53 @@ function rawCall(port: number, path: string): Promise<http2.IncomingHttpHeaders>
       'content-type': 'application/grpc',
       te: 'trailers',
     });
-    let last: http2.IncomingHttpHeaders = {};
-    call.on('response', (headers) => (last = headers));
-    call.on('trailers', (headers: http2.IncomingHttpHeaders) => (last = headers));
+    let trailers: http2.IncomingHttpHeaders = {};
+    const body: Buffer[] = [];
+    call.on('response', (headers) => (trailers = headers));
+    call.on('trailers', (headers: http2.IncomingHttpHeaders) => (trailers = headers));
+    call.on('data', (bytes: Buffer) => body.push(bytes));
     call.on('error', reject);
     call.on('close', () => {
       session.close();
-      resolve(last);
+      resolve({ trailers, body: Buffer.concat(body) });
     });
-    call.resume();
-    call.end(Buffer.from([0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff]));
+    call.end(message);
   });
 }
+
+describe('health', () => {
+  it('answers as it was told last, NOT_SERVING before that', async () => {
+    const { server } = await pair({});
+    const path = '/grpc.health.v1.Health/Check';
+    const check = async (): Promise<number | undefined> =>
+      (await rawCall(server.port, path, Buffer.from([0, 0, 0, 0, 0]))).body.at(-1);
+    expect(await check()).toBe(NOT_SERVING);
+    server.setServing(true);
+    expect(await check()).toBe(SERVING);
+    const name = Buffer.from('meridian.journal.v1.JournalService');
+    const request = Buffer.from([0, 0, 0, 0, name.length + 2, 10, name.length, ...name]);
+    expect((await rawCall(server.port, path, request)).body.at(-1)).toBe(SERVING);
+    server.setServing(false);
+    expect(await check()).toBe(NOT_SERVING);
+  });
+});
+
+/** Values of grpc.health.v1.HealthCheckResponse.ServingStatus: the last byte of the answer. */
+const SERVING = 1;
+const NOT_SERVING = 2;
+
+describe('reflection', () => {
+  it('knows the services and the files they come from', async () => {
+    const { server } = await pair({});
+    const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+    const list = await rawCall(server.port, path, Buffer.from([0, 0, 0, 0, 3, 58, 1, 42]));
+    expect(list.body.toString()).toContain('meridian.journal.v1.JournalService');
+    const symbol = Buffer.from('meridian.journal.v1.JournalService');
+    const ask = Buffer.from([0, 0, 0, 0, symbol.length + 2, 34, symbol.length, ...symbol]);
+    const described = await rawCall(server.port, path, ask);
+    expect(described.body.toString()).toContain('meridian/journal/v1/journal.proto');
+  });
+});
 
 describe('streams', () => {
   it('delivers every message before the end, also when the stream fails', async () => {

@@ -8,7 +8,7 @@ import type { DescFile } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation, service as healthDefinition } from 'grpc-health-check';
+import { HealthImplementation } from 'grpc-health-check';
 import { MeridianError } from '../errors/errors.ts';
 import type { ServiceBinding } from './bind.ts';
 import { definitionOf } from './codec.ts';
@@ -51,7 +51,10 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
   const server = new Server(serverOptions(limits));
   for (const binding of options.services) {
-    server.addService(definitionOf(binding.service), binding.implement(options.onError));
+    server.addService(
+      definitionOf(binding.service, binding.serializers),
+      binding.implement(options.onError),
+    );
   }
   const health = addHealth(server, options.services);
   addReflection(server, options.services);
@@ -131,10 +134,11 @@ function addReflection(server: Server, services: readonly ServiceBinding[]): voi
   services.forEach((binding) => {
     add(binding.service.file);
   });
-  const [healthMethod] = Object.values(healthDefinition);
-  // Of a definition, reflection reads nothing but these bytes.
-  const described = { format: '', type: {}, fileDescriptorProtos: [...files.values()] };
-  const definitions = { services: described, health: healthMethod?.requestType ?? described };
+  // Health is left out: proto-loader's descriptor of it is one that strict tools refuse, and every
+  // tool that asks for health brings its own.
+  const definitions = {
+    services: { format: '', type: {}, fileDescriptorProtos: [...files.values()] },
+  };
   new ReflectionService(definitions as PackageDefinition).addToServer(server);
 }
 
