@@ -15,12 +15,12 @@ import {
 } from '../../libs/frames/ints.ts';
 
 export class ByteWriter {
-  #buffer = Buffer.allocUnsafeSlow(4096);
+  #buffer = Buffer.allocUnsafeSlow(64 * 1024);
   length = 0;
 
-  /** What was written since `reset`; valid until the next write. */
-  get bytes(): Buffer {
-    return this.#buffer.subarray(0, this.length);
+  /** What was written from `start` on; valid until the next write. */
+  bytes(start = 0): Buffer {
+    return this.#buffer.subarray(start, this.length);
   }
 
   reset(): void {
@@ -28,29 +28,44 @@ export class ByteWriter {
   }
 
   u8(value: number): void {
-    this.#buffer[this.#take(1)] = value;
+    const start = this.#take(1);
+    this.#buffer[start] = value;
   }
 
   u16(value: number): void {
-    writeU16(this.#buffer, this.#take(2), value);
+    const start = this.#take(2);
+    writeU16(this.#buffer, start, value);
   }
 
   u32(value: number): void {
-    writeU32(this.#buffer, this.#take(4), value);
+    const start = this.#take(4);
+    writeU32(this.#buffer, start, value);
   }
 
   u64(value: number): void {
-    writeU64(this.#buffer, this.#take(8), value);
+    const start = this.#take(8);
+    writeU64(this.#buffer, start, value);
+  }
+
+  raw(bytes: Uint8Array): void {
+    const start = this.#take(bytes.length);
+    this.#buffer.set(bytes, start);
+  }
+
+  /** Writes over four bytes that were written before. */
+  patchU32(offset: number, value: number): void {
+    writeU32(this.#buffer, offset, value);
   }
 
   #take(bytes: number): number {
     const start = this.length;
-    this.length += bytes;
-    if (this.length > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(this.#buffer.length * 2);
+    const needed = start + bytes;
+    if (needed > this.#buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
       this.#buffer.copy(grown, 0, 0, start);
       this.#buffer = grown;
     }
+    this.length = needed;
     return start;
   }
 }

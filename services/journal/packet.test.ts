@@ -8,7 +8,8 @@ import type { Control, Feed, Letter, Status } from '../../libs/lane/types.ts';
 import { epoch, index, micros, timestamp } from '../../libs/values/numbers.ts';
 import type { LaneId, ReplicaId } from '../../libs/values/numbers.ts';
 import type { Frame, JournalEntry, JournalPacket } from './content.ts';
-import { decodePacket, encodePacket, splitPackets } from './packet.ts';
+import { ByteWriter } from './packet-bytes.ts';
+import { decodePacket, splitPackets, writePacket } from './packet.ts';
 
 const number = fc.oneof(fc.nat(1000), fc.maxSafeNat());
 const replica = fc.constantFrom<ReplicaId>(0, 1, 2);
@@ -114,6 +115,14 @@ function entryOf(
   const frames = bodies.map((body) => encodeBatch({ stream: 's', records: [{ body }] }));
   const content = encodeEntry(header, frames);
   return { ...header, bytes: content.length, content };
+}
+
+function encodePacket(sent: JournalPacket, contents: (entry: JournalEntry) => Frame): Buffer {
+  const writer = new ByteWriter();
+  writer.raw(Buffer.from('something before'));
+  const start = writer.length;
+  writePacket(writer, sent, contents);
+  return Buffer.from(writer.bytes(start));
 }
 
 const contentOf = (entry: JournalEntry): Frame => entry.content ?? new Uint8Array();

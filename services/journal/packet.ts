@@ -7,7 +7,7 @@
  *   entry frames
  *
  * The checksum covers the head only, because every entry frame carries its own, which the receiver
- * verifies: the payload is summed once. `encodePacket` reads evicted entries back through `contentOf`.
+ * verifies: the payload is summed once. `writePacket` reads evicted entries back through `contentOf`.
  * Deliberately not here: whether what a packet says is true. That is the lane core's business.
  */
 import { crc32 } from 'node:zlib';
@@ -19,7 +19,8 @@ import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { Frame, JournalEntry, JournalPacket } from './content.ts';
 import { readEntry } from './entry-codec.ts';
 import { readLetter, readReplica, writeLetter } from './letter-codec.ts';
-import { ByteReader, ByteWriter } from './packet-bytes.ts';
+import { ByteReader } from './packet-bytes.ts';
+import type { ByteWriter } from './packet-bytes.ts';
 
 export const PACKET_VERSION = 1;
 const PREFIX_BYTES = 16;
@@ -30,28 +31,27 @@ const ANNOUNCEMENT_BYTES = 25;
 const FEED_BYTES = 38;
 const LETTER_BYTES = 3;
 const ENTRY_BYTES = 48;
+const HEAD_BYTES_TYPICAL = 512;
 
-const head = new ByteWriter();
-
-export function encodePacket(
+/** Appends one packet to what `to` holds. */
+export function writePacket(
+  to: ByteWriter,
   packet: JournalPacket,
   contentOf: (entry: JournalEntry) => Frame,
-): Buffer {
-  writeHead(packet);
-  let total = head.length;
-  for (const feed of packet.feeds) for (const entry of feed.entries) total += entry.bytes;
-  const bytes = Buffer.allocUnsafe(total);
-  bytes.set(head.bytes);
-  let offset = head.length;
-  for (const feed of packet.feeds) {
-    for (const entry of feed.entries) {
-      bytes.set(contentOf(entry), offset);
-      offset += entry.bytes;
-    }
-  }
-  bytes.writeUInt32LE(total, 0);
-  bytes.writeUInt32LE(head.length, 12);
-  bytes.writeUInt32LE(crc32(bytes.subarray(8, head.length)), 4);
+): void {
+  const start = to.length;
+  writeHead(to, packet);
+  const headEnd = to.length;
+  to.patchU32(start + 12, headEnd - start);
+  to.patchU32(start + 4, crc32(to.bytes(start + 8)));
+  for (const feed of packet.feeds) for (const entry of feed.entries) to.raw(contentOf(entry));
+  to.patchU32(start, to.length - start);
+}
+
+/** About its encoded size, for the bounds of queues. */
+export function packetBytes(packet: JournalPacket): number {
+  let bytes = HEAD_BYTES_TYPICAL;
+  for (const feed of packet.feeds) for (const entry of feed.entries) bytes += entry.bytes;
   return bytes;
 }
 
@@ -99,13 +99,12 @@ export function* splitPackets(message: Buffer): Generator<Buffer> {
   }
 }
 
-function writeHead(packet: JournalPacket): void {
-  head.reset();
+function writeHead(head: ByteWriter, packet: JournalPacket): void {
   head.u64(0);
   head.u32(PACKET_VERSION);
   head.u32(0);
   head.u8((packet.echo === null ? 0 : FLAG_ECHO) | (packet.relayed === null ? 0 : FLAG_RELAYED));
-  writeStatus(packet.status);
+  writeStatus(head, packet.status);
   head.u64(packet.sentAt);
   head.u64(packet.wall);
   head.u64(packet.clock);
@@ -130,12 +129,12 @@ function writeHead(packet: JournalPacket): void {
     head.u64(feed.committed);
     head.u32(feed.entries.length);
   }
-  if (packet.relayed !== null) writeStatus(packet.relayed);
+  if (packet.relayed !== null) writeStatus(head, packet.relayed);
   head.u16(packet.letters.length);
   for (const letter of packet.letters) writeLetter(head, letter);
 }
 
-function writeStatus(status: Status): void {
+function writeStatus(head: ByteWriter, status: Status): void {
   head.u8(status.replica);
   head.u8(REPLICAS.reduce<number>((bits, r) => bits | (status.hears[r] === true ? 1 << r : 0), 0));
   head.u8(status.voting ? 1 : 0);

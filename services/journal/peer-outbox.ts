@@ -3,12 +3,12 @@
  * Bounded: when the peer does not take it, packets wait up to a number of bytes and are then dropped,
  * which the lane core is made for; it sends again what was not confirmed.
  */
-import { create } from '@bufbuild/protobuf';
-import { LinkResponseSchema } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import type { LinkResponse } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { ServerStream } from '../../libs/rpc/rpc.ts';
 import type { JournalPacket } from './content.ts';
+import { linkMessage } from './link-codec.ts';
+import { packetBytes } from './packet.ts';
 
 export type LinkStream = ServerStream<LinkResponse>;
 
@@ -16,17 +16,15 @@ export type LinkStream = ServerStream<LinkResponse>;
 const MESSAGE_BYTES = 4 * 1024 * 1024;
 
 export class PeerOutbox {
-  readonly #encode: (packet: JournalPacket) => Buffer;
   readonly #queuedBytesMax: number;
   #stream: LinkStream | null = null;
   /** The stream said that it has enough; wait for it to drain. */
   #full = false;
-  #queue: Buffer[] = [];
+  #queue: JournalPacket[] = [];
   #queuedBytes = 0;
   dropped = 0;
 
-  constructor(encode: (packet: JournalPacket) => Buffer, queuedBytesMax: number) {
-    this.#encode = encode;
+  constructor(queuedBytesMax: number) {
     this.#queuedBytesMax = queuedBytesMax;
   }
 
@@ -68,11 +66,10 @@ export class PeerOutbox {
       this.dropped += 1;
       return;
     }
-    const bytes = this.#encode(packet);
-    if (!this.#full) this.#write(bytes);
+    if (!this.#full) this.#write([packet]);
     else {
-      this.#queue.push(bytes);
-      this.#queuedBytes += bytes.length;
+      this.#queue.push(packet);
+      this.#queuedBytes += packetBytes(packet);
     }
   }
 
@@ -82,18 +79,19 @@ export class PeerOutbox {
       let bytes = 0;
       let count = 0;
       for (const packet of this.#queue) {
-        if (count > 0 && bytes + packet.length > MESSAGE_BYTES) break;
-        bytes += packet.length;
+        const more = packetBytes(packet);
+        if (count > 0 && bytes + more > MESSAGE_BYTES) break;
+        bytes += more;
         count += 1;
       }
       this.#queuedBytes -= bytes;
-      if (!this.#write(Buffer.concat(this.#queue.splice(0, count), bytes))) return;
+      if (!this.#write(this.#queue.splice(0, count))) return;
     }
   }
 
   /** false: the stream has enough for now. */
-  #write(packets: Buffer): boolean {
-    const takesMore = this.#stream?.write(create(LinkResponseSchema, { packets })) ?? true;
+  #write(packets: readonly JournalPacket[]): boolean {
+    const takesMore = this.#stream?.write(linkMessage(packets)) ?? true;
     this.#full = !takesMore;
     return takesMore;
   }

@@ -12,7 +12,8 @@ import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { isReplicaId } from '../../libs/values/numbers.ts';
 import type { JournalEntry, JournalPacket } from './content.ts';
 import type { Frame } from './content.ts';
-import { PACKET_VERSION, encodePacket } from './packet.ts';
+import { linkSerializer } from './link-codec.ts';
+import { PACKET_VERSION } from './packet.ts';
 import { PeerDialer } from './peer-dialer.ts';
 import { PeerOutbox } from './peer-outbox.ts';
 import type { LinkStream } from './peer-outbox.ts';
@@ -43,9 +44,8 @@ export class Peers {
 
   constructor(options: PeersOptions) {
     this.#options = options;
-    const encode = (packet: JournalPacket): Buffer => encodePacket(packet, options.contentOf);
     for (const { replica } of options.peers) {
-      this.#outboxes.set(replica, new PeerOutbox(encode, options.queuedBytesMax));
+      this.#outboxes.set(replica, new PeerOutbox(options.queuedBytesMax));
     }
     this.#dialers = options.peers.map(
       ({ replica, address }) =>
@@ -63,11 +63,10 @@ export class Peers {
           random: Math.random,
         }),
     );
-    this.service = bind(PeerService, {
-      link: (request, stream) => {
-        this.#link(request, stream);
-      },
-    });
+    const link = (request: LinkRequest, stream: LinkStream): void => {
+      this.#link(request, stream);
+    };
+    this.service = bind(PeerService, { link }, { link: linkSerializer(options.contentOf) });
   }
 
   start(): void {

@@ -145,7 +145,15 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     self,
     peers: config.peers,
     queuedBytesMax: limits.peerQueueBytesMax,
-    contentOf: store.contentOf,
+    contentOf: (entry) => {
+      try {
+        return store.contentOf(entry);
+      } catch (error) {
+        // A peer must not be told that bytes are there which are not.
+        fatal(error, 'an entry of the log cannot be read back for a peer');
+        throw error;
+      }
+    },
     onPacket: (from, packet) => {
       driver.receive(from, packet);
     },
