@@ -138,7 +138,8 @@ function errorFields(error: unknown): ErrorFields {
 
 function reasonOf(code: string | undefined, message: string): Reason {
   if (code === undefined) {
-    return /^Connection terminated|timeout/.test(message) ? 'UNAVAILABLE' : 'REFUSED';
+    // What `pg` says by itself, without a code, is about its connection.
+    return /connection|terminated|timeout|closed/i.test(message) ? 'UNAVAILABLE' : 'REFUSED';
   }
   if (/^E[A-Z]+$/.test(code)) return 'UNAVAILABLE'; // ECONNREFUSED, ECONNRESET, …
   switch (code) {

@@ -94,7 +94,8 @@ export async function ensurePublication(
   name: string,
   tables: TableChoice,
 ): Promise<string[]> {
-  const existing = await client.query<Record<string, string>>(
+  const existing = await run<Record<string, string>>(
+    client,
     `SELECT puballtables::text AS all, (pubinsert AND pubupdate AND pubdelete AND pubtruncate)::text
        AS complete, (SELECT coalesce(string_agg(quote_ident(schemaname) || '.' ||
          quote_ident(tablename), ', ' ORDER BY 1), '') FROM pg_publication_tables t
@@ -133,7 +134,8 @@ export async function tablesWithoutIdentity(
   client: pg.Client,
   tables: TableChoice,
 ): Promise<string[]> {
-  const { rows } = await client.query<{ schema: string; table: string }>(
+  const { rows } = await run<{ schema: string; table: string }>(
+    client,
     `SELECT n.nspname AS schema, c.relname AS table
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'r' AND c.relpersistence = 'p'
@@ -165,7 +167,8 @@ async function refuseTablesWithoutIdentity(client: pg.Client, tables: TableChoic
 
 /** null: there is none. Throws REFUSED when the name belongs to another kind of slot. */
 export async function slotState(client: pg.Client, slot: string): Promise<SlotState | null> {
-  const { rows } = await client.query<Record<string, string | null>>(
+  const { rows } = await run<Record<string, string | null>>(
+    client,
     `SELECT slot_type, plugin, database = current_database() AS here, active_pid::text AS pid,
        confirmed_flush_lsn::text AS confirmed, wal_status
      FROM pg_replication_slots WHERE slot_name = $1`,
@@ -185,7 +188,8 @@ export async function slotState(client: pg.Client, slot: string): Promise<SlotSt
 
 /** Ends the session that uses the slot; true when there was one and we were allowed to. */
 export async function endSlotUser(client: pg.Client, slot: string): Promise<boolean> {
-  const { rows } = await client.query<{ ended: string }>(
+  const { rows } = await run<{ ended: string }>(
+    client,
     `SELECT pg_terminate_backend(active_pid) AS ended FROM pg_replication_slots
      WHERE slot_name = $1 AND active_pid IS NOT NULL`,
     [slot],
@@ -274,9 +278,13 @@ async function one<Row extends pg.QueryResultRow>(client: pg.Client, sql: string
 async function run<Row extends pg.QueryResultRow>(
   client: pg.Client,
   sql: string,
+  values: readonly string[] = [],
 ): Promise<pg.QueryResult<Row>> {
   try {
-    return await client.query<Row>(sql);
+    // Without values as a simple query: replication commands exist only there.
+    return await (values.length === 0
+      ? client.query<Row>(sql)
+      : client.query<Row>(sql, [...values]));
   } catch (error) {
     throw fromPostgres(error);
   }

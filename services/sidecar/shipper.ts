@@ -30,7 +30,7 @@ import { PART_LIMITS, TransactionEncoder } from '../../libs/postgres/transaction
 import type { Part } from '../../libs/postgres/transaction-encoder.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
-import type { ShipJournal, ShipWriter } from './journal-port.ts';
+import type { ShipJournal, ShipWriter, WriterState } from './journal-port.ts';
 import { findStart, writerIdOf } from './ship-start.ts';
 import { ShipWindow } from './ship-window.ts';
 import type { SidecarConfig } from './config.ts';
@@ -152,7 +152,7 @@ class ShipStream {
     const session = await this.#takeSlot(admin, from);
     this.#session = session;
     session.pause();
-    const { epoch: before, lastSeq } = await journal.writerState(this.#id);
+    const { epoch: before, lastSeq } = await this.#writerState();
     if (lastSeq < from) {
       throw new MeridianError(
         'WRITER_FORGOTTEN',
@@ -178,12 +178,21 @@ class ShipStream {
     for (const handle of early) handle();
     session.resume();
     this.#every(FENCE_CHECK_MS, async () => {
-      const now = await journal.writerState(this.#id);
-      if (now.epoch > epoch) throw fencedBy(now.epoch, epoch);
+      await this.#writerState();
     });
+    // Something to append, so that the new epoch is known soon and a predecessor learns of it.
+    await touchLog(admin);
     this.#every(settings.keepAliveMs / 2, async () => {
       if (Date.now() - this.#lastAppend > settings.keepAliveMs / 2) await touchLog(admin);
     });
+  }
+
+  /** Throws WRITER_FENCED when another process has shipped since we did. */
+  async #writerState(): Promise<WriterState> {
+    const { journal, status } = this.#options;
+    const state = await journal.writerState(this.#id);
+    if (status.epoch > 0 && state.epoch > status.epoch) throw fencedBy(state.epoch, status.epoch);
+    return state;
   }
 
   /** Takes nothing more from Postgres, and waits until what was taken is confirmed. */
@@ -228,6 +237,7 @@ class ShipStream {
       } catch (error) {
         const inUse = error instanceof MeridianError && error.details['sqlState'] === '55006';
         if (!inUse) throw error;
+        await this.#writerState();
         if (Date.now() > deadline && (await endSlotUser(admin, slot))) {
           logger.warn({ slot }, 'ended the session of another sidecar that used the slot');
         }
