@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { Appender } from '../../libs/client/appender.ts';
 import { Regions } from '../../libs/client/regions.ts';
 import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import { round } from './figures.ts';
+import { round } from '../../libs/telemetry/figures.ts';
 import type { Instance } from './instance.ts';
 import { startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';

@@ -3,8 +3,8 @@
  * sends at a fixed rate whether answers come or not.
  */
 import type { Appender } from '../../libs/client/appender.ts';
-import { LatencyRecorder, round } from './figures.ts';
-import type { Figures } from './figures.ts';
+import { LatencyRecorder, round } from '../../libs/telemetry/figures.ts';
+import type { Figures } from '../../libs/telemetry/figures.ts';
 
 export interface LoadResult {
   readonly inflight: number | null;

@@ -13,8 +13,8 @@ import { connectPostgres } from '../../libs/postgres/connection.ts';
 import { spawnChild } from '../../libs/processes/child.ts';
 import type { Child } from '../../libs/processes/child.ts';
 import { releasePorts, reservePorts } from '../../libs/processes/ports.ts';
-import { LatencyRecorder } from './figures.ts';
-import type { Figures } from './figures.ts';
+import { LatencyRecorder } from '../../libs/telemetry/figures.ts';
+import type { Figures } from '../../libs/telemetry/figures.ts';
 import { CLUSTER, startInstance } from './instance.ts';
 import type { Instance } from './instance.ts';
 
