@@ -31,8 +31,8 @@ import { judge, renderVerdict, verdictJson } from './verdict.ts';
 import type { Findings } from './verdict.ts';
 import { waitLinearizable } from './workload.ts';
 
-/** One replica of each instance, in different regions: both replica databases lose a near one. */
-const VICTIMS = [journalName('one', 'c'), journalName('two', 'b')];
+/** One replica of each instance: the one through which every COMMIT goes, and one far from it. */
+const VICTIMS = [journalName('one', 'a'), journalName('two', 'b')];
 const START_MS = 60_000;
 const SETTLE_MS = 20_000;
 /** Parts of the load's time before the kill, while the victims are down, and after their return. */

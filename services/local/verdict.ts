@@ -120,7 +120,10 @@ export function renderVerdict(findings: Findings, verdict: Verdict): string[] {
 
 /** One line for programs. */
 export function verdictJson(findings: Findings, verdict: Verdict, seconds: number): string {
-  return JSON.stringify({ held: verdict.held, reasons: verdict.reasons, seconds, ...findings });
+  const report = { held: verdict.held, reasons: verdict.reasons, seconds, ...findings };
+  return JSON.stringify(report, (_, value: unknown) =>
+    typeof value === 'number' ? Math.round(value * 1000) / 1000 : value,
+  );
 }
 
 function number(value: number): string {
