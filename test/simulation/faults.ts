@@ -9,7 +9,7 @@ import { EPOCH_MICROS } from './clocks.ts';
 import { type LatencyChecker, RECOVERY } from './latency-checker.ts';
 import type { Network } from './network.ts';
 import type { Fault, SimulationOptions } from './options.ts';
-import { FAULTS } from './options.ts';
+import { FAULTS, MAX_CLOCK_OFFSET } from './options.ts';
 import type { Prng } from './prng.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -91,8 +91,8 @@ export class Faults {
 
   /** T4: one wrong clock moves no hybrid clock by more than crash loops and the bound allow. */
   private checkNotCarriedAway(ahead: readonly number[]): void {
-    const { maxClockOffset, reserve } = this.options.settings;
-    const bound = 2 * maxClockOffset + 4 * reserve + 10_000_000;
+    const { reserve } = this.options.settings;
+    const bound = 2 * MAX_CLOCK_OFFSET + 4 * reserve + 10_000_000;
     ahead.forEach((micros, replica) => {
       check(micros <= bound, 'carried-away', () => {
         return `r${replica} is ${micros} µs ahead; only r${this.options.oddClock} had a wrong clock`;

@@ -23,6 +23,7 @@ export const HARNESS_BUGS = [
   { id: 'batch-torn', what: 'the driver executes only a part of an entry' },
   { id: 'watermark-early', what: 'the driver publishes the watermark before it has released' },
   { id: 'ordered-early', what: 'an ORDERED append is answered when it is committed' },
+  { id: 'clock-jump-accepted', what: 'no wall clock is ever too far from the others' },
   { id: 'restart-skips', what: 'a restarted driver does not execute the first entry again' },
 ] as const;
 
@@ -64,6 +65,7 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'wiped-replica-votes': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
   'writers-lost': { faults: ['crash', 'pause', 'isolate'], intensity: 2 },
   'retry-as-new': { faults: ['crash', 'pause', 'isolate'], intensity: 2 },
+  'clock-jump-accepted': { oddClock: true },
   'no-min-timestamp': { faults: ['crash', 'reset'], intensity: 2, clockOffset: 200_000 },
 };
 
