@@ -9,6 +9,9 @@ import pg from 'pg';
 import { MeridianError } from '../errors/errors.ts';
 import type { Reason } from '../errors/errors.ts';
 
+/** A session with Postgres; its queries fail with what `fromPostgres` translates. */
+export type PostgresClient = pg.Client;
+
 /** A URL (`postgres://user:password@host:port/database?sslmode=verify-full`) or its parts. */
 export type PostgresAddress =
   | string

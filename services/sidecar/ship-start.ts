@@ -5,12 +5,11 @@
  * An initial copy that was interrupted starts over with a new slot: its snapshot ended with the
  * connection that held it. What was appended of it are parts without an end, which appliers drop.
  */
-import type pg from 'pg';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { describeSource, encodeWatermark } from '../../libs/postgres/change-format.ts';
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
-import type { PostgresAddress } from '../../libs/postgres/connection.ts';
+import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
 import { LSN_FIRST, LSN_ZERO, formatLsn, lsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { readSnapshot } from '../../libs/postgres/snapshot.ts';
@@ -27,7 +26,7 @@ import type { ShipJournal } from './journal-port.ts';
 
 export interface ShipStartOptions {
   readonly address: PostgresAddress;
-  readonly admin: pg.Client;
+  readonly admin: PostgresClient;
   readonly journal: ShipJournal;
   readonly source: Source;
   readonly slot: string;

@@ -9,12 +9,11 @@
  * Memory is bounded: beyond `windowBytesMax` of unanswered changes the replication stream is paused.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { encodeWatermark } from '../../libs/postgres/change-format.ts';
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
-import type { PostgresAddress } from '../../libs/postgres/connection.ts';
+import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
 import { LSN_ZERO, formatLsn, lsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { ReplicationSession } from '../../libs/postgres/replication-session.ts';
@@ -147,7 +146,7 @@ class ShipStream {
     this.#id = writerIdOf(source, options.settings.slot);
   }
 
-  async start(admin: pg.Client, from: Lsn): Promise<void> {
+  async start(admin: PostgresClient, from: Lsn): Promise<void> {
     const { journal, status, settings } = this.#options;
     const session = await this.#takeSlot(admin, from);
     this.#session = session;
@@ -214,7 +213,7 @@ class ShipStream {
   }
 
   /** A predecessor that is gone, but not for Postgres yet, gets a moment; then its session is ended. */
-  async #takeSlot(admin: pg.Client, from: Lsn): Promise<ReplicationSession> {
+  async #takeSlot(admin: PostgresClient, from: Lsn): Promise<ReplicationSession> {
     const { address, settings, timings, logger } = this.#options;
     const { slot, publication, applicationName } = settings;
     const deadline = Date.now() + timings.takeOverMs;

@@ -8,13 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts';
 import { createCluster } from '../../libs/postgres/cluster.ts';
 import type { Cluster } from '../../libs/postgres/cluster.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
+import type { PostgresClient } from '../../libs/postgres/connection.ts';
 import { decodeChangeBatch } from '../../libs/postgres/change-format.ts';
 import { dropSlot } from '../../libs/postgres/source.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
@@ -30,11 +30,11 @@ let primary: Cluster;
 let replica: Cluster;
 let database = '';
 let count = 0;
-let sql: pg.Client;
-let copy: pg.Client;
+let sql: PostgresClient;
+let copy: PostgresClient;
 let journal: MemoryJournal;
 const sidecars: Sidecar[] = [];
-const clients: pg.Client[] = [];
+const clients: PostgresClient[] = [];
 
 beforeAll(async () => {
   [primary, replica] = (await Promise.all(
@@ -414,7 +414,7 @@ async function expectSame(table: string): Promise<void> {
 }
 
 /** As a program would connect: waits for what COMMIT waits for. */
-async function open(cluster: Cluster, name = database): Promise<pg.Client> {
+async function open(cluster: Cluster, name = database): Promise<PostgresClient> {
   const client = await connectPostgres(
     { address: cluster.address(name), applicationName: 'test' },
     () => undefined,

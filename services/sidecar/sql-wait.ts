@@ -11,9 +11,8 @@
  * IDLE_MS longer.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
 import { connectPostgres, fromPostgres, sqlStateOf } from '../../libs/postgres/connection.ts';
-import type { PostgresAddress } from '../../libs/postgres/connection.ts';
+import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import type { LinearizableReads } from './reads.ts';
 
@@ -85,7 +84,7 @@ export async function serveSqlWaits(options: SqlWaitOptions, signal: AbortSignal
 }
 
 async function answer(
-  client: pg.Client,
+  client: PostgresClient,
   { reads }: SqlWaitOptions,
   signal: AbortSignal,
 ): Promise<void> {
@@ -112,14 +111,14 @@ async function answer(
 }
 
 /** -1: none was ever drawn. */
-async function lastTicket(client: pg.Client): Promise<number> {
+async function lastTicket(client: PostgresClient): Promise<number> {
   const { rows } = await client.query<{ ticket: string }>(
     'SELECT CASE WHEN is_called THEN last_value ELSE -1 END AS ticket FROM meridian.read_asked',
   );
   return Number(rows[0]?.ticket ?? -1);
 }
 
-async function define(client: pg.Client): Promise<boolean> {
+async function define(client: PostgresClient): Promise<boolean> {
   try {
     await client.query(DEFINITION);
     return true;
