@@ -51,7 +51,11 @@ export async function apply(options: ApplyOptions, signal: AbortSignal): Promise
   try {
     const { position } = applier;
     logger.info(
-      { epoch: position.epoch, commitLsn: formatLsn(position.commitLsn), ...position.journal },
+      {
+        epoch: position.epoch,
+        commitLsn: formatLsn(position.commitLsn),
+        timestamp: position.journal.timestamp,
+      },
       'applying',
     );
     if (!applier.replicaRole) {
