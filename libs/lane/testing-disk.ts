@@ -1,0 +1,103 @@
+/**
+ * The disk of a replica in tests: writes lie in a buffer until their sync, a crash keeps what was
+ * synced and as many of the first buffered writes as the test says.
+ */
+import type { Epoch, Timestamp } from '../values/numbers.ts';
+import { REPLICAS } from '../values/numbers.ts';
+import type { Entry, Recovered, Write } from './types.ts';
+
+interface Group<Content> {
+  readonly writes: readonly Write<Content>[];
+  readonly seq: number;
+  readonly doneAt: number;
+}
+
+export class TestDisk<Content = readonly string[]> {
+  incarnation: number;
+  /** No sync comes to its end. */
+  held = false;
+  voting: boolean;
+  private readonly lanes = REPLICAS.map(() => ({
+    promised: 0 as Epoch,
+    entries: [] as Entry<Content>[],
+  }));
+  private reservation = 0 as Timestamp;
+  private incarnations = REPLICAS.map(() => 0);
+  private buffered: Group<Content>[] = [];
+
+  constructor(voting: boolean, incarnation: number) {
+    this.voting = voting;
+    this.incarnation = incarnation;
+  }
+
+  recovered(): Recovered<Content> {
+    return {
+      lanes: this.lanes.map(({ promised, entries }) => ({ promised, entries: [...entries] })),
+      reservation: this.reservation,
+      incarnation: this.incarnation,
+      incarnations: [...this.incarnations],
+      voting: this.voting,
+    };
+  }
+
+  write(writes: readonly Write<Content>[], seq: number, doneAt: number): void {
+    if (writes.length > 0) this.buffered.push({ writes, seq, doneAt });
+  }
+
+  /** Number of the last group that is on disk now; 0 when nothing was added. */
+  sync(now: number): number {
+    let done = 0;
+    while (!this.held && this.buffered[0] !== undefined && this.buffered[0].doneAt <= now) {
+      for (const write of this.buffered[0].writes) this.apply(write);
+      done = this.buffered[0].seq;
+      this.buffered.shift();
+    }
+    return done;
+  }
+
+  crash(kept: number): void {
+    const writes = this.buffered.flatMap((group) => group.writes);
+    for (const write of writes.slice(0, kept)) this.apply(write);
+    this.buffered = [];
+    this.held = false;
+  }
+
+  /** Entries can be read; everything else is gone. */
+  damage(): void {
+    this.voting = false;
+    this.incarnation += 1;
+    this.reservation = 0 as Timestamp;
+    this.incarnations = REPLICAS.map(() => 0);
+    for (const lane of this.lanes) lane.promised = lane.entries.at(-1)?.epoch ?? lane.promised;
+  }
+
+  /** The writes that a crash would lose. */
+  get unsynced(): readonly Write<Content>[] {
+    return this.buffered.flatMap((group) => group.writes);
+  }
+
+  private apply(write: Write<Content>): void {
+    switch (write.type) {
+      case 'entry':
+        this.lanes[write.entry.lane]?.entries.push(write.entry);
+        break;
+      case 'truncate':
+        this.lanes[write.lane]?.entries.splice(write.from - 1);
+        break;
+      case 'promise': {
+        const lane = this.lanes[write.lane];
+        if (lane !== undefined) lane.promised = write.epoch;
+        break;
+      }
+      case 'reserve':
+        this.reservation = write.timestamp;
+        break;
+      case 'incarnation':
+        this.incarnations[write.replica] = write.incarnation;
+        break;
+      case 'recovered':
+        this.voting = true;
+        break;
+    }
+  }
+}
