@@ -24,6 +24,8 @@ interface Question {
   readonly nonce: number;
   readonly epoch: number;
   readonly askedAt: number;
+  /** Somebody hears the writer; further answers to this question do not count. */
+  answered: boolean;
 }
 
 export class Hearing<Content, A extends Append> {
@@ -33,6 +35,8 @@ export class Hearing<Content, A extends Append> {
   private readonly context: Context<Content, A>;
   private readonly ears: PeerEars[];
   private readonly questions: (Question | null)[] = REPLICAS.map(() => null);
+  /** Writers whose lanes come through the third replica at present. */
+  private readonly detours = REPLICAS.map(() => false);
   private nonce: number;
   /** Number of the last write of an incarnation. */
   incarnationsWritten = 0;
@@ -110,15 +114,20 @@ export class Hearing<Content, A extends Append> {
     return at(this.incarnations, replica);
   }
 
-  /** From whom this replica wants a lane: the writer, or the third when the direct link is silent. */
+  /**
+   * From whom this replica wants a lane: the writer, or the third when the direct link is silent.
+   * Only silence starts a detour, only a steady link ends it. (A link that is merely young must not
+   * start one: when a writer returns, both others would name each other, and nobody would feed.)
+   */
   feederFor(writer: ReplicaId | null): ReplicaId {
     const { self, now, settings } = this.context;
     if (writer === null || writer === self) return self;
     const steady = this.hears(writer) && now - at(this.ears, writer).since >= settings.detour;
     const detour = third(self, writer);
-    const between = at(this.statuses, detour);
-    if (steady || !this.hears(detour) || between?.hears[writer] !== true) return writer;
-    return detour;
+    const passes = this.hears(detour) && at(this.statuses, detour)?.hears[writer] === true;
+    if (steady || !passes) this.detours[writer] = false;
+    else if (!this.hears(writer)) this.detours[writer] = true;
+    return at(this.detours, writer) ? detour : writer;
   }
 
   /** The neighbour through which a letter goes: the addressee itself unless it says it is deaf to us. */
@@ -143,9 +152,15 @@ export class Hearing<Content, A extends Append> {
     if (context.broken.has('L7-no-asking')) return true;
     const question = at(this.questions, lane.id);
     const open = question !== null && question.epoch === lane.promised;
-    if (open && now - question.askedAt < settings.resend) return false;
+    const patience = question?.answered === true ? settings.resend / 4 : settings.resend;
+    if (open && now - question.askedAt < patience) return false;
     this.nonce += 1;
-    this.questions[lane.id] = { nonce: this.nonce, epoch: lane.promised, askedAt: now };
+    this.questions[lane.id] = {
+      nonce: this.nonce,
+      epoch: lane.promised,
+      askedAt: now,
+      answered: false,
+    };
     for (const peer of others(context.self)) {
       const control: Control = {
         type: 'ask',
@@ -169,9 +184,11 @@ export class Hearing<Content, A extends Append> {
   handleAnswer(lane: Lane<Content, A>, nonce: number, hears: boolean): boolean {
     const question = at(this.questions, lane.id);
     if (question?.nonce !== nonce || question.epoch !== lane.promised) return false;
+    if (question.answered) return false;
     if (hears) {
-      // Somebody hears the writer: it is a link, not a death. Ask again after another silence.
-      lane.heardAt = this.context.now;
+      // It is a link, not a death; ask again soon. This is hearsay and no word of the writer: if it
+      // counted as one, two replicas could assure each other for ever that the dead one lives.
+      question.answered = true;
       return false;
     }
     this.questions[lane.id] = null;
