@@ -13,12 +13,9 @@ export class Heartbeats<Content, A extends Append> {
   private readonly context: Context<Content, A>;
   private waiting: number[] = [];
   private round: { number: number; ids: number[]; sentAt: number } | null = null;
-  /** Rounds of an earlier life must not be mistaken for this one's, so they start at the clock. */
-  private lastRound: number;
 
   constructor(context: Context<Content, A>) {
     this.context = context;
-    this.lastRound = context.clock.reserved;
   }
 
   ask(id: number): void {
@@ -28,11 +25,13 @@ export class Heartbeats<Content, A extends Append> {
 
   /** Starts a round for whoever waits, or repeats the question of the present one. */
   pursue(): void {
-    const { now, settings, self } = this.context;
+    const { now, settings, self, clock } = this.context;
     if (this.round === null) {
       if (this.waiting.length === 0) return;
-      this.lastRound += 1;
-      this.round = { number: this.lastRound, ids: this.waiting, sentAt: -Infinity };
+      // An answer to an earlier life must not be mistaken for one to this: no timestamp comes twice (T1).
+      const number = clock.take(self, 0);
+      if (number === null) return;
+      this.round = { number, ids: this.waiting, sentAt: -Infinity };
       this.waiting = [];
     }
     if (now < this.round.sentAt + settings.resend) return;
