@@ -123,6 +123,12 @@ export class Clock {
     return Math.max(this.effective ?? 0, this.last) + this.options.maxClockOffset;
   }
 
+  /** No wish of a client takes the clock above: wish by wish, it could carry it away (T4). */
+  get wishLimit(): number {
+    if (this.effective === null) return this.horizon;
+    return Math.max(this.effective + this.options.maxClockOffset, this.last);
+  }
+
   /** A round trip: the peer's wall clock was `wall` at some moment of the last `roundTrip`. */
   sample(peer: ReplicaId, wall: number, roundTrip: number): void {
     assert(roundTrip >= 0, 'a round trip takes time');
@@ -153,7 +159,10 @@ export class Clock {
     const differences: number[] = [];
     let agrees = false;
     let slack = 0;
+    const fresh = [...this.samples.values()].some((sample) => this.isFresh(sample));
     for (const sample of this.samples.values()) {
+      // Who fell silent long ago vouches for nothing, as long as somebody else speaks.
+      if (fresh && !this.isFresh(sample)) continue;
       const difference = sample.offset - (this.wall - this.now);
       const error = sample.error + (this.now - sample.at) * DRIFT;
       if (Math.abs(difference) <= this.options.maxClockOffset + error) agrees = true;
@@ -171,5 +180,9 @@ export class Clock {
         : ([0, ...differences].sort((a, b) => a - b)[1] ?? 0);
     this.safe = agrees || Math.abs(median) <= limit;
     this.effective = this.safe ? this.wall : this.wall + median;
+  }
+
+  private isFresh(sample: Sample): boolean {
+    return (this.now - sample.at) * DRIFT <= this.options.maxClockOffset;
   }
 }

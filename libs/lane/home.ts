@@ -37,7 +37,7 @@ export class Home<Content, A extends Append> {
   enqueue(appends: readonly A[], refused: Refused<A>[]): void {
     const { settings, clock } = this.context;
     for (const append of appends) {
-      if (append.minTimestamp > clock.horizon) refused.push({ append, reason: 'CLOCK_UNSAFE' });
+      if (append.minTimestamp > clock.wishLimit) refused.push({ append, reason: 'CLOCK_UNSAFE' });
       else if (this.queueBytes + append.bytes > settings.queueBytesMax) {
         refused.push({ append, reason: 'OVERLOADED' });
       } else {
