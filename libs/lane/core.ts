@@ -210,7 +210,7 @@ export class LaneCore<Content, A extends Append = Append> {
     this.clock.hear(from, packet.clock);
     for (const feed of packet.feeds) {
       const lane = at(this.lanes, feed.lane);
-      if (!this.recovery.voting) this.recovery.handleFeed(from, feed);
+      if (!this.recovery.voting) this.recovery.handleFeed(feed);
       else if (feed.adoption) adopt(this.context, lane, from, feed);
       else lane.follow(feed, from);
     }

@@ -3,12 +3,15 @@
  * it promised and acknowledged. Both others together know enough: each promise was also on its
  * preparer's disk, each commitment on another one's. One of them is not enough. Until their best
  * tails, promises and clocks are on its disk it takes part in nothing.
+ *
+ * It asks twice. Only after both have answered once has everybody stopped counting what the lost
+ * disk said; an answer from before that may lack an entry that the other one still commits with it.
  */
 import { assert, at } from '../values/assert.ts';
 import type { Epoch, Index, ReplicaId } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import type { Context } from './context.ts';
-import { others } from './context.ts';
+import { others, third } from './context.ts';
 import type { Lane } from './lane.ts';
 import type { Append, Control, Feed, Tail } from './types.ts';
 import { isHigher } from './writer.ts';
@@ -16,7 +19,8 @@ import { isHigher } from './writer.ts';
 type Answer = Extract<Control, { type: 'recoverAnswer' }>;
 
 interface Copy {
-  readonly source: ReplicaId;
+  /** Has the target, or will have; the other one is tried when this one does not answer. */
+  source: ReplicaId;
   readonly target: Tail;
   after: Tail;
   sentAt: number;
@@ -29,7 +33,9 @@ export class Recovery<Content, A extends Append> {
   private readonly lanes: readonly Lane<Content, A>[];
   private readonly incarnation: number;
   private readonly answers = new Map<ReplicaId, Answer>();
-  private readonly nonce: number;
+  private nonce: number;
+  /** Highest clock in the answers: reserved on disk before this replica votes (O5). */
+  private clockKnown = 0;
   private copies: (Copy | null)[] | null = null;
   private askedAt = -Infinity;
   private doneSeq: number | null = null;
@@ -52,10 +58,11 @@ export class Recovery<Content, A extends Append> {
     const { context } = this;
     if (this.copies !== null) {
       this.copies.forEach((copy, lane) => {
-        if (copy !== null && context.now >= copy.sentAt + context.settings.resend) {
-          this.fetch(copy, lane);
-        }
+        if (copy === null || context.now < copy.sentAt + context.settings.resend) return;
+        if (copy.sentAt !== -Infinity) copy.source = third(context.self, copy.source);
+        this.fetch(copy, lane);
       });
+      this.maybeFinish();
       return;
     }
     if (context.now < this.askedAt + context.settings.resend) return;
@@ -75,7 +82,7 @@ export class Recovery<Content, A extends Append> {
       clock: context.clock.last as Answer['clock'],
       lanes: this.lanes.map(({ promised, log }) => ({
         promised,
-        tail: log.tail,
+        tail: log.syncedTail,
         committed: log.committed,
       })),
     });
@@ -86,10 +93,18 @@ export class Recovery<Content, A extends Append> {
     this.answers.set(from, answer);
     const needed = this.context.broken.has('recover-one') ? 1 : 2;
     if (this.answers.size < needed) return;
-    for (const { clock } of this.answers.values()) this.context.clock.raise(clock);
+    if (this.nonce === this.incarnation && needed === 2) {
+      this.nonce += 1;
+      this.answers.clear();
+      this.askedAt = -Infinity;
+      return;
+    }
+    for (const { clock } of this.answers.values()) {
+      this.clockKnown = Math.max(this.clockKnown, clock);
+    }
+    this.context.clock.raise(this.clockKnown);
     this.copies = this.lanes.map((lane) => this.plan(lane));
     this.pursue();
-    this.maybeFinish();
   }
 
   /** Promises the highest epoch anybody knows, and finds out whose tail is the best. */
@@ -115,13 +130,18 @@ export class Recovery<Content, A extends Append> {
     this.context.letter(copy.source, control);
   }
 
-  handleFeed(from: ReplicaId, feed: Feed<Content>): void {
+  handleFeed(feed: Feed<Content>): void {
     const copy = this.copies?.[feed.lane];
+    if (!copy || feed.epoch !== 0) return;
     const lane = at(this.lanes, feed.lane);
-    if (copy?.source !== from || feed.epoch !== 0 || !lane.log.has(feed.previous)) return;
-    lane.take(feed);
-    lane.log.commit(Math.min(feed.committed, feed.previous.index + feed.entries.length));
+    // Only the answer to the last question: the source's log may have changed since an earlier one.
+    const { previous } = feed;
+    if (previous.index !== copy.after.index || !lane.log.has(previous)) return;
     const last = feed.entries.at(-1);
+    // Whoever holds an entry of an epoch takes no lower one.
+    if (last !== undefined && last.epoch > lane.promised) lane.promise(last.epoch);
+    lane.take(feed);
+    lane.log.commit(Math.min(feed.committed, previous.index + feed.entries.length));
     if (last !== undefined) copy.after = { epoch: last.epoch, index: last.index };
     if (!isHigher(copy.target, lane.log.tail)) this.copies?.splice(feed.lane, 1, null);
     else if (last !== undefined) this.fetch(copy, feed.lane);
@@ -141,6 +161,7 @@ export class Recovery<Content, A extends Append> {
 
   private maybeFinish(): void {
     if (this.doneSeq !== null || this.copies?.every((copy) => copy === null) !== true) return;
+    if (this.context.clock.reserved < this.clockKnown) return;
     this.doneSeq = this.context.write({ type: 'recovered' });
   }
 
