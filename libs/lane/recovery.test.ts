@@ -39,7 +39,6 @@ describe('a replica that lost its disk', () => {
     for (const packet of trio.take(A, B)) if (packet.feeds.length > 0) trio.inject(A, B, packet);
     trio.until(() => trio.acknowledged('x'));
     trio.hold(B, A);
-    trio.hold(B, C);
     trio.restart(A);
     trio.release(C, A);
     trio.run(1_500);
