@@ -113,6 +113,9 @@ export class Client implements ClientOfRun {
     });
     this.unanswered.push(operation);
     if (this.unanswered.length === 1) this.answeredAt = this.scheduler.now;
+    const idle = this.unanswered.length === 1;
+    const moves = idle && this.prng.chance(this.options.roam);
+    if (moves && this.session !== null) this.session.closed = true;
     if (this.session === null || this.session.closed) this.reopen();
     else this.send(operation, this.session);
   }

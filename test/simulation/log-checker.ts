@@ -4,7 +4,7 @@
  * go back (T1, T2, I18), only the home adds records (L5), and what is acknowledged stays on as many
  * disks as it takes. All incremental; only a wiped disk is searched as a whole.
  */
-import type { Entry, Packet, Write } from '../../libs/lane/types.ts';
+import type { Entry, Packet, Status, Write } from '../../libs/lane/types.ts';
 import type { LaneId, ReplicaId } from '../../libs/values/numbers.ts';
 import { laneOf, REPLICAS, writerOf } from '../../libs/values/numbers.ts';
 import type { Disk, DurableLane } from './disk.ts';
@@ -38,8 +38,11 @@ export class LogChecker {
   private readonly accepted = REPLICAS.map(() => new Map<number, [number, number, number]>());
   private readonly chosen: [number, number, number] = [0, 0, 0];
   private disks: readonly Disk[] = [];
-  /** Logs that a wipe destroyed: an entry may have been committed with that copy. */
-  private readonly graves: DurableLane[][] = [];
+  /**
+   * Per replica, the logs that a wipe destroyed: an entry may have been committed with that copy. Once
+   * the replica votes again they count no more: by then it holds everything they were needed for.
+   */
+  private readonly graves: DurableLane[][][] = [[], [], []];
   private readonly told: Told[] = REPLICAS.map(() => ({
     clock: 0,
     version: 0,
@@ -103,6 +106,7 @@ export class LogChecker {
   durable(replica: ReplicaId, write: Write<Content>): void {
     if (write.type === 'entry') this.entryWritten(replica, write.entry);
     else if (write.type === 'truncate') this.truncated(replica, write.lane, write.from);
+    else if (write.type === 'recovered') this.recovered(replica);
     else if (write.type === 'promise') {
       const promised = this.disk(replica).lanes[write.lane]?.promised ?? 0;
       check(write.epoch > promised, 'epoch-monotone', () => {
@@ -115,7 +119,28 @@ export class LogChecker {
   sent(replica: ReplicaId, packet: Packet<Content>): void {
     const disk = this.disk(replica);
     const told = this.of(replica);
-    const { status } = packet;
+    // One step states the same to both peers.
+    if (packet.status.version !== told.version) this.stated(replica, packet.status);
+    for (const { from, control } of packet.letters) {
+      if (from !== replica || control.type !== 'promise') continue;
+      const durable = disk.lanes[control.lane];
+      check(durable !== undefined && durable.promised >= control.epoch, 'promise-unsynced', () => {
+        return `r${replica} promises lane ${control.lane} epoch ${control.epoch}, not on its disk`;
+      });
+    }
+    check(packet.clock >= told.clock, 'clock-monotone', () => {
+      return `r${replica} tells clock ${packet.clock} after ${told.clock}`;
+    });
+    told.clock = packet.clock;
+  }
+
+  private stated(replica: ReplicaId, status: Status): void {
+    const disk = this.disk(replica);
+    const told = this.of(replica);
+    check(status.version >= told.version, 'version-monotone', () => {
+      return `r${replica} tells version ${status.version} after ${told.version}`;
+    });
+    told.version = status.version;
     for (const lane of REPLICAS) {
       const claim = status.lanes[lane];
       const durable = disk.lanes[lane];
@@ -132,27 +157,12 @@ export class LogChecker {
       check(claim.promised >= told.promised[lane], 'epoch-monotone', says);
       told.promised[lane] = claim.promised;
     }
-    for (const { from, control } of packet.letters) {
-      if (from !== replica || control.type !== 'promise') continue;
-      const durable = disk.lanes[control.lane];
-      check(durable !== undefined && durable.promised >= control.epoch, 'promise-unsynced', () => {
-        return `r${replica} promises lane ${control.lane} epoch ${control.epoch}, not on its disk`;
-      });
-    }
-    check(packet.clock >= told.clock, 'clock-monotone', () => {
-      return `r${replica} tells clock ${packet.clock} after ${told.clock}`;
-    });
-    check(status.version >= told.version, 'version-monotone', () => {
-      return `r${replica} tells version ${status.version} after ${told.version}`;
-    });
-    told.clock = packet.clock;
-    told.version = status.version;
   }
 
   /** The disk is about to lose everything. */
   wiped(replica: ReplicaId): void {
     const disk = this.disk(replica);
-    this.graves.push(disk.lanes);
+    this.graves[replica]?.push(disk.lanes);
     const told = this.of(replica);
     // It does not know what it said, and does not vote before it knows enough again.
     told.clock = 0;
@@ -206,6 +216,16 @@ export class LogChecker {
     this.chosen[lane] = Math.max(this.chosen[lane], second);
   }
 
+  private recovered(replica: ReplicaId): void {
+    this.graves[replica] = [];
+    for (const lane of REPLICAS) {
+      for (const reached of this.accepted[lane]?.values() ?? []) reached[replica] = 0;
+      const durable = this.disk(replica).lanes[lane];
+      const last = durable?.entries.at(-1);
+      if (last !== undefined && last.epoch === durable?.promised) this.accept(replica, last);
+    }
+  }
+
   private truncated(replica: ReplicaId, lane: LaneId, from: number): void {
     const durable = this.disk(replica).lanes[lane]?.entries ?? [];
     const ledger = this.committed[lane];
@@ -224,7 +244,7 @@ export class LogChecker {
       if (lanes[entry.lane]?.entries[entry.index - 1]?.epoch === entry.epoch) copies++;
     };
     for (const disk of this.disks) count(disk.lanes);
-    if (copies < 2) for (const lanes of this.graves) count(lanes);
+    if (copies < 2) for (const lanes of this.graves.flat()) count(lanes);
     return copies;
   }
 

@@ -87,6 +87,8 @@ export interface WorkloadOptions {
   readonly window: number;
   readonly streams: number;
   readonly operationsMin: number;
+  /** Share of appends before which an idle client changes the replica. */
+  readonly roam: number;
   /** Shares of operations. */
   readonly reads: number;
   readonly conditions: number;
@@ -103,6 +105,7 @@ export interface Focus {
   readonly clockOffset?: number;
   readonly clockJump?: number;
   readonly reads?: number;
+  readonly roam?: number;
   readonly slowSyncs?: boolean;
   readonly maxClockError?: boolean;
   readonly oddClock?: boolean;
@@ -211,6 +214,7 @@ export function drawOptions(
       window: draw.pick([1, 2, 4]),
       streams: draw.between(1, 3),
       operationsMin: 300,
+      roam: focus.roam ?? 0.1,
       reads: focus.reads ?? draw.pick([0.15, 0.3]),
       conditions: 0.15,
       quorum: draw.pick([0.3, 0.6]),

@@ -45,9 +45,9 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'L6-refuse-on-seal': { faults: SEALS, intensity: 2 },
   'L6-append-again': { faults: SEALS, intensity: 2 },
   'L7-no-asking': { single: 'link', hasty: true },
-  'L8-old-clock': { faults: [...SEALS, 'clockJump'], intensity: 2, clockJump: 400_000 },
+  'L8-old-clock': { faults: [...SEALS, 'clockJump'], intensity: 3, clockJump: 2_000_000 },
   'T1-no-reservation': { faults: ['crash', 'clockJump'], clockJump: 60_000_000 },
-  'T2-marker-behind': { faults: [...SEALS, 'clockJump'], intensity: 2, clockJump: 400_000 },
+  'T2-marker-behind': { faults: [...SEALS, 'clockJump'], intensity: 3, clockJump: 2_000_000 },
   'O1-uncommitted': { faults: PARTITIONS, intensity: 2 },
   'O1-unsynced': { faults: ['slowDisk', 'slowLink', 'reset'], slowSyncs: true, intensity: 2 },
   'O2-keep-closed': { faults: ['isolate', 'crash', 'cut', 'cutOneWay', 'flap'], intensity: 3 },
@@ -58,7 +58,7 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'heartbeat-reused': { faults: ['slowLink', 'clog'], reads: 0.5 },
   'recover-one': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
   'recover-votes': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
-  'recover-old-facts': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
+  'recover-old-facts': { faults: ['wipe', 'slowDisk'], intensity: 4, slowSyncs: true },
   'ack-before-sync': { faults: ['crash', 'slowDisk'], slowSyncs: true },
   'promise-not-written': { faults: ['crash', ...PARTITIONS], intensity: 2 },
   'reservation-not-written': { faults: ['crash', 'clockJump'], clockJump: 60_000_000 },
@@ -66,7 +66,7 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'writers-lost': { faults: ['crash', 'pause', 'isolate'], intensity: 2 },
   'retry-as-new': { faults: ['crash', 'pause', 'isolate'], intensity: 2 },
   'clock-jump-accepted': { oddClock: true },
-  'no-min-timestamp': { faults: ['crash', 'reset'], intensity: 2, clockOffset: 200_000 },
+  'no-min-timestamp': { clockOffset: 240_000, roam: 0.8 },
 };
 
 export function focusOf(bug: string): Focus {

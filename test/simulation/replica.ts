@@ -246,8 +246,12 @@ export class Replica implements NetworkUser {
       readPoints.length +
       released.length +
       2;
+    if (total === 2 && from === 0) {
+      this.showWatermark(effects.watermark);
+      return;
+    }
     // A step without consequences is no place to die: wait for one that has some.
-    if (armed !== null && total - from > 2) {
+    if (armed !== null) {
       this.armed = null;
       stop = from + this.p.prng.below(total - from + 1);
     }
