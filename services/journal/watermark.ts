@@ -33,6 +33,7 @@ export class Watermark {
     if (value === this.#value) return;
     this.#value = value;
     this.#movedAt = now;
+    if (this.#waiters.size === 0) return;
     for (const waiter of this.#waiters) {
       if (waiter.timestamp > value) continue;
       this.#waiters.delete(waiter);
