@@ -37,6 +37,8 @@ export class Hearing<Content, A extends Append> {
   private readonly questions: (Question | null)[] = REPLICAS.map(() => null);
   /** Writers whose lanes come through the third replica at present. */
   private readonly detours = REPLICAS.map(() => false);
+  /** When the first packet of this life left. */
+  private spokeAt = Infinity;
   private nonce: number;
   /** Number of the last write of an incarnation. */
   incarnationsWritten = 0;
@@ -61,7 +63,8 @@ export class Hearing<Content, A extends Append> {
     ears.heardAt = now;
     ears.lastSentAt = packet.sentAt;
     ears.lastArrivedAt = now;
-    if (packet.echo !== null) {
+    // An echo of an earlier life measures nothing: its clock began elsewhere.
+    if (packet.echo !== null && packet.echo.sentAt >= this.spokeAt) {
       const roundTrip = now - packet.echo.sentAt - packet.echo.heldMicros;
       if (roundTrip >= 0) {
         ears.roundTrip = roundTrip;
@@ -80,6 +83,7 @@ export class Hearing<Content, A extends Append> {
 
   echo(to: ReplicaId): Packet<Content>['echo'] {
     const ears = at(this.ears, to);
+    this.spokeAt = Math.min(this.spokeAt, this.context.now);
     if (ears.lastSentAt === null) return null;
     return { sentAt: ears.lastSentAt as Micros, heldMicros: this.context.now - ears.lastArrivedAt };
   }
