@@ -84,6 +84,7 @@ export class Checkers {
         return `r${replica} lane ${lane}: epoch ${state.promised}, was ${settled} when one link was cut`;
       });
     }
+    this.log.learned(replica, effects.writes);
   }
 
   released(replica: ReplicaId, entry: Entry<Content>, outcomes: readonly Outcome[]): number {

@@ -127,6 +127,9 @@ export class Faults {
       case 'wipe':
         this.wipe(victim);
         return;
+      case 'amnesia':
+        this.amnesia(a, b);
+        return;
       case 'pause':
         this.pause(victim);
         return;
@@ -227,7 +230,30 @@ export class Faults {
     if (this.replicas.some((other) => !other.disk.voting)) return;
     replica.crash();
     replica.wipe();
-    this.restartLater(replica, this.prng.magnitude(10_000, 3_000_000));
+    this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000));
+  }
+
+  /**
+   * A writer whose disk is slow has told one peer more than it has written itself, and that peer loses
+   * its disk. The writer dies too, or goes on; what it has told the other one arrives afterwards.
+   */
+  private amnesia(writer: ReplicaId, peer: ReplicaId): void {
+    const other = REPLICAS.find((id) => id !== writer && id !== peer);
+    const [first, second] = [this.replicas[writer], this.replicas[peer]];
+    if (other === undefined || first === undefined || second === undefined) return;
+    first.disk.slowness = 500;
+    this.network.clog(writer, other);
+    this.later(this.prng.between(200_000, 800_000), () => {
+      first.disk.slowness = 1;
+      if (this.prng.chance(0.3)) {
+        first.crash();
+        this.restartLater(first, this.prng.between(1_000, 50_000));
+      }
+      this.wipe(second);
+      this.later(this.prng.between(100_000, 2_000_000), () => {
+        this.network.unclog(writer, other);
+      });
+    });
   }
 
   private pause(replica: Replica): void {

@@ -11,6 +11,11 @@ import type { Disk, DurableLane } from './disk.ts';
 import type { Content } from './operations.ts';
 import { check } from './violation.ts';
 
+interface Grave {
+  readonly incarnation: number;
+  readonly lanes: readonly DurableLane[];
+}
+
 interface Committed {
   readonly epoch: number;
   readonly timestamp: number;
@@ -39,10 +44,13 @@ export class LogChecker {
   private readonly chosen: [number, number, number] = [0, 0, 0];
   private disks: readonly Disk[] = [];
   /**
-   * Per replica, the logs that a wipe destroyed: an entry may have been committed with that copy. Once
-   * the replica votes again they count no more: by then it holds everything they were needed for.
+   * Per replica, the logs that a wipe destroyed: an entry may have been committed with that copy. They
+   * count for nobody who knows of the wipe, and for nobody at all once the replica votes again: by
+   * then it holds everything they were needed for.
    */
-  private readonly graves: DurableLane[][][] = [[], [], []];
+  private readonly graves: Grave[][] = [[], [], []];
+  /** Per replica, the highest incarnations of the others it knows of in this life. */
+  private readonly known = REPLICAS.map(() => [0, 0, 0]);
   private readonly told: Told[] = REPLICAS.map(() => ({
     clock: 0,
     version: 0,
@@ -56,6 +64,7 @@ export class LogChecker {
   /** Versions of statements grow within a life; across lives nothing depends on it. */
   restarted(replica: ReplicaId): void {
     this.of(replica).version = 0;
+    this.known[replica] = this.disk(replica).incarnations.slice();
   }
 
   /** Somebody treats the entry as committed: acknowledges, releases or reports it. */
@@ -75,7 +84,7 @@ export class LogChecker {
       );
       return;
     }
-    const copies = this.copies(entry);
+    const copies = this.copies(replica, entry);
     check(copies >= 2, 'commit-without-quorum', () => `${name()}, on ${copies} disks`);
     check(entry.index <= this.chosen[entry.lane], 'commit-before-chosen', () => {
       return `${name()}, chosen up to ${this.chosen[entry.lane]}`;
@@ -112,6 +121,16 @@ export class LogChecker {
       check(write.epoch > promised, 'epoch-monotone', () => {
         return `r${replica} promises lane ${write.lane} epoch ${write.epoch} after ${promised}`;
       });
+    }
+  }
+
+  /** The replica knows that a peer has lost its disk. */
+  learned(replica: ReplicaId, writes: readonly Write<Content>[]): void {
+    for (const write of writes) {
+      const known = this.known[replica];
+      if (write.type === 'incarnation' && known !== undefined) {
+        known[write.replica] = write.incarnation;
+      }
     }
   }
 
@@ -162,7 +181,7 @@ export class LogChecker {
   /** The disk is about to lose everything. */
   wiped(replica: ReplicaId): void {
     const disk = this.disk(replica);
-    this.graves[replica]?.push(disk.lanes);
+    this.graves[replica]?.push({ incarnation: disk.incarnation, lanes: disk.lanes });
     const told = this.of(replica);
     // It does not know what it said, and does not vote before it knows enough again.
     told.clock = 0;
@@ -238,13 +257,17 @@ export class LogChecker {
     }
   }
 
-  private copies(entry: Entry<Content>): number {
+  private copies(claimer: ReplicaId, entry: Entry<Content>): number {
     let copies = 0;
     const count = (lanes: readonly DurableLane[]): void => {
       if (lanes[entry.lane]?.entries[entry.index - 1]?.epoch === entry.epoch) copies++;
     };
     for (const disk of this.disks) count(disk.lanes);
-    if (copies < 2) for (const lanes of this.graves.flat()) count(lanes);
+    if (copies >= 2) return copies;
+    this.graves.forEach((graves, owner) => {
+      const known = this.known[claimer]?.[owner] ?? 0;
+      for (const grave of graves) if (grave.incarnation >= known) count(grave.lanes);
+    });
     return copies;
   }
 

@@ -186,14 +186,16 @@ export class Network {
     link.lastArrival = Math.max(this.scheduler.now + this.delayOf(link), link.lastArrival + 1);
     const generation = link.generation;
     this.scheduler.at(link.lastArrival, () => {
-      const late = generation !== link.generation;
-      if (late && !this.prng.chance(this.options.ghost)) return;
-      if (late) {
-        const delay = this.prng.magnitude(100, 2_000_000);
-        this.scheduler.after(delay, () => {
-          this.deliver(link, packet);
-        });
-      } else this.deliver(link, packet);
+      if (generation === link.generation) this.deliver(link, packet);
+      else this.maybeHaunt(link, packet);
+    });
+  }
+
+  /** What a broken connection carried is lost, or arrives late. */
+  private maybeHaunt(link: Link, packet: Message): void {
+    if (!this.prng.chance(this.options.ghost)) return;
+    this.scheduler.after(this.prng.magnitude(100, 2_000_000), () => {
+      this.deliver(link, packet);
     });
   }
 
@@ -210,7 +212,7 @@ export class Network {
   private reset(link: Link): void {
     link.generation++;
     link.standing = false;
-    link.held = [];
+    for (const packet of link.held.splice(0)) this.maybeHaunt(link, packet);
     link.lastArrival = 0;
     this.reconnect(link);
   }

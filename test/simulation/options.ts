@@ -12,6 +12,7 @@ export const FAULTS = [
   'crash',
   'crashAll',
   'wipe',
+  'amnesia',
   'pause',
   'isolate',
   'cut',
@@ -102,6 +103,7 @@ export interface Focus {
   readonly single?: 'link' | 'replica';
   readonly loss?: number;
   readonly duplicate?: number;
+  readonly ghost?: number;
   readonly clockOffset?: number;
   readonly clockJump?: number;
   readonly reads?: number;
@@ -124,6 +126,7 @@ const MEAN_SECONDS: Readonly<Record<Fault, readonly [number, number]>> = {
   crash: [3, 15],
   crashAll: [10, 40],
   wipe: [8, 30],
+  amnesia: [8, 30],
   pause: [3, 12],
   isolate: [4, 15],
   cut: [3, 12],
@@ -149,7 +152,7 @@ export function drawOptions(
   for (const fault of FAULTS) {
     const [low, high] = MEAN_SECONDS[fault];
     const mean = draw.between(low * SECOND, high * SECOND);
-    const rare = fault === 'crashAll' || fault === 'wipe';
+    const rare = fault === 'crashAll' || fault === 'wipe' || fault === 'amnesia';
     const wanted = focus.faults?.includes(fault) === true;
     const drawn = draw.chance(rare ? 0.15 : 0.35);
     if (calm) continue;
@@ -195,7 +198,7 @@ export function drawOptions(
       loss: focus.loss ?? (!calm && draw.chance(0.35) ? draw.magnitude(2, 300) / 1_000 : 0),
       duplicate:
         focus.duplicate ?? (!calm && draw.chance(0.35) ? draw.magnitude(5, 500) / 1_000 : 0),
-      ghost: calm ? 0 : draw.pick([0, 0.1, 0.5]),
+      ghost: focus.ghost ?? (calm ? 0 : draw.pick([0, 0.1, 0.5])),
     },
     disk: {
       sync: draw.magnitude(100, 8_000),

@@ -7,7 +7,7 @@ import { Disk } from './disk.ts';
 import { entry, History } from './histories.ts';
 import { Network } from './network.ts';
 import type { Content } from './operations.ts';
-import { drawOptions } from './options.ts';
+import { drawOptions, FAULTS } from './options.ts';
 import { Prng } from './prng.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
@@ -227,7 +227,7 @@ describe('the swarm', () => {
       for (const fault of Object.keys(options.faults)) faults.add(fault);
       if (options.single !== null) single++;
     }
-    expect(faults.size).toBe(13);
+    expect(faults.size).toBe(FAULTS.length);
     expect(single).toBeGreaterThan(5);
   });
 });

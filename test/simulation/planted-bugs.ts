@@ -58,7 +58,7 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'heartbeat-reused': { faults: ['slowLink', 'clog'], reads: 0.5 },
   'recover-one': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
   'recover-votes': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
-  'recover-old-facts': { faults: ['wipe', 'slowDisk'], intensity: 4, slowSyncs: true },
+  'recover-old-facts': { faults: ['amnesia'], intensity: 6, ghost: 1 },
   'ack-before-sync': { faults: ['crash', 'slowDisk'], slowSyncs: true },
   'promise-not-written': { faults: ['crash', ...PARTITIONS], intensity: 2 },
   'reservation-not-written': { faults: ['crash', 'clockJump'], clockJump: 60_000_000 },
