@@ -2,9 +2,9 @@
 import type { LaneSettings } from './types.ts';
 
 export const defaultSettings: LaneSettings = {
-  beacon: 10_000,
+  beacon: 40_000,
   lazy: 2_000,
-  detour: 100_000,
+  detour: 150_000,
   sealTimeout: 300_000,
   resend: 200_000,
   reserve: 1_000_000,

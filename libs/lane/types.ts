@@ -238,11 +238,11 @@ export interface LaneOptions<Content, A extends Append> {
 
 /** All times in microseconds of the monotonic clock. */
 export interface LaneSettings {
-  /** Silence after which a beacon is sent. Default 10 ms. */
+  /** Silence after which a beacon is sent. Default 40 ms: who waits for news does not wait for a beacon. */
   readonly beacon: number;
   /** Longest delay of news that nobody waits for. Default 2 ms. */
   readonly lazy: number;
-  /** Silence of a peer on the direct link after which the third is used. Default 100 ms. */
+  /** Silence of a peer on the direct link after which the third is used. Default 150 ms. */
   readonly detour: number;
   /** Silence of a lane's writer, by any path, after which others may seal it. Default 300 ms. */
   readonly sealTimeout: number;
