@@ -37,8 +37,6 @@ const TURN = 1_000;
 const testSettings: LaneSettings = {
   ...defaultSettings,
   beacon: 10_000,
-  detour: 100_000,
-  beacon: 10_000,
   lazy: 2_000,
   detour: 100_000,
   sealTimeout: 300_000,
