@@ -3,11 +3,14 @@
  * queue, so that a slow piece keeps nobody waiting. The same file is the worker.
  */
 import { availableParallelism } from 'node:os';
-import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
 import type { RuleId } from '../../libs/lane/rules.ts';
 import { drawOptions } from './options.ts';
 import { focusOf, HARNESS_BUGS, type HarnessBug } from './planted-bugs.ts';
 import { run, type RunResult } from './run.ts';
+
+/** Marks the threads that are ours: a test runner has its own. */
+const WORKER = 'simulation';
 
 export type Job =
   | { readonly type: 'seeds'; readonly from: number; readonly count: number }
@@ -44,7 +47,7 @@ export async function work(jobs: readonly Job[], onDone: (done: Done) => void): 
   const count = Math.min(availableParallelism(), jobs.length);
   await Promise.all(
     Array.from({ length: count }, async () => {
-      const worker = new Worker(new URL(import.meta.url));
+      const worker = new Worker(new URL(import.meta.url), { workerData: WORKER });
       try {
         for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
           onDone(await ask(worker, job));
@@ -105,7 +108,7 @@ function secondsSince(began: number): number {
   return (performance.now() - began) / 1000;
 }
 
-if (!isMainThread) {
+if (workerData === WORKER) {
   parentPort?.on('message', (job: Job) => {
     parentPort?.postMessage(execute(job));
   });
