@@ -363,7 +363,8 @@ export class LaneCore<Content, A extends Append = Append> {
 
   private open(lane: Lane<Content, A>): void {
     const { now, settings } = this.context;
-    if (now < this.preparedAt + settings.resend) return;
+    // A home that returns learns of its seal after its first try: it need not wait long for the next.
+    if (now < this.preparedAt + settings.resend / 4) return;
     this.preparedAt = now;
     becomePreparing(this.context, lane);
   }
