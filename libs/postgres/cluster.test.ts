@@ -4,13 +4,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { createCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { findPrograms } from './programs.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'meridian-cluster-'));
 const clusters: Cluster[] = [];
+/** Far more than it takes; the machine may be busy with something else. */
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 afterAll(async () => {
   for (const cluster of clusters) await cluster.stop('immediate');

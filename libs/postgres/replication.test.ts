@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { MeridianError } from '../errors/errors.ts';
 import { Applier } from './applier.ts';
 import type { IncomingBatch } from './applier.ts';
@@ -31,6 +31,8 @@ import { PART_LIMITS, PartBuilder, TransactionEncoder } from './transaction-enco
 import type { PartLimits } from './transaction-encoder.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'meridian-replication-'));
+/** Far more than it takes; the machine may be busy with something else. */
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const SLOT = 'meridian_test';
 let source: Cluster;
 let target: Cluster;
@@ -53,7 +55,7 @@ beforeAll(async () => {
       return cluster;
     }),
   )) as [Cluster, Cluster];
-}, 60_000);
+});
 
 afterAll(async () => {
   await source.stop('immediate');
@@ -81,6 +83,8 @@ afterEach(async () => {
   applier = null;
   const slot = await slotState(sql, SLOT);
   if (slot !== null) await dropSlot(sql, SLOT);
+  // A cluster has room for few, and every test here is another database.
+  await replica.query('SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin');
   await sql.end();
   await replica.end();
 });
@@ -309,6 +313,44 @@ test('marks what it applies with an origin, which the encoder of that side leave
   await dropSlot(replica, 'back');
 });
 
+test('carries a partitioned table that is published as a whole', async () => {
+  await define(`CREATE TABLE p (id int PRIMARY KEY, a text) PARTITION BY RANGE (id);
+    CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100);
+    CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (1000)`);
+  await sql.query("INSERT INTO p SELECT i, 'a' FROM generate_series(1, 200) i");
+  await sql.query(`CREATE PUBLICATION ${SLOT} FOR ALL TABLES WITH (publish_via_partition_root)`);
+  await start();
+  await sql.query(
+    'UPDATE p SET id = id + 90 WHERE id BETWEEN 50 AND 60 AND id + 90 NOT IN (SELECT id FROM p)',
+  );
+  await sql.query('DELETE FROM p WHERE id > 150');
+  await sql.query('UPDATE p SET id = 900 WHERE id = 7');
+  await caughtUp();
+  await expectSame('p');
+});
+
+test('says what is wrong with a Postgres that cannot be shipped, and with a publication', async () => {
+  const cluster = await createCluster({
+    directory: join(directory, 'plain'),
+    port: await freePort(),
+    settings: { fsync: 'off', wal_level: 'replica' },
+  });
+  await cluster.start();
+  const client = await connectPostgres({ address: cluster.address(), applicationName: 'x' });
+  await expect(preflightSource(client)).rejects.toMatchObject({
+    reason: 'REFUSED',
+    message: expect.stringContaining('wal_level is replica, must be logical') as string,
+  });
+  await client.end();
+  await cluster.stop('immediate');
+  await sql.query('CREATE TABLE t (id int PRIMARY KEY, a int)');
+  await sql.query('CREATE PUBLICATION part FOR TABLE t WHERE (id > 5)');
+  await sql.query("CREATE PUBLICATION half FOR ALL TABLES WITH (publish = 'insert')");
+  const t = [{ schema: 'public', table: 't' }];
+  await expect(ensurePublication(sql, 'part', t)).rejects.toThrow(/filters rows or columns/);
+  await expect(ensurePublication(sql, 'half', 'all')).rejects.toThrow(/leaves out/);
+});
+
 test('lists the tables without replica identity instead of breaking their updates', async () => {
   await sql.query(
     'CREATE TABLE good (id int PRIMARY KEY); CREATE TABLE bad (a int); CREATE TABLE "Bad2" (b int)',
@@ -376,7 +418,7 @@ async function caughtUp(): Promise<void> {
   expect(rows).toHaveLength(1);
   const it = required(feed);
   await it.passed(
-    (await sql.query<{ l: string }>('SELECT pg_current_wal_insert_lsn()::text AS l')).rows[0]?.l ??
+    (await sql.query<{ l: string }>('SELECT pg_current_wal_flush_lsn()::text AS l')).rows[0]?.l ??
       '',
   );
   while (it.applied < it.batches.length) {

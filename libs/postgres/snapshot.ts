@@ -14,6 +14,8 @@ import type { Column, Relation, ReplicaIdentity } from './pgoutput.ts';
 import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
 import { OWN_SCHEMA } from './transaction-encoder.ts';
 
+type Published = Relation & { readonly partitioned: boolean };
+
 const FETCH_ROWS = 1_000;
 
 /** Yields encoded messages: the relations first, then one insert per row. */
@@ -37,10 +39,12 @@ export async function* readSnapshot(
   }
 }
 
-async function* rows(client: pg.Client, relation: Relation): AsyncGenerator<Uint8Array> {
+async function* rows(client: pg.Client, relation: Published): AsyncGenerator<Uint8Array> {
   const columns = relation.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
   const table = quoteTable(relation.schema, relation.table);
-  await client.query(`DECLARE copy NO SCROLL CURSOR FOR SELECT ${columns} FROM ONLY ${table}`);
+  // Of a partitioned table, published as a whole, the rows are in its partitions.
+  const from = relation.partitioned ? table : `ONLY ${table}`;
+  await client.query(`DECLARE copy NO SCROLL CURSOR FOR SELECT ${columns} FROM ${from}`);
   for (;;) {
     const result = await client.query<(string | null)[]>({
       text: `FETCH ${FETCH_ROWS} FROM copy`,
@@ -55,10 +59,10 @@ async function* rows(client: pg.Client, relation: Relation): AsyncGenerator<Uint
 }
 
 /** As pgoutput would describe them. */
-async function publishedRelations(client: pg.Client, publication: string): Promise<Relation[]> {
+async function publishedRelations(client: pg.Client, publication: string): Promise<Published[]> {
   const result = await client.query<Record<string, string>>(
     `SELECT c.oid::text AS id, t.schemaname AS schema, t.tablename AS table,
-       c.relreplident AS identity, a.attname AS name, a.atttypid::text AS type,
+       c.relreplident AS identity, c.relkind AS kind, a.attname AS name, a.atttypid::text AS type,
        a.atttypmod::text AS modifier,
        (CASE c.relreplident WHEN 'f' THEN true ELSE coalesce(a.attnum = ANY (i.indkey), false) END)
          ::text AS key
@@ -73,7 +77,7 @@ async function publishedRelations(client: pg.Client, publication: string): Promi
      ORDER BY t.schemaname, t.tablename, a.attnum`,
     [publication, OWN_SCHEMA],
   );
-  const relations = new Map<number, Relation & { readonly columns: Column[] }>();
+  const relations = new Map<number, Published & { readonly columns: Column[] }>();
   for (const row of result.rows) {
     const get = (name: string): string => row[name] ?? '';
     const id = Number(get('id'));
@@ -81,7 +85,8 @@ async function publishedRelations(client: pg.Client, publication: string): Promi
     if (relation === undefined) {
       const identity = identityOf(get('identity'));
       const name = { schema: get('schema'), table: get('table') };
-      relation = { kind: 'relation', id, ...name, identity, columns: [] };
+      const partitioned = get('kind') === 'p';
+      relation = { kind: 'relation', id, ...name, identity, partitioned, columns: [] };
       relations.set(id, relation);
     }
     relation.columns.push({

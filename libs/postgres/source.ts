@@ -113,6 +113,7 @@ export async function ensurePublication(
     await run(client, `CREATE PUBLICATION ${quoteIdentifier(name)} ${what}`);
     return [];
   }
+  await refuseFilters(client, name);
   if (row['complete'] !== 'true') {
     throw refused(`the publication ${name} leaves out inserts, updates, deletes or truncates`);
   }
@@ -127,6 +128,25 @@ export async function ensurePublication(
     await run(client, `ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${list}`);
   }
   return tablesWithoutIdentity(client, tables);
+}
+
+/** Rows that wander in and out of a filter, and columns left out, are beyond what an applier can follow. */
+async function refuseFilters(client: pg.Client, name: string): Promise<void> {
+  const version = await one<{ it: string }>(
+    client,
+    "SELECT current_setting('server_version_num') AS it",
+  );
+  if (Number(version.it) < 150_000) return; // there are none
+  const { rows } = await run<{ it: string }>(
+    client,
+    `SELECT prrelid::regclass::text AS it FROM pg_publication_rel r
+     JOIN pg_publication p ON p.oid = r.prpubid
+     WHERE p.pubname = $1 AND (prqual IS NOT NULL OR prattrs IS NOT NULL) ORDER BY 1`,
+    [name],
+  );
+  if (rows.length === 0) return;
+  const tables = rows.map(({ it }) => it).join(', ');
+  throw refused(`the publication ${name} filters rows or columns of ${tables}: publish them whole`);
 }
 
 /** Tables that have no way to name a row, of those chosen. */
@@ -237,9 +257,9 @@ export async function synchronousStandbys(client: pg.Client): Promise<string> {
   return (await one<{ names: string }>(client, sql)).names;
 }
 
-/** Writes a message of no bytes into the log, so that it grows although nobody writes. */
+/** Commits a message of no bytes, so that the log grows, up to disk, although nobody writes. */
 export async function touchLog(client: pg.Client): Promise<void> {
-  await run(client, "SELECT pg_logical_emit_message(false, 'meridian', '')");
+  await run(client, "SELECT pg_logical_emit_message(true, 'meridian', '')");
 }
 
 /**

@@ -23,6 +23,9 @@ export interface Query {
 /** Beyond so many different texts the rest is not prepared: each costs memory on both sides. */
 const PREPARED_MAX = 500;
 
+/** What comes with such an origin is never shipped. */
+export const ORIGIN_PREFIX = 'meridian';
+
 const PERFORMANCE_SETTINGS = [
   // The journal is what makes it durable; after a crash of the target we apply again from the position.
   'SET synchronous_commit = off',
@@ -53,7 +56,7 @@ export class TargetSession {
       for (const setting of PERFORMANCE_SETTINGS) await client.query(setting);
       const replicaRole = await permitted(client, 'SET session_replication_role = replica');
       await endPredecessor(client, applicationName);
-      const origin = await setUpOrigin(client, `meridian_${options.name}`);
+      const origin = await setUpOrigin(client, options.name);
       return new TargetSession(client, replicaRole, origin);
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -129,7 +132,10 @@ async function endPredecessor(client: pg.Client, applicationName: string): Promi
   );
 }
 
-async function setUpOrigin(client: pg.Client, name: string): Promise<string | null> {
+/** Origins belong to the whole cluster, so their names bear the database's. */
+async function setUpOrigin(client: pg.Client, applier: string): Promise<string | null> {
+  const { rows } = await client.query<{ it: string }>('SELECT current_database() AS it');
+  const name = `${ORIGIN_PREFIX}_${applier}_${rows[0]?.it ?? ''}`;
   const create =
     'SELECT pg_replication_origin_create($1) WHERE pg_replication_origin_oid($1) IS NULL';
   if (!(await permitted(client, create, [name]))) return null;

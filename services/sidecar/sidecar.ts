@@ -29,6 +29,7 @@ export interface SidecarOptions {
 
 /** Longest wait of a caller that gives no deadline. */
 const WAIT_MS = 10_000;
+const HEALTH_MS = 250;
 /** Trying again cannot help before a person has done something. */
 const NEEDS_A_PERSON = new Set<string>([
   'REFUSED',
@@ -48,6 +49,7 @@ export class Sidecar {
   readonly #reads: LinearizableReads | null;
   #server: RpcServer | null = null;
   #roles: Promise<unknown>[] = [];
+  #healthTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SidecarOptions) {
     this.#options = options;
@@ -84,11 +86,14 @@ export class Sidecar {
     if (shipTo !== null) run(this.#keepShipping(shipTo));
     if (applyFrom !== null) run(this.#keepApplying(applyFrom));
     if (applyFrom !== null && config.apply.sqlWait) run(this.#keepAnswering());
-    this.#health();
+    this.#healthTimer = setInterval(() => {
+      this.#tellHealth();
+    }, HEALTH_MS);
   }
 
   /** Ends the roles in order: what is under way is confirmed or committed, then the server closes. */
   async stop(): Promise<void> {
+    if (this.#healthTimer !== null) clearInterval(this.#healthTimer);
     this.#server?.setServing(false);
     this.#stop.abort();
     await Promise.all(this.#roles);
@@ -135,7 +140,7 @@ export class Sidecar {
         onFailure: (error) => {
           status.state = 'waiting';
           status.error = `${error.reason}: ${error.message}`;
-          this.#health();
+          this.#tellHealth();
         },
         endsWith: (error) => {
           worked ||= status.state === 'streaming' || status.state === 'applying';
@@ -167,15 +172,11 @@ export class Sidecar {
     );
   }
 
-  /** Serving: every role works. Looked at again once a second, for the states change by themselves. */
-  #health(): void {
-    if (this.#stop.signal.aborted) return;
+  /** Serving: every role works. */
+  #tellHealth(): void {
     const ship = this.#ship === null || this.#ship.state === 'streaming';
     const apply = this.#apply === null || this.#apply.state === 'applying';
     this.#server?.setServing(ship && apply);
-    setTimeout(() => {
-      this.#health();
-    }, 1_000).unref();
   }
 
   #service(): ServiceBinding {
