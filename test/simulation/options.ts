@@ -183,13 +183,17 @@ export function drawOptions(
     faultPhase: 60 * SECOND,
     // Most runs need two; a wiped replica behind slow links and tiny feeds takes its time.
     healBound: 60 * SECOND,
-    settings: drawSettings(
-      draw,
-      Math.max(...delays),
-      planted.bug === 'clock-jump-accepted' ? 10 * HOUR : MAX_CLOCK_OFFSET,
-      exactClocks ? 10_000 : null,
-      hasty,
-    ),
+    settings: {
+      ...drawSettings(
+        draw,
+        Math.max(...delays),
+        planted.bug === 'clock-jump-accepted' ? 10 * HOUR : MAX_CLOCK_OFFSET,
+        exactClocks ? 10_000 : null,
+        hasty,
+      ),
+      // While the order waits for a seal, what is committed and not released adds up (P7 against P4).
+      ...(single === 'replica' ? { inflightBytesMax: 64 << 20 } : {}),
+    },
     tick: draw.between(30_000, 60_000),
     turn: draw.pick([0, 0, 200, 2_000]),
     network: {

@@ -134,6 +134,8 @@ export class Replica implements NetworkUser {
   }
 
   resume(): void {
+    // A stall that has not struck yet does not any more.
+    if (this.armed === 'pause') this.armed = null;
     if (!this.running || !this.paused) return;
     this.p.trace.note('resume', this.id, this.inbox.length);
     this.paused = false;
