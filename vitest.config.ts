@@ -1,12 +1,15 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests of more than one part that start no process: they run, and count, as unit tests. */
+const PURE = ['test/layout', 'test/scenarios', 'test/simulation'];
+
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['libs/**/*.test.ts', 'services/**/*.test.ts', 'test/layout/**/*.test.ts'],
+          include: ['libs', 'services', ...PURE].map((folder) => `${folder}/**/*.test.ts`),
           testTimeout: 20_000,
         },
       },
@@ -14,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/layout/**'],
+          exclude: PURE.map((folder) => `${folder}/**`),
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
