@@ -329,63 +329,6 @@ test('carries a partitioned table that is published as a whole', async () => {
   await expectSame('p');
 });
 
-test('says what is wrong with a Postgres that cannot be shipped, and with a publication', async () => {
-  const cluster = await createCluster({
-    directory: join(directory, 'plain'),
-    port: await freePort(),
-    settings: { fsync: 'off', wal_level: 'replica' },
-  });
-  await cluster.start();
-  const client = await connectPostgres({ address: cluster.address(), applicationName: 'x' });
-  await expect(preflightSource(client)).rejects.toMatchObject({
-    reason: 'REFUSED',
-    message: expect.stringContaining('wal_level is replica, must be logical') as string,
-  });
-  await client.end();
-  await cluster.stop('immediate');
-  await sql.query('CREATE TABLE t (id int PRIMARY KEY, a int)');
-  await sql.query('CREATE PUBLICATION part FOR TABLE t WHERE (id > 5)');
-  await sql.query("CREATE PUBLICATION half FOR ALL TABLES WITH (publish = 'insert')");
-  const t = [{ schema: 'public', table: 't' }];
-  await expect(ensurePublication(sql, 'part', t)).rejects.toThrow(/filters rows or columns/);
-  await expect(ensurePublication(sql, 'half', 'all')).rejects.toThrow(/leaves out/);
-});
-
-test('lists the tables without replica identity instead of breaking their updates', async () => {
-  await sql.query(
-    'CREATE TABLE good (id int PRIMARY KEY); CREATE TABLE bad (a int); CREATE TABLE "Bad2" (b int)',
-  );
-  await expect(ensurePublication(sql, 'p', 'all')).rejects.toMatchObject({
-    reason: 'REFUSED',
-    details: { tables: '"public"."Bad2", "public"."bad"' },
-  });
-  await ensurePublication(sql, 'p', [{ schema: 'public', table: 'good' }]);
-  await expect(ensurePublication(sql, 'p', 'all')).rejects.toMatchObject({ reason: 'REFUSED' });
-});
-
-test('names the obstacle: no server, wrong password role, missing permission', async () => {
-  const port = await freePort();
-  await expect(
-    connectPostgres({ address: `postgres://u:secret@127.0.0.1:${port}/d`, applicationName: 'x' }),
-  ).rejects.toMatchObject({
-    reason: 'UNAVAILABLE',
-    message: expect.stringMatching(/^(?!.*secret).*127\.0\.0\.1/) as string,
-  });
-  await expect(
-    connectPostgres({
-      address: { ...source.address(database), user: 'nobody_here' },
-      applicationName: 'x',
-    }),
-  ).rejects.toMatchObject({ reason: 'UNAUTHENTICATED' });
-  await sql.query('DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN');
-  const weak = await connectPostgres({
-    address: { ...source.address(database), user: 'weak' },
-    applicationName: 'x',
-  });
-  await expect(preflightSource(weak)).rejects.toMatchObject({ reason: 'PERMISSION_DENIED' });
-  await weak.end();
-});
-
 const feedsToClose: ReplicationSession[] = [];
 
 /** Both sides get the same definitions; nothing carries them. */
