@@ -10,30 +10,30 @@ const bin = (name) => join('node_modules', '.bin', name);
 const vitest = (project) => ['node_modules/vitest/vitest.mjs', 'run', '--project', project];
 
 export const stages = [
-  { name: 'lint', command: [bin('eslint'), '.', '--max-warnings', '0'], minutesMax: 5 },
-  { name: 'format', command: [bin('prettier'), '--check', '.'], minutesMax: 2 },
-  { name: 'types', command: [bin('tsc'), '-p', 'tsconfig.json'], minutesMax: 3 },
-  { name: 'unit', vitest: true, command: [process.execPath, ...vitest('unit')], minutesMax: 8 },
+  { name: 'lint', command: [bin('eslint'), '.', '--max-warnings', '0'], minutesMax: 10 },
+  { name: 'format', command: [bin('prettier'), '--check', '.'], minutesMax: 5 },
+  { name: 'types', command: [bin('tsc'), '-p', 'tsconfig.json'], minutesMax: 5 },
+  { name: 'unit', vitest: true, command: [process.execPath, ...vitest('unit')], minutesMax: 20 },
   {
     name: 'simulation',
     command: [process.execPath, 'dist/test/simulation/main.js', '--seeds', '2000'],
-    minutesMax: 8,
+    minutesMax: 20,
   },
   {
     name: 'planted',
     command: [process.execPath, 'dist/test/simulation/main.js', '--planted'],
-    minutesMax: 8,
+    minutesMax: 20,
   },
   {
     name: 'integration',
     vitest: true,
     command: [process.execPath, ...vitest('integration')],
-    minutesMax: 10,
+    minutesMax: 20,
   },
   {
     name: 'check',
     command: [process.execPath, 'dist/services/local/main.js', '--check'],
-    minutesMax: 2,
+    minutesMax: 3,
   },
 ];
 
@@ -44,7 +44,7 @@ export function unitOnNode(major) {
     vitest: true,
     prepare: () => nodeFromRegistry(major),
     command: ['node', ...vitest('unit')],
-    minutesMax: 8,
+    minutesMax: 20,
   };
 }
 

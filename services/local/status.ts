@@ -120,7 +120,7 @@ async function askSidecar(
           : { p50Ms: ship.latencyP50Seconds * 1000, p99Ms: ship.latencyP99Seconds * 1000 },
     };
   } catch {
-    return { sidecar: 'does not answer', lagMs: null, commit: null };
+    return { sidecar: 'no answer', lagMs: null, commit: null };
   }
 }
 

@@ -62,7 +62,7 @@ const VIEW: View = {
         role: 'replica',
         port: 25403,
         up: false,
-        sidecar: 'does not answer',
+        sidecar: 'no answer',
         lagMs: null,
         commit: null,
       },
@@ -75,27 +75,27 @@ describe('the live view', () => {
   it('shows per region what is written, how far everyone is, and who hears whom', () => {
     expect(renderView(VIEW)).toMatchInlineSnapshot(`
       [
-        "12:41:05.250000  up 00:01:23",
+        "12:41:05.250  up 00:01:23  (lag, and latencies as p50/p99, in ms; read: a linearizable one)",
         "",
-        "region  journal  last record      watermark        lag     append p50/p99  hears    state",
-        "A       one      12:41:04.350007  12:41:05.247001  3.0 ms  0.8/2.1 ms      B not C  lane C sealed",
-        "        two      12:41:04.350007  12:41:05.247001  3.0 ms  0.8/2.1 ms      B C      ok",
-        "B       one      12:41:04.350007  12:41:05.247001  3.0 ms  0.8/2.1 ms               recovering",
-        "        two      12:41:04.350007  12:41:05.247001  3.0 ms  0.8/2.1 ms               ok",
-        "C       one      does not answer  –                –       –               –        –",
-        "        two      12:41:04.350007  12:41:05.247001  3.0 ms  –                        ok",
+        "region  journal  last record   watermark     lag  append   hears    state",
+        "A       one      12:41:04.350  12:41:05.247  3.0  0.8/2.1  B not C  lane C sealed",
+        "        two      12:41:04.350  12:41:05.247  3.0  0.8/2.1  B C      ok",
+        "B       one      12:41:04.350  12:41:05.247  3.0  0.8/2.1           recovering",
+        "        two      12:41:04.350  12:41:05.247  3.0  0.8/2.1           ok",
+        "C       one      no answer     –             –    –        –        –",
+        "        two      12:41:04.350  12:41:05.247  3.0  –                 ok",
         "",
-        "region  crossbar watermark  lag     database             sidecar          lag     commit p50/p99  linearizable read p50/p99",
-        "A       12:41:05.246000     4.0 ms  primary :25401       streaming        –       1.2/4.0 ms      3.0/12.0 ms",
-        "B       12:41:05.246000     4.0 ms  replica :25402       applying         6.4 ms  –               3.0/12.0 ms",
-        "C       does not answer     –       replica :25403 down  does not answer  –       –               –",
+        "region  crossbar      lag  database             sidecar    lag  commit   read",
+        "A       12:41:05.246  4.0  primary :25401       streaming  –    1.2/4.0  3.0/12",
+        "B       12:41:05.246  4.0  replica :25402       applying   6.4  –        3.0/12",
+        "C       no answer     –    replica :25403 down  no answer  –    –        –",
       ]
     `);
   });
 
   it('fits on one line where there is no terminal', () => {
     expect(renderLine(VIEW)).toMatchInlineSnapshot(
-      `"12:41:05  A: replicas 2/2 watermark 12:41:05.246000 lag 4.0 ms append 0.8/2.1 ms read 3.0/12.0 ms | B: replicas 2/2 watermark 12:41:05.246000 lag 4.0 ms append 0.8/2.1 ms read 3.0/12.0 ms | C: replicas 1/2 watermark – lag – append – read – database down"`,
+      `"12:41:05  A: replicas 2/2 watermark 12:41:05.246 lag 4.0 append 0.8/2.1 read 3.0/12 ms | B: replicas 2/2 watermark 12:41:05.246 lag 4.0 append 0.8/2.1 read 3.0/12 ms | C: replicas 1/2 watermark – lag – append – read – ms database down"`,
     );
   });
 });

@@ -56,7 +56,7 @@ const DASH = '–';
 /** The view for a terminal: two tables of fixed columns. */
 export function renderView(view: View): string[] {
   const journals = table(
-    ['region', 'journal', 'last record', 'watermark', 'lag', 'append p50/p99', 'hears', 'state'],
+    ['region', 'journal', 'last record', 'watermark', 'lag', 'append', 'hears', 'state'],
     REGIONS.flatMap((region) =>
       INSTANCES.map((instance, i) => [
         i === 0 ? region.toUpperCase() : '',
@@ -66,32 +66,30 @@ export function renderView(view: View): string[] {
     ),
   );
   const databases = table(
-    [
-      'region',
-      'crossbar watermark',
-      'lag',
-      'database',
-      'sidecar',
-      'lag',
-      'commit p50/p99',
-      'linearizable read p50/p99',
-    ],
+    ['region', 'crossbar', 'lag', 'database', 'sidecar', 'lag', 'commit', 'read'],
     REGIONS.map((region) => {
       const { crossbar, postgres, read } = view.regions[region];
       return [
         region.toUpperCase(),
-        crossbar === null ? 'does not answer' : time(crossbar.watermark),
-        crossbar === null ? DASH : milliseconds(crossbar.lagMs),
+        crossbar === null ? 'no answer' : time(crossbar.watermark),
+        crossbar === null ? DASH : figure(crossbar.lagMs),
         `${postgres.role} :${String(postgres.port)}${postgres.up ? '' : ' down'}`,
         postgres.sidecar,
-        postgres.lagMs === null ? DASH : milliseconds(postgres.lagMs),
+        postgres.lagMs === null ? DASH : figure(postgres.lagMs),
         latency(postgres.commit),
         latency(read),
       ];
     }),
   );
   const up = `up ${duration(view.uptimeMs)}`;
-  return [`${time(view.wallClockMs * 1000)}  ${up}`, '', ...journals, '', ...databases];
+  const legend = 'lag, and latencies as p50/p99, in ms; read: a linearizable one';
+  return [
+    `${time(view.wallClockMs * 1000)}  ${up}  (${legend})`,
+    '',
+    ...journals,
+    '',
+    ...databases,
+  ];
 }
 
 /** The same on one line, for logs and pipes. */
@@ -104,9 +102,9 @@ export function renderLine(view: View): string {
       `${region.toUpperCase()}:`,
       `replicas ${String(answering)}/${String(INSTANCES.length)}`,
       `watermark ${crossbar === null ? DASH : time(crossbar.watermark)}`,
-      `lag ${crossbar === null ? DASH : milliseconds(crossbar.lagMs)}`,
+      `lag ${crossbar === null ? DASH : figure(crossbar.lagMs)}`,
       `append ${latency(append ?? null)}`,
-      `read ${latency(read)}`,
+      `read ${latency(read)} ms`,
       ...(postgres.up ? [] : ['database down']),
     ].join(' ');
   });
@@ -126,21 +124,22 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   );
 }
 
-/** `12:41:05.123456`, UTC, from microseconds since 1970. */
+/** `12:41:05.123`, UTC, from microseconds since 1970. */
 export function time(micros: number): string {
-  if (micros === 0) return DASH;
-  const text = new Date(Math.floor(micros / 1000)).toISOString().slice(11, 23);
-  return text + String(micros % 1000).padStart(3, '0');
+  return micros === 0 ? DASH : new Date(Math.floor(micros / 1000)).toISOString().slice(11, 23);
 }
 
 export function milliseconds(ms: number): string {
-  if (ms < 0) return '0 ms'; // the other side's clock is ahead of ours by that much
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
-  return ms < 10_000 ? `${ms.toFixed(0)} ms` : duration(ms);
+  return ms < 10_000 ? `${figure(ms)} ms` : duration(ms);
+}
+
+/** Milliseconds, the unit left out; what another clock makes negative is nothing. */
+function figure(ms: number): string {
+  return ms < 10 ? Math.max(0, ms).toFixed(1) : ms.toFixed(0);
 }
 
 function replicaCells(replica: ReplicaView | null): string[] {
-  if (replica === null) return ['does not answer', DASH, DASH, DASH, DASH, DASH];
+  if (replica === null) return ['no answer', DASH, DASH, DASH, DASH, DASH];
   const hears = REGIONS.flatMap((region) => {
     const how = replica.hears[region];
     return how === undefined
@@ -151,7 +150,7 @@ function replicaCells(replica: ReplicaView | null): string[] {
   return [
     time(replica.lastTimestamp),
     time(replica.watermark),
-    milliseconds(replica.lagMs),
+    figure(replica.lagMs),
     latency(replica.append),
     hears.join(' '),
     [...(replica.voting ? [] : ['recovering']), ...sealed].join(', ') || 'ok',
@@ -159,7 +158,7 @@ function replicaCells(replica: ReplicaView | null): string[] {
 }
 
 function latency(value: Latency | null): string {
-  return value === null ? DASH : `${value.p50Ms.toFixed(1)}/${value.p99Ms.toFixed(1)} ms`;
+  return value === null ? DASH : `${figure(value.p50Ms)}/${figure(value.p99Ms)}`;
 }
 
 function duration(ms: number): string {
