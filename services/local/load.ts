@@ -3,6 +3,7 @@
  * history, with what is needed to judge them: latencies, the longest pause, counts while replicas
  * were down. A failed COMMIT or read ends the load; nothing is retried silently.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Database } from './database.ts';
 import { openDatabase } from './database.ts';
@@ -16,6 +17,9 @@ import type { Latency } from './view.ts';
 
 const WRITERS = 4;
 const READERS_PER_REGION = 2;
+/** Within this the sidecar must have become the primary's synchronous standby. */
+const SYNCHRONOUS_MS = 10_000;
+const POLL_MS = 50;
 
 export interface LoadResult {
   readonly commits: number;
@@ -145,10 +149,14 @@ export class Load {
 
 /** A COMMIT that waits for nobody would make the whole check worthless. */
 async function requireSynchronous(primary: Database): Promise<void> {
-  const rows = await primary.query(
-    `SELECT application_name FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')`,
-  );
-  if (rows.length > 0) return;
+  const deadline = performance.now() + SYNCHRONOUS_MS;
+  while (performance.now() < deadline) {
+    const rows = await primary.query(
+      `SELECT application_name FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')`,
+    );
+    if (rows.length > 0) return;
+    await pause(POLL_MS); // the sidecar has connected, the primary is about to count on it
+  }
   throw new MeridianError(
     'REFUSED',
     'the primary has no synchronous standby: its COMMIT waits for nobody',
