@@ -13,7 +13,7 @@ describe('the command line', () => {
       firstPort: null,
       plain: false,
       traffic: false,
-      seconds: 15,
+      seconds: 12,
     });
   });
 

@@ -19,7 +19,7 @@ export interface Options {
 }
 
 export const PORT_SPAN = 50;
-const SECONDS_DEFAULT = 15;
+const SECONDS_DEFAULT = 12;
 const SECONDS_MAX = 600;
 
 export const USAGE = `Usage: npm start [-- options]
