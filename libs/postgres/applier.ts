@@ -186,8 +186,9 @@ export class Applier {
     );
   }
 
+  /** By the end, not the start: a commit record may begin where the initial copy stands. */
   #isApplied(header: TransactionHeader): boolean {
-    return header.commitLsn <= this.#position.commitLsn;
+    return header.commitLsn < this.#position.endLsn;
   }
 
   async #collect(

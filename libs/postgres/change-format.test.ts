@@ -224,6 +224,19 @@ describe('assembler', () => {
     expect(assembler.unfinished).toBe(false);
   });
 
+  test('takes a transaction whose commit record begins where the initial copy stands', () => {
+    const copy = new PartBuilder(
+      { source: SOURCE, snapshot: true, attempt: 1, xid: 0, commitLsn: 1000 as Lsn, commitTime: 5 },
+      small,
+    );
+    const parts = messages.flatMap((message) => copy.add(encodeMessage(message)) ?? []);
+    const assembler = new TransactionAssembler();
+    for (const part of [...parts, copy.finish(1000 as Lsn)]) assembler.push(part.records);
+    expect(assembler.push(at(parts, 0).records).kind).toBe('dropped');
+    const kinds = cut(messages, small).map((part) => assembler.push(part.records).kind);
+    expect(new Set(kinds)).toEqual(new Set(['part']));
+  });
+
   test('says CORRUPT when the final part comes and another is missing', () => {
     const parts = cut(messages, small);
     for (const missing of [0, 1]) {

@@ -15,6 +15,14 @@ export const LSN_ZERO = 0 as Lsn;
 /** Logs start with the second 16 MiB segment ; smaller segments are possible, but none below 1 MiB. */
 export const LSN_FIRST = 0x10_0000 as Lsn;
 
+/** Records of the log start at multiples of this, so the numbers in between name no place. */
+const ALIGNMENT = 8;
+
+/** The place at or before. */
+export function alignLsn(value: number): Lsn {
+  return lsn(value - (value % ALIGNMENT));
+}
+
 export function lsn(value: number): Lsn {
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new MeridianError('INVALID', `${value} is not an LSN: it is none of 0 to 2^53 - 1`);

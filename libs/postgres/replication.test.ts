@@ -15,8 +15,9 @@ import type { IncomingBatch } from './applier.ts';
 import { createCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { connectPostgres } from './connection.ts';
-import { LSN_ZERO } from './lsn.ts';
+import { LSN_ZERO, lsn } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
+import { encodeMessage } from './pgoutput.ts';
 import { ReplicationSession } from './replication-session.ts';
 import { readSnapshot } from './snapshot.ts';
 import {
@@ -255,6 +256,33 @@ test('applies once: what is read again after a restart changes nothing', async (
   for (let i = 0; i < 3; i++) await sql.query('UPDATE t SET n = n + 1');
   await caughtUp();
   await expectSame('t');
+});
+
+test('applies a transaction whose commit record begins where the initial copy stands', async () => {
+  await define('CREATE TABLE t (id int PRIMARY KEY)');
+  await start();
+  await caughtUp();
+  const { endLsn, commitLsn, source: from } = required(applier).position;
+  expect(commitLsn).toBeLessThanOrEqual(endLsn);
+  if (from === null) throw new Error('the copy is not applied');
+  const relation = {
+    ...{ kind: 'relation' as const, id: 1, schema: 'public', table: 't' },
+    identity: 'default' as const,
+    columns: [{ name: 'id', key: true, typeId: 23, typeModifier: -1 }],
+  };
+  const next = new PartBuilder(
+    { source: from, snapshot: false, attempt: 2, xid: 9, commitLsn: endLsn, commitTime: 0 },
+    PART_LIMITS,
+  );
+  next.add(encodeMessage(relation));
+  next.add(encodeMessage({ kind: 'insert', relation: 1, values: ['1'] }));
+  const { records } = next.finish(lsn(endLsn + 40));
+  const position = { instance: 0, timestamp: 1_000, recordOffset: 0, cursor: null };
+  const batches = [{ position, records }];
+  await required(applier).apply(batches);
+  expect((await replica.query('SELECT FROM t')).rowCount).toBe(1);
+  await required(applier).apply(batches); // and once only
+  expect((await replica.query('SELECT FROM t')).rowCount).toBe(1);
 });
 
 test('lets the later of two appliers win', async () => {

@@ -65,7 +65,10 @@ export class TransactionAssembler {
       return DROPPED;
     } else {
       if (header.part <= open.part) return DROPPED;
-      if (header.part > open.part + 1) throw missing(header);
+      if (header.part > open.part + 1) {
+        if (header.final) throw missing(header);
+        return DROPPED; // one before it failed: this attempt will not complete
+      }
     }
     const messages = this.#messages(batch.messages);
     this.#open = header.final ? null : header;
@@ -80,7 +83,9 @@ export class TransactionAssembler {
   #isLate(header: TransactionHeader): boolean {
     const last = this.#last;
     if (last === null || header.attempt > last.attempt) return false;
-    return header.attempt < last.attempt || header.commitLsn <= last.commitLsn;
+    // By the end, not the start: a commit record may begin where the initial copy stands.
+    const before = header.commitLsn < last.endLsn || sameTransaction(header, last);
+    return header.attempt < last.attempt || before;
   }
 
   #messages(records: readonly Uint8Array[]): Message[] {

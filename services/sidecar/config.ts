@@ -30,6 +30,12 @@ const table = z
     return { schema, table: tableName };
   });
 
+/** A checked string and no enum, so that `--roles ship,apply` is a list like others. */
+const role = z
+  .string()
+  .regex(/^(ship|apply)$/, 'expected ship or apply')
+  .transform((text): 'ship' | 'apply' => (text === 'ship' ? 'ship' : 'apply'));
+
 const instance = z.strictObject({
   name,
   replicas: z.array(z.strictObject({ region: name, address })).min(1),
@@ -89,7 +95,7 @@ export const sidecarSchema = z
     region: name.describe('region of this sidecar'),
     listen: address.describe('where programs ask for linearizable reads'),
     roles: z
-      .array(z.enum(['ship', 'apply']))
+      .array(role)
       .min(1)
       .describe('ship: changes of this database into the journal; apply: out of it'),
     postgres: z

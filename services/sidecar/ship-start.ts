@@ -10,7 +10,7 @@ import { describeSource, encodeWatermark } from '../../libs/postgres/change-form
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
 import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
-import { LSN_FIRST, LSN_ZERO, formatLsn, lsn } from '../../libs/postgres/lsn.ts';
+import { LSN_FIRST, LSN_ZERO, alignLsn, formatLsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { readSnapshot } from '../../libs/postgres/snapshot.ts';
 import {
@@ -51,7 +51,7 @@ export async function findStart(options: ShipStartOptions): Promise<Lsn> {
   const { admin, journal, slot, source } = options;
   const writer = await journal.writerState(writerIdOf(source, slot));
   if (writer.lastSeq < LSN_FIRST) return copyFirst(options, writer);
-  const from = lsn(writer.lastSeq);
+  const from = alignLsn(writer.lastSeq);
   const state = await slotState(admin, slot);
   if (state === null) throw gap(options, from, 'the slot is gone');
   if (state.lost) throw gap(options, from, 'Postgres has removed the log it needs');

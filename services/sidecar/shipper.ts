@@ -14,7 +14,7 @@ import { encodeWatermark } from '../../libs/postgres/change-format.ts';
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
 import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
-import { LSN_ZERO, formatLsn, lsn } from '../../libs/postgres/lsn.ts';
+import { LSN_ZERO, alignLsn, formatLsn, lsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { ReplicationSession } from '../../libs/postgres/replication-session.ts';
 import {
@@ -131,6 +131,8 @@ class ShipStream {
   #wishUnderWay = false;
   #lastAppend = Date.now();
   #draining = false;
+  /** Everybody knows our epoch: no lower one can append any more. */
+  #fenced = false;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(
@@ -159,15 +161,15 @@ class ShipStream {
       );
     }
     const epoch = before + 1;
-    const after = lsn(lastSeq);
+    const after = alignLsn(lastSeq);
     this.#encoder = new TransactionEncoder({
       ...{ source: this.#source, attempt: epoch, after },
       limits: this.#limits,
     });
     this.#writer = journal.openWriter({ id: this.#id, epoch, lastSeq, ack: 'QUORUM' });
-    this.#window = new ShipWindow(after, (upTo) => {
-      session.confirm(upTo);
-      status.confirmed = upTo;
+    this.#window = new ShipWindow(lsn(lastSeq), (upTo) => {
+      status.confirmed = alignLsn(upTo);
+      session.confirm(status.confirmed);
     });
     session.confirm(after);
     status.confirmed = after;
@@ -302,6 +304,7 @@ class ShipStream {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         const { part, bytes, arrived } = next;
         if (!part.header.final) {
+          await this.#fenceOnce(part);
           await this.#appendPart(part, bytes);
           continue;
         }
@@ -315,6 +318,23 @@ class ShipStream {
       this.#pumping = false;
     }
     this.#maybeWatermark();
+  }
+
+  /**
+   * Parts belong to no chain, so a superseded shipper could still put its final part behind ours. A
+   * watermark of our epoch before them, known to be in the order, forbids it. It says that everything
+   * before the transaction is here, under a sequence between the two: no log record starts there.
+   */
+  async #fenceOnce({ header }: Part): Promise<void> {
+    if (this.#fenced) return;
+    this.#fenced = true;
+    const { source, commitLsn } = header;
+    const seq = lsn(Math.max(commitLsn, this.#window?.last ?? 0) + 1);
+    // Earlier attempts at this very transaction have used up what lies between: go on without.
+    if (alignLsn(seq) > commitLsn) return;
+    const record = encodeWatermark({ kind: 'watermark', source, lsn: commitLsn });
+    await this.#append([record], seq, 0, null);
+    await this.#writerState();
   }
 
   async #appendPart(part: Part, bytes: number): Promise<void> {

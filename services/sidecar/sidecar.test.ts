@@ -236,6 +236,27 @@ test('starts an interrupted initial copy over, and loses and doubles nothing', a
   expect(failures).toBe(0);
 });
 
+test('a large transaction arrives once and whole however often its shipping breaks off', async () => {
+  await define('CREATE TABLE t (id int PRIMARY KEY, a text)');
+  await sql.query("INSERT INTO t SELECT i, '' FROM generate_series(1, 3000) i");
+  await start('apply');
+  await start('ship', { ship: { batchBytesMax: 65_536 } });
+  await eventually(async () => (await copy.query('SELECT FROM t')).rowCount === 3000);
+  let [appends, failures] = [0, 0];
+  journal.failure = () => {
+    appends += 1;
+    if (failures === 12 || appends % 4 !== 3) return null;
+    failures += 1;
+    return failures % 2 === 0 ? 'before' : 'after';
+  };
+  await sql.query("UPDATE t SET a = repeat('a', 200)");
+  await sql.query('DELETE FROM t WHERE id = 1');
+  await eventually(async () => (await copy.query('SELECT FROM t')).rowCount === 2999);
+  await expectSame('t');
+  expect(failures).toBe(12);
+  expect(shippedTwice()).toEqual([]);
+});
+
 test('a second sidecar takes the slot over; the first ends as fenced', async () => {
   await define('CREATE TABLE t (id int PRIMARY KEY)');
   const { sidecar: first, end: firstEnd } = await start('ship');
