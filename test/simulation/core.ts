@@ -4,8 +4,7 @@
  */
 import { LaneCore } from '../../libs/lane/core.ts';
 import type { Effects, Input, LaneOptions } from '../../libs/lane/types.ts';
-import { createOrderMachine } from '../../libs/order/machine.ts';
-import type { OrderMachine } from '../../libs/order/types.ts';
+import { createOrderMachine, type HashedOrderMachine } from '../../libs/order/machine.ts';
 import type { Epoch, Index, Micros, Timestamp } from '../../libs/values/numbers.ts';
 import type { Attempt, Content } from './operations.ts';
 
@@ -33,7 +32,7 @@ export interface CoreView {
 
 export interface Parts {
   createCore(options: LaneOptions<Content, Attempt>): Core;
-  createOrderMachine(): OrderMachine;
+  createOrderMachine(): HashedOrderMachine;
 }
 
 export const parts: Parts = {

@@ -1,23 +1,26 @@
 /** The ordered state machine of one life, and the planted loss of its writer table at a restart. */
-import type { BatchHeader, OrderMachine, Outcome } from '../../libs/order/types.ts';
+import type { HashedOrderMachine } from '../../libs/order/machine.ts';
+import type { BatchHeader, Outcome } from '../../libs/order/types.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
 import type { Parts } from './core.ts';
 import type { HarnessBug } from './planted-bugs.ts';
 
-export function startMachine(parts: Parts, bug: HarnessBug | null): OrderMachine {
+export function startMachine(parts: Parts, bug: HarnessBug | null): HashedOrderMachine {
   const machine = parts.createOrderMachine();
   return bug === 'writers-lost' ? forgetful(machine) : machine;
 }
 
 /** Nobody remembers who wrote: every batch passes as one without a writer. */
-function forgetful(machine: OrderMachine): OrderMachine {
+function forgetful(machine: HashedOrderMachine): HashedOrderMachine {
   return {
     apply: (batch: BatchHeader, timestamp: Timestamp): Outcome =>
       machine.apply({ ...batch, writer: null }, timestamp),
     stream: (name) => machine.stream(name),
     writer: () => null,
-    get streamCount() {
-      return machine.streamCount;
-    },
+    hash: () => machine.hash(),
+    streamCount: 0,
+    applied: 0,
+    writerCount: 0,
+    outcomeSlots: 0,
   };
 }

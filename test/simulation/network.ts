@@ -20,6 +20,23 @@ export interface NetworkUser {
   connected(peer: ReplicaId): void;
 }
 
+/** All of a message but the clients' own objects inside the entries. */
+function freeze(packet: Message): void {
+  Object.freeze(packet);
+  for (const status of [packet.status, packet.relayed]) {
+    if (status === null) continue;
+    Object.freeze(status);
+    Object.freeze(status.hears);
+    for (const lane of Object.freeze(status.lanes)) Object.freeze(Object.freeze(lane).tail);
+  }
+  for (const announcement of Object.freeze(packet.announcements)) Object.freeze(announcement);
+  for (const letter of Object.freeze(packet.letters)) Object.freeze(letter.control);
+  for (const feed of Object.freeze(packet.feeds)) {
+    Object.freeze(feed);
+    for (const entry of Object.freeze(feed.entries)) Object.freeze(entry);
+  }
+}
+
 class Link {
   readonly from: ReplicaId;
   readonly to: ReplicaId;
@@ -74,6 +91,7 @@ export class Network {
   send(from: ReplicaId, to: ReplicaId, packet: Message): void {
     const link = this.link(from, to);
     this.sent++;
+    if (this.options.frozen) freeze(packet);
     if (!link.standing) return;
     if (link.recent.length === RECENT_MAX) link.recent.shift();
     link.recent.push(packet);

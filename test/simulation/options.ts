@@ -63,6 +63,8 @@ export interface NetworkOptions {
   readonly duplicate: number;
   /** Share of the messages of a broken connection that arrive after all, late. */
   readonly ghost: number;
+  /** Messages cannot be changed any more once they are sent: whoever tries is found out. */
+  readonly frozen: boolean;
 }
 
 export interface DiskOptions {
@@ -203,6 +205,7 @@ export function drawOptions(
       duplicate:
         focus.duplicate ?? (!calm && draw.chance(0.35) ? draw.magnitude(5, 500) / 1_000 : 0),
       ghost: focus.ghost ?? (calm ? 0 : draw.pick([0, 0.1, 0.5])),
+      frozen: seed % 20 === 0,
     },
     disk: {
       sync: draw.magnitude(100, 8_000),

@@ -131,7 +131,7 @@ describe('the network', () => {
   const start = (options: { loss?: number; duplicate?: number; ghost?: number } = {}) => {
     const scheduler = new Scheduler();
     const trace = new Trace(scheduler, null);
-    const faults = { loss: 0, duplicate: 0, ghost: 0, ...options };
+    const faults = { loss: 0, duplicate: 0, ghost: 0, frozen: false, ...options };
     const network = new Network(
       { delay: [1_000, 2_000, 3_000], jitter: 5_000, ...faults },
       scheduler,

@@ -5,7 +5,8 @@
  * given to it. It executes what is released on the real ordered state machine.
  */
 import type { Effects, Input, LaneSettings, Packet } from '../../libs/lane/types.ts';
-import type { OrderMachine, Outcome } from '../../libs/order/types.ts';
+import type { HashedOrderMachine } from '../../libs/order/machine.ts';
+import type { Outcome } from '../../libs/order/types.ts';
 import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import type { Checkers } from './checkers.ts';
 import type { Clocks } from './clocks.ts';
@@ -59,7 +60,7 @@ export class Replica implements NetworkUser {
   watermark = 0;
   steps = 0;
   private readonly p: ReplicaParts;
-  private machine: OrderMachine;
+  private machine: HashedOrderMachine;
   private inbox: Input<Content, Attempt>[] = [];
   private turnPlanned = false;
   /** Instructions of a step that a stall left for later. */
@@ -153,6 +154,11 @@ export class Replica implements NetworkUser {
   /** The hybrid clock; null while there is no process. */
   get clock(): number | null {
     return this.core?.inspect().clock ?? null;
+  }
+
+  /** Of everything executed in this life. */
+  get machineHash(): string {
+    return this.machine.hash();
   }
 
   disarm(): void {

@@ -173,6 +173,8 @@ class Simulation {
     const well = scheduler.runUntil(deadline, () => this.workload.idle && this.converged());
     check(well, 'no-progress', () => this.diagnosis());
     checkers.session.finished();
+    const hashes = this.replicas.map((replica) => replica.machineHash);
+    check(new Set(hashes).size === 1, 'machine-hash', () => hashes.join(' '));
     checkers.log.survey();
     this.validate();
   }
