@@ -1,12 +1,15 @@
 /**
  * `npm run bench -- append`: one client, three replicas, sync on every replica. Closed loops with
- * more and more appends under way, then an open loop at half the best rate; says where the time goes.
+ * more and more appends under way, each right after the yardstick (bare.ts) with as many; then an open
+ * loop at half the best rate. Says where the time goes.
  */
 import { randomUUID } from 'node:crypto';
 import { Appender } from '../../libs/client/appender.ts';
 import { Regions } from '../../libs/client/regions.ts';
 import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { round } from '../../libs/telemetry/figures.ts';
+import { startYardstick } from './bare.ts';
+import type { BareRow } from './bare.ts';
 import type { Instance } from './instance.ts';
 import { startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';
@@ -22,6 +25,8 @@ export interface AppendBenchOptions {
 
 interface Row extends LoadResult {
   readonly ack: string;
+  /** The yardstick with as many in flight, measured just before; null for an open loop. */
+  readonly bare: BareRow | null;
   readonly where: Where;
 }
 
@@ -39,10 +44,16 @@ interface Where {
   readonly followersMicros: number;
 }
 
-const WARM_UP_SECONDS = 2;
+/** Four processes compile their hot paths; shorter, and the first rows measure the compiler. */
+const WARM_UP_SECONDS = 6;
+const BARE_SECONDS = 2;
 
 export async function benchAppend(options: AppendBenchOptions): Promise<object> {
-  const instance = await startInstance('append');
+  const yardstick = await startYardstick(options.bytes);
+  const instance = await startInstance('append').catch(async (error: unknown) => {
+    await yardstick.stop();
+    throw error;
+  });
   const regions = new Regions(instance.replicas, 'a');
   const rows: Row[] = [];
   try {
@@ -52,22 +63,30 @@ export async function benchAppend(options: AppendBenchOptions): Promise<object> 
       const appender = new Appender({ cluster, instance: name, regions, ack, writer });
       const body = new Uint8Array(options.bytes).fill(120);
       const load = { appender, stream: `bench-${ack}`, body, seconds: options.seconds };
-      const measure = async (run: () => Promise<LoadResult>): Promise<void> => {
+      const measure = async (inflight: number | null): Promise<void> => {
+        const bare = inflight === null ? null : await yardstick.measure(inflight, BARE_SECONDS);
         const before = await observe(instance, regions);
-        const result = await run();
+        const result = await (inflight === null
+          ? openLoop(load, Math.floor(best() / 2))
+          : closedLoop(load, inflight));
         const where = difference(before, await observe(instance, regions), result);
-        rows.push({ ack, ...result, where });
-        print(rows.length, { ack, ...result, where });
+        const row = { ack, ...result, bare, where };
+        rows.push(row);
+        print(rows.length, row);
       };
-      await closedLoop({ ...load, seconds: WARM_UP_SECONDS }, 64);
-      for (const inflight of options.inflight) await measure(() => closedLoop(load, inflight));
-      const best = Math.max(...rows.map((row) => (row.ack === ack ? row.recordsPerSecond : 0)));
-      await measure(() => openLoop(load, Math.floor(best / 2)));
+      const best = (): number =>
+        Math.max(...rows.map((row) => (row.ack === ack ? row.recordsPerSecond : 0)));
+      await yardstick.measure(64, BARE_SECONDS);
+      await closedLoop({ ...load, seconds: WARM_UP_SECONDS / 2 }, 64);
+      await closedLoop({ ...load, seconds: WARM_UP_SECONDS / 2 }, 1);
+      for (const inflight of options.inflight) await measure(inflight);
+      await measure(null);
       appender.close();
     }
   } finally {
     regions.close();
     await instance.stop();
+    await yardstick.stop();
   }
   return { bench: 'append', bytes: options.bytes, seconds: options.seconds, rows };
 }
@@ -114,22 +133,26 @@ function difference(before: Observation, after: Observation, { latency }: LoadRe
 }
 
 function print(number: number, row: Row): void {
-  const columns = [8, 12, 10, 9, 9, 9, 9, 10, 9, 9, 22];
+  const columns = [8, 12, 10, 9, 9, 9, 10, 8, 10, 9, 9, 22];
   const line = (cells: readonly string[]): void => {
     console.log(cells.map((cell, i) => cell.padStart(columns[i] ?? 0)).join(''));
   };
   if (number === 1) {
     line([
-      ...['ack', 'load', 'appends/s', 'p50 ms', 'p99 ms', 'p99.9', 'max'],
+      ...['ack', 'load', 'appends/s', 'p50 ms', 'p99 ms', 'p99.9', 'of bare/s', 'of p50'],
       ...['per entry', 'sync ms', 'replica', 'cpu µs cl/home/foll'],
     ]);
   }
-  const { latency, where } = row;
+  const { latency, where, bare } = row;
+  const ratio = (ours: number, theirs: number | undefined): string =>
+    theirs === undefined ? '' : (ours / theirs).toFixed(2);
   line([
     row.ack,
     row.inflight === null ? `${String(row.rate)}/s` : `${row.inflight} in fl.`,
     String(row.recordsPerSecond),
-    ...[latency.p50Ms, latency.p99Ms, latency.p999Ms, latency.maxMs].map(String),
+    ...[latency.p50Ms, latency.p99Ms, latency.p999Ms].map(String),
+    ratio(row.recordsPerSecond, bare?.recordsPerSecond),
+    ratio(latency.p50Ms, bare?.latency.p50Ms),
     ...[where.appendsPerEntry, where.syncP50Ms, where.replicaP50Ms].map(String),
     `${where.clientMicros}/${where.homeMicros}/${where.followersMicros}`,
   ]);
