@@ -250,6 +250,7 @@ export class Appender {
     const timestamp = Number(run.timestamp);
     const region = pipe.region.name;
     const { duplicate } = run;
+    const forwardedVia = run.forwardedVia === '' ? null : run.forwardedVia;
     let seqNum = Number(run.firstSeqNum);
     if (failure === null) this.#lastTimestamp = Math.max(this.#lastTimestamp, timestamp);
     for (let answered = 0; answered < run.count; answered += 1) {
@@ -262,7 +263,13 @@ export class Appender {
       const { records, matchSeqNum, fencingToken } = pending.input;
       const conditional = matchSeqNum !== undefined || fencingToken !== undefined;
       const firstSeqNum = conditional || pipe.ack === 'ORDERED' ? seqNum : null;
-      pipeline.settle(pending, null, { timestamp, firstSeqNum, duplicate, region });
+      pipeline.settle(pending, null, {
+        timestamp,
+        firstSeqNum,
+        duplicate,
+        region,
+        forwardedVia,
+      });
       seqNum += records.length;
     }
     if (failure === null || !CHAIN_BROKEN.has(failure.reason)) return;

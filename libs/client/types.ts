@@ -77,6 +77,11 @@ export interface AppendResult {
   readonly duplicate: boolean;
   /** The region whose replica answered. */
   readonly region: string;
+  /**
+   * The region that forwarded between that replica and the third one, because the link between those
+   * two is down or too slow; null when everything went directly.
+   */
+  readonly forwardedVia: string | null;
 }
 
 /** A place in the order: after this record. */

@@ -143,6 +143,11 @@ export class LaneCore<Content, A extends Append = Append> {
     return effects;
   }
 
+  /** The replica through which this one exchanges something with the third; null: nothing. */
+  forwardedVia(): ReplicaId | null {
+    return this.hearing.forwardedVia();
+  }
+
   inspect(): Inspection {
     return {
       watermark: this.merge.watermark as Timestamp,

@@ -145,6 +145,25 @@ export class Hearing<Content, A extends Append> {
     return deaf && passes ? between : to;
   }
 
+  /**
+   * The neighbour that forwards between this replica and the other one, in one direction at least;
+   * null when both are reached directly, and when one of them is away altogether.
+   */
+  forwardedVia(): ReplicaId | null {
+    const { self } = this.context;
+    for (const far of others(self)) {
+      const near = third(self, far);
+      const nearHears = at(this.statuses, near)?.hears;
+      const farHears = at(this.statuses, far)?.hears;
+      if (!this.hears(near) || nearHears === undefined || farHears === undefined) continue;
+      const direct = this.hears(far);
+      const inbound = !direct && nearHears[far] === true;
+      const outbound = farHears[self] !== true && farHears[near] === true;
+      if (inbound || (outbound && (direct || nearHears[far] === true))) return near;
+    }
+    return null;
+  }
+
   /** L7: asks the others before sealing. True once a majority, this replica included, hears nothing. */
   maySeal(lane: Lane<Content, A>): boolean {
     const { context } = this;

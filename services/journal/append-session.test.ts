@@ -25,6 +25,7 @@ class Bench {
   readonly session: AppendSession;
   readonly dirty: AppendSession[] = [];
   known = false;
+  forwardedVia = '';
   closed = 0;
 
   constructor(options: Partial<SessionContext> & { admissionBytes?: number } = {}) {
@@ -46,6 +47,7 @@ class Bench {
         },
         latency: () => undefined,
         now: () => 0,
+        forwardedVia: () => this.forwardedVia,
         closed: () => {
           this.closed += 1;
         },
@@ -207,6 +209,19 @@ describe('append session', () => {
     bench.session.decided(at(bench.submitted, 0), { kind: 'duplicate', first });
     bench.flush();
     expect(bench.runs().map(brief)).toEqual([[1, 80, 7, true]]);
+  });
+
+  it('names the region that forwards between this replica and the third, as long as one does', () => {
+    const bench = new Bench();
+    bench.hello(Ack.ORDERED);
+    bench.append({}, {});
+    bench.forwardedVia = 'us';
+    bench.release(0, 1, 5, 0);
+    bench.flush();
+    bench.forwardedVia = '';
+    bench.release(1, 2, 6, 1);
+    bench.flush();
+    expect(bench.runs().map((run) => run.forwardedVia)).toEqual(['us', '']);
   });
 
   it('starts a new run where the stream, the entry or the numbering changes', () => {

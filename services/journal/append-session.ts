@@ -47,6 +47,8 @@ export interface SessionContext {
   /** The session has answers; `flush` must be called at the end of the turn. */
   readonly answered: (session: AppendSession) => void;
   readonly latency: (startedAt: number) => void;
+  /** Region through which this replica reaches the third one at the moment; empty: directly. */
+  readonly forwardedVia: () => string;
   readonly now: () => number;
   readonly closed: (session: AppendSession) => void;
 }
@@ -134,7 +136,7 @@ export class AppendSession implements AppendOwner {
   flush(): void {
     this.#dirty = false;
     if (this.#closed) return;
-    const builder = new RunBuilder();
+    const builder = new RunBuilder(this.#context.forwardedVia());
     let head = this.#head;
     for (let next = this.#pending[head]; next !== undefined && next.answer !== null;) {
       builder.add(next);

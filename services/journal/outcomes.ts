@@ -28,9 +28,16 @@ interface OpenRun {
 
 export class RunBuilder {
   readonly runs: RunInit[] = [];
+  readonly #forwardedVia: string;
   #open: OpenRun | null = null;
 
   /** The next append of the session, whose answer is known. */
+
+  /** `forwardedVia`: the region that forwards at the moment, empty for none. */
+  constructor(forwardedVia: string) {
+    this.#forwardedVia = forwardedVia;
+  }
+
   add(append: PendingAppend): void {
     const { answer, header } = append;
     assert(answer !== null, 'only answered appends are reported');
@@ -74,6 +81,7 @@ export class RunBuilder {
         timestamp: BigInt(open.timestamp),
         firstSeqNum: BigInt(open.firstSeqNum),
         duplicate: open.duplicate,
+        forwardedVia: this.#forwardedVia,
       });
       this.#open = null;
     }

@@ -18,6 +18,7 @@ import { systemClocks } from './clocks.ts';
 import { laneSettings } from './config.ts';
 import type { JournalConfig } from './config.ts';
 import type { Frame, PendingAppend } from './content.ts';
+import { DiskUsage } from './disk-usage.ts';
 import { Driver } from './driver.ts';
 import { assembleEntry } from './entry-codec.ts';
 import { Health } from './health.ts';
@@ -28,6 +29,7 @@ import { Peers } from './peers.ts';
 import { Readers } from './readers.ts';
 import { Replay, makeLog, writeState } from './recovery.ts';
 import { ReleaseIndex } from './release-index.ts';
+import { ReleaseMarks } from './release-marks.ts';
 import { Releaser } from './releaser.ts';
 import { Sessions } from './sessions.ts';
 import { Target } from './target.ts';
@@ -63,7 +65,17 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const order = createOrderMachine();
   const index = new ReleaseIndex();
   const watermark = new Watermark(clocks.monotonic());
-  const releaser = new Releaser({ order, index, store, watermark, clocks });
+  const marks = new ReleaseMarks();
+  const releaser = new Releaser({
+    order,
+    index,
+    store,
+    watermark,
+    clocks,
+    onExecuted: (entries, timestamp) => {
+      marks.released(entries, timestamp, () => order.hash());
+    },
+  });
   const core = new LaneCore<Frame, PendingAppend>({
     self,
     recovered,
@@ -111,13 +123,14 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       logger.error({ error }, 'stored bytes cannot be read back');
     },
   });
+  const admission = new Admission(limits.unansweredBytesMax);
   const sessions = new Sessions(
     {
       target,
       region: config.region,
       limits: { batchBytesMax: limits.batchBytesMax, recordsMax: limits.recordsPerBatchMax },
       windowBytes: limits.windowBytes,
-      admission: new Admission(limits.unansweredBytesMax),
+      admission,
       obstacle: () => health.obstacle(),
       submit: (append) => {
         driver.submit(append);
@@ -137,6 +150,12 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         appendLatency.record(clocks.monotonic() - startedAt);
       },
       now: () => clocks.monotonic(),
+      forwardedVia: () => {
+        const via = core.forwardedVia();
+        return via === null
+          ? ''
+          : (config.peers.find((peer) => peer.replica === via)?.region ?? '');
+      },
     },
     limits.sessionsMax,
   );
@@ -197,7 +216,16 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       clocks,
       appendLatency: () => appendLatency.snapshot(),
       syncLatency: () => syncLatency.snapshot(),
+      disk: new DiskUsage(config.dataDirectory),
+      marks,
+      load: () => ({
+        sessions: sessions.count,
+        readers: readers.count,
+        unansweredBytes: admission.bytes,
+        backlogEntries: releaser.backlogCount,
+      }),
     },
+    locate: { inspect: () => core.inspect(), index, order, store },
   });
 
   const listen = (address: string, binding: ServiceBinding): Promise<RpcServer> =>
