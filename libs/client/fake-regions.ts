@@ -118,6 +118,7 @@ export class FakeRegions {
               }
               return Promise.resolve({ region, voting: true, clockSafe: true });
             },
+            locate: () => Promise.resolve({ found: false }),
           }),
         ],
         onError: () => undefined,

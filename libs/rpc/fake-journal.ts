@@ -37,6 +37,7 @@ export async function startFakeJournal(
         getWriter: refuse,
         createStream: refuse,
         status: refuse,
+        locate: refuse,
         ...handlers,
       }),
     ],

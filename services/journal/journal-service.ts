@@ -12,6 +12,8 @@ import type { OrderMachine } from '../../libs/order/types.ts';
 import { bind } from '../../libs/rpc/rpc.ts';
 import type { BidiStream, Handlers, ServiceBinding } from '../../libs/rpc/rpc.ts';
 import type { Linearizer } from './linearizer.ts';
+import { locate } from './locate.ts';
+import type { LocateSource } from './locate.ts';
 import type { Readers } from './readers.ts';
 import { statusOf } from './status.ts';
 import type { StatusSource } from './status.ts';
@@ -26,6 +28,7 @@ export interface JournalServiceOptions {
   readonly readers: Readers;
   readonly openSession: (stream: BidiStream<AppendRequest, AppendResponse>) => void;
   readonly status: StatusSource;
+  readonly locate: LocateSource;
 }
 
 export function journalService(options: JournalServiceOptions): ServiceBinding {
@@ -70,7 +73,11 @@ export function journalService(options: JournalServiceOptions): ServiceBinding {
     },
     status: (request) => {
       target.check(request.target);
-      return Promise.resolve(statusOf(status));
+      return statusOf(status);
+    },
+    locate: async (request) => {
+      target.check(request.target);
+      return Promise.resolve(locate(options.locate, request));
     },
   };
   return bind(JournalService, handlers);

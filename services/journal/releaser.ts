@@ -29,6 +29,8 @@ export interface ReleaserOptions {
   readonly store: LaneStore;
   readonly watermark: Watermark;
   readonly clocks: Clocks;
+  /** After each entry with batches: how many there have been, and its timestamp. */
+  readonly onExecuted?: (entries: number, timestamp: Timestamp) => void;
 }
 
 export class Releaser {
@@ -60,12 +62,13 @@ export class Releaser {
 
   /** Executes for one slice; true when there is more to do. */
   run(): boolean {
-    const { clocks, watermark, index } = this.#options;
+    const { clocks, watermark, index, onExecuted } = this.#options;
     const until = clocks.monotonic() + SLICE_MICROS;
     while (this.backlogCount > 0) {
       const { entry, appends } = at(this.#backlog, this.#next);
       this.#next += 1;
       this.#execute(entry, appends);
+      if (entry.kind !== 'marker') onExecuted?.(index.count, entry.timestamp);
       if (clocks.monotonic() >= until) break;
     }
     const more = this.backlogCount > 0;

@@ -9,7 +9,9 @@ import type { HashedOrderMachine } from '../../libs/order/machine.ts';
 import type { LatencySnapshot } from '../../libs/telemetry/latency.ts';
 import type { Clocks } from './clocks.ts';
 import type { JournalConfig } from './config.ts';
+import type { DiskUsage } from './disk-usage.ts';
 import type { ReleaseIndex } from './release-index.ts';
+import type { ReleaseMarks } from './release-marks.ts';
 import { VERSION } from './version.ts';
 import type { Watermark } from './watermark.ts';
 
@@ -22,11 +24,27 @@ export interface StatusSource {
   readonly clocks: Clocks;
   readonly appendLatency: () => LatencySnapshot;
   readonly syncLatency: () => LatencySnapshot;
+  readonly disk: DiskUsage;
+  readonly marks: ReleaseMarks;
+  /** Open append sessions, open reads, bytes of appends under way, entries still to execute. */
+  readonly load: () => Load;
 }
 
-export function statusOf(source: StatusSource): MessageInitShape<typeof StatusResponseSchema> {
+export interface Load {
+  readonly sessions: number;
+  readonly readers: number;
+  readonly unansweredBytes: number;
+  readonly backlogEntries: number;
+}
+
+/** Everything but the disk is of one moment. */
+export async function statusOf(
+  source: StatusSource,
+): Promise<MessageInitShape<typeof StatusResponseSchema>> {
+  const disk = await source.disk.figures();
   const { config, watermark, index, order, clocks } = source;
   const inspection = source.inspect();
+  const load = source.load();
   return {
     cluster: config.cluster,
     instance: config.instance,
@@ -47,6 +65,7 @@ export function statusOf(source: StatusSource): MessageInitShape<typeof StatusRe
       syncedIndex: BigInt(lane.synced),
       committedIndex: BigInt(lane.committed),
       resolved: BigInt(lane.resolved),
+      role: lane.role,
     })),
     peers: inspection.peers.map((peer) => ({
       replica: peer.replica,
@@ -60,6 +79,23 @@ export function statusOf(source: StatusSource): MessageInitShape<typeof StatusRe
     syncLatency: latencyOf(source.syncLatency()),
     releaseHash: order.hash(),
     releasedEntries: BigInt(index.count),
+    disk: {
+      totalBytes: BigInt(disk.totalBytes),
+      freeBytes: BigInt(disk.freeBytes),
+      logBytes: BigInt(disk.logBytes),
+      segments: BigInt(disk.segments),
+    },
+    releasePoints: source.marks.list().map(({ entries, timestamp, hash }) => ({
+      entries: BigInt(entries),
+      timestamp: BigInt(timestamp),
+      hash,
+    })),
+    sessions: BigInt(load.sessions),
+    readers: BigInt(load.readers),
+    unansweredBytes: BigInt(load.unansweredBytes),
+    clock: BigInt(inspection.clock),
+    queuedAppends: BigInt(inspection.queued),
+    backlogEntries: BigInt(load.backlogEntries),
   };
 }
 

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/journal/v1/journal.proto.
  */
 export const file_meridian_journal_v1_journal: GenFile = /*@__PURE__*/
-  fileDesc("CiFtZXJpZGlhbi9qb3VybmFsL3YxL2pvdXJuYWwucHJvdG8SE21lcmlkaWFuLmpvdXJuYWwudjEiKwoGVGFyZ2V0Eg8KB2NsdXN0ZXIYASABKAkSEAoIaW5zdGFuY2UYAiABKAkihAEKDUFwcGVuZFJlcXVlc3QSMQoFaGVsbG8YASABKAsyIC5tZXJpZGlhbi5qb3VybmFsLnYxLkFwcGVuZEhlbGxvSAASNQoHYmF0Y2hlcxgCIAEoCzIiLm1lcmlkaWFuLmpvdXJuYWwudjEuQXBwZW5kQmF0Y2hlc0gAQgkKB21lc3NhZ2UiYQoLQXBwZW5kSGVsbG8SKwoGdGFyZ2V0GAEgASgLMhsubWVyaWRpYW4uam91cm5hbC52MS5UYXJnZXQSJQoDYWNrGAIgASgOMhgubWVyaWRpYW4uam91cm5hbC52MS5BY2siNgoNQXBwZW5kQmF0Y2hlcxIOCgZmcmFtZXMYASABKAwSFQoNbWluX3RpbWVzdGFtcBgCIAEoBCKLAQoOQXBwZW5kUmVzcG9uc2USNQoHd2VsY29tZRgBIAEoCzIiLm1lcmlkaWFuLmpvdXJuYWwudjEuQXBwZW5kV2VsY29tZUgAEjcKCG91dGNvbWVzGAIgASgLMiMubWVyaWRpYW4uam91cm5hbC52MS5BcHBlbmRPdXRjb21lc0gAQgkKB21lc3NhZ2UiTgoNQXBwZW5kV2VsY29tZRIUCgx3aW5kb3dfYnl0ZXMYASABKAQSFwoPYmF0Y2hfYnl0ZXNfbWF4GAIgASgNEg4KBnJlZ2lvbhgDIAEoCSI+Cg5BcHBlbmRPdXRjb21lcxIsCgRydW5zGAEgAygLMh4ubWVyaWRpYW4uam91cm5hbC52MS5BcHBlbmRSdW4inQEKCUFwcGVuZFJ1bhINCgVjb3VudBgBIAEoDRIRCgl0aW1lc3RhbXAYAiABKAQSFQoNZmlyc3Rfc2VxX251bRgDIAEoBBIRCglkdXBsaWNhdGUYBCABKAgSLQoHZmFpbHVyZRgFIAEoCzIcLm1lcmlkaWFuLmpvdXJuYWwudjEuRmFpbHVyZRIVCg1mb3J3YXJkZWRfdmlhGAYgASgJIqkBCgdGYWlsdXJlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEjoKB2RldGFpbHMYAyADKAsyKS5tZXJpZGlhbi5qb3VybmFsLnYxLkZhaWx1cmUuRGV0YWlsc0VudHJ5EhEKCW5vX2VmZmVjdBgEIAEoCBouCgxEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKBAgoLUmVhZFJlcXVlc3QSKwoGdGFyZ2V0GAEgASgLMhsubWVyaWRpYW4uam91cm5hbC52MS5UYXJnZXQSDgoGc3RyZWFtGAIgASgJEhEKB3NlcV9udW0YAyABKARIABITCgl0aW1lc3RhbXAYBCABKARIABIuCgVhZnRlchgFIAEoCzIdLm1lcmlkaWFuLmpvdXJuYWwudjEuUG9zaXRpb25IABIVCgt0YWlsX29mZnNldBgGIAEoBEgAEhcKD3VudGlsX3RpbWVzdGFtcBgHIAEoBBIVCg1saW1pdF9yZWNvcmRzGAggASgEEg4KBmZvbGxvdxgJIAEoCEIGCgRmcm9tIjQKCFBvc2l0aW9uEhEKCXRpbWVzdGFtcBgBIAEoBBIVCg1yZWNvcmRfb2Zmc2V0GAIgASgNIrIBCgxSZWFkUmVzcG9uc2USMwoHYmF0Y2hlcxgBIAEoCzIgLm1lcmlkaWFuLmpvdXJuYWwudjEuUmVhZEJhdGNoZXNIABI1Cghwcm9ncmVzcxgCIAEoCzIhLm1lcmlkaWFuLmpvdXJuYWwudjEuUmVhZFByb2dyZXNzSAASKwoDZ2FwGAMgASgLMhwubWVyaWRpYW4uam91cm5hbC52MS5SZWFkR2FwSABCCQoHbWVzc2FnZSIdCgtSZWFkQmF0Y2hlcxIOCgZmcmFtZXMYASABKAwiSAoMUmVhZFByb2dyZXNzEhEKCXdhdGVybWFyaxgBIAEoBBIUCgx0YWlsX3NlcV9udW0YAiABKAQSDwoHc3RhbGxlZBgDIAEoCCLkAQoHUmVhZEdhcBIvCgRraW5kGAEgASgOMiEubWVyaWRpYW4uam91cm5hbC52MS5SZWFkR2FwLktpbmQSKwoEZnJvbRgCIAEoCzIdLm1lcmlkaWFuLmpvdXJuYWwudjEuUG9zaXRpb24SKQoCdG8YAyABKAsyHS5tZXJpZGlhbi5qb3VybmFsLnYxLlBvc2l0aW9uIlAKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhAKDEtJTkRfVFJJTU1FRBABEhEKDUtJTkRfRklMVEVSRUQQAhINCglLSU5EX0xPU1QQAyJPChBDaGVja1RhaWxSZXF1ZXN0EisKBnRhcmdldBgBIAEoCzIbLm1lcmlkaWFuLmpvdXJuYWwudjEuVGFyZ2V0Eg4KBnN0cmVhbRgCIAEoCSJQChFDaGVja1RhaWxSZXNwb25zZRIUCgxuZXh0X3NlcV9udW0YASABKAQSEQoJdGltZXN0YW1wGAIgASgEEhIKCnJlYWRfcG9pbnQYAyABKAQiWwoQSGVhcnRiZWF0UmVxdWVzdBIrCgZ0YXJnZXQYASABKAsyGy5tZXJpZGlhbi5qb3VybmFsLnYxLlRhcmdldBIaChJ3YWl0X2Zvcl93YXRlcm1hcmsYAiABKAgiOgoRSGVhcnRiZWF0UmVzcG9uc2USEgoKcmVhZF9wb2ludBgBIAEoBBIRCgl3YXRlcm1hcmsYAiABKAQiUgoQR2V0V3JpdGVyUmVxdWVzdBIrCgZ0YXJnZXQYASABKAsyGy5tZXJpZGlhbi5qb3VybmFsLnYxLlRhcmdldBIRCgl3cml0ZXJfaWQYAiABKAkiVgoRR2V0V3JpdGVyUmVzcG9uc2USDQoFa25vd24YASABKAgSDQoFZXBvY2gYAiABKA0SEAoIbGFzdF9zZXEYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEIlIKE0NyZWF0ZVN0cmVhbVJlcXVlc3QSKwoGdGFyZ2V0GAEgASgLMhsubWVyaWRpYW4uam91cm5hbC52MS5UYXJnZXQSDgoGc3RyZWFtGAIgASgJIicKFENyZWF0ZVN0cmVhbVJlc3BvbnNlEg8KB2NyZWF0ZWQYASABKAgiPAoNU3RhdHVzUmVxdWVzdBIrCgZ0YXJnZXQYASABKAsyGy5tZXJpZGlhbi5qb3VybmFsLnYxLlRhcmdldCLrAwoOU3RhdHVzUmVzcG9uc2USDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIPCgdyZXBsaWNhGAMgASgNEg4KBnJlZ2lvbhgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJEhYKDnVwdGltZV9zZWNvbmRzGAYgASgBEhEKCXdhdGVybWFyaxgHIAEoBBIWCg5sYXN0X3RpbWVzdGFtcBgIIAEoBBISCgp3YWxsX2Nsb2NrGAkgASgEEhIKCmNsb2NrX3NhZmUYCiABKAgSDgoGdm90aW5nGAsgASgIEi4KBWxhbmVzGAwgAygLMh8ubWVyaWRpYW4uam91cm5hbC52MS5MYW5lU3RhdHVzEi4KBXBlZXJzGA0gAygLMh8ubWVyaWRpYW4uam91cm5hbC52MS5QZWVyU3RhdHVzEg8KB3N0cmVhbXMYDiABKAQSNAoOYXBwZW5kX2xhdGVuY3kYDyABKAsyHC5tZXJpZGlhbi5qb3VybmFsLnYxLkxhdGVuY3kSMgoMc3luY19sYXRlbmN5GBAgASgLMhwubWVyaWRpYW4uam91cm5hbC52MS5MYXRlbmN5EhQKDHJlbGVhc2VfaGFzaBgRIAEoCRIYChByZWxlYXNlZF9lbnRyaWVzGBIgASgEIo4BCgpMYW5lU3RhdHVzEgwKBGxhbmUYASABKA0SDQoFZXBvY2gYAiABKAQSDgoGd3JpdGVyGAMgASgNEhIKCmxhc3RfaW5kZXgYBCABKAQSFAoMc3luY2VkX2luZGV4GAUgASgEEhcKD2NvbW1pdHRlZF9pbmRleBgGIAEoBBIQCghyZXNvbHZlZBgHIAEoBCJ4CgpQZWVyU3RhdHVzEg8KB3JlcGxpY2EYASABKA0SDQoFaGVhcmQYAiABKAgSEAoIaGVhcnNfdXMYAyABKAgSGgoScm91bmRfdHJpcF9zZWNvbmRzGAQgASgBEhwKFGNsb2NrX29mZnNldF9zZWNvbmRzGAUgASgBIlcKB0xhdGVuY3kSDQoFY291bnQYASABKAQSEwoLcDUwX3NlY29uZHMYAiABKAESEwoLcDk5X3NlY29uZHMYAyABKAESEwoLbWF4X3NlY29uZHMYBCABKAEqOwoDQWNrEhMKD0FDS19VTlNQRUNJRklFRBAAEg4KCkFDS19RVU9SVU0QARIPCgtBQ0tfT1JERVJFRBACMoIFCg5Kb3VybmFsU2VydmljZRJVCgZBcHBlbmQSIi5tZXJpZGlhbi5qb3VybmFsLnYxLkFwcGVuZFJlcXVlc3QaIy5tZXJpZGlhbi5qb3VybmFsLnYxLkFwcGVuZFJlc3BvbnNlKAEwARJNCgRSZWFkEiAubWVyaWRpYW4uam91cm5hbC52MS5SZWFkUmVxdWVzdBohLm1lcmlkaWFuLmpvdXJuYWwudjEuUmVhZFJlc3BvbnNlMAESWgoJQ2hlY2tUYWlsEiUubWVyaWRpYW4uam91cm5hbC52MS5DaGVja1RhaWxSZXF1ZXN0GiYubWVyaWRpYW4uam91cm5hbC52MS5DaGVja1RhaWxSZXNwb25zZRJaCglIZWFydGJlYXQSJS5tZXJpZGlhbi5qb3VybmFsLnYxLkhlYXJ0YmVhdFJlcXVlc3QaJi5tZXJpZGlhbi5qb3VybmFsLnYxLkhlYXJ0YmVhdFJlc3BvbnNlEloKCUdldFdyaXRlchIlLm1lcmlkaWFuLmpvdXJuYWwudjEuR2V0V3JpdGVyUmVxdWVzdBomLm1lcmlkaWFuLmpvdXJuYWwudjEuR2V0V3JpdGVyUmVzcG9uc2USYwoMQ3JlYXRlU3RyZWFtEigubWVyaWRpYW4uam91cm5hbC52MS5DcmVhdGVTdHJlYW1SZXF1ZXN0GikubWVyaWRpYW4uam91cm5hbC52MS5DcmVhdGVTdHJlYW1SZXNwb25zZRJRCgZTdGF0dXMSIi5tZXJpZGlhbi5qb3VybmFsLnYxLlN0YXR1c1JlcXVlc3QaIy5tZXJpZGlhbi5qb3VybmFsLnYxLlN0YXR1c1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CiFtZXJpZGlhbi9qb3VybmFsL3YxL2pvdXJuYWwucHJvdG8SE21lcmlkaWFuLmpvdXJuYWwudjEiKwoGVGFyZ2V0Eg8KB2NsdXN0ZXIYASABKAkSEAoIaW5zdGFuY2UYAiABKAkihAEKDUFwcGVuZFJlcXVlc3QSMQoFaGVsbG8YASABKAsyIC5tZXJpZGlhbi5qb3VybmFsLnYxLkFwcGVuZEhlbGxvSAASNQoHYmF0Y2hlcxgCIAEoCzIiLm1lcmlkaWFuLmpvdXJuYWwudjEuQXBwZW5kQmF0Y2hlc0gAQgkKB21lc3NhZ2UiYQoLQXBwZW5kSGVsbG8SKwoGdGFyZ2V0GAEgASgLMhsubWVyaWRpYW4uam91cm5hbC52MS5UYXJnZXQSJQoDYWNrGAIgASgOMhgubWVyaWRpYW4uam91cm5hbC52MS5BY2siNgoNQXBwZW5kQmF0Y2hlcxIOCgZmcmFtZXMYASABKAwSFQoNbWluX3RpbWVzdGFtcBgCIAEoBCKLAQoOQXBwZW5kUmVzcG9uc2USNQoHd2VsY29tZRgBIAEoCzIiLm1lcmlkaWFuLmpvdXJuYWwudjEuQXBwZW5kV2VsY29tZUgAEjcKCG91dGNvbWVzGAIgASgLMiMubWVyaWRpYW4uam91cm5hbC52MS5BcHBlbmRPdXRjb21lc0gAQgkKB21lc3NhZ2UiTgoNQXBwZW5kV2VsY29tZRIUCgx3aW5kb3dfYnl0ZXMYASABKAQSFwoPYmF0Y2hfYnl0ZXNfbWF4GAIgASgNEg4KBnJlZ2lvbhgDIAEoCSI+Cg5BcHBlbmRPdXRjb21lcxIsCgRydW5zGAEgAygLMh4ubWVyaWRpYW4uam91cm5hbC52MS5BcHBlbmRSdW4inQEKCUFwcGVuZFJ1bhINCgVjb3VudBgBIAEoDRIRCgl0aW1lc3RhbXAYAiABKAQSFQoNZmlyc3Rfc2VxX251bRgDIAEoBBIRCglkdXBsaWNhdGUYBCABKAgSLQoHZmFpbHVyZRgFIAEoCzIcLm1lcmlkaWFuLmpvdXJuYWwudjEuRmFpbHVyZRIVCg1mb3J3YXJkZWRfdmlhGAYgASgJIqkBCgdGYWlsdXJlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEjoKB2RldGFpbHMYAyADKAsyKS5tZXJpZGlhbi5qb3VybmFsLnYxLkZhaWx1cmUuRGV0YWlsc0VudHJ5EhEKCW5vX2VmZmVjdBgEIAEoCBouCgxEZXRhaWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLgAgoLUmVhZFJlcXVlc3QSKwoGdGFyZ2V0GAEgASgLMhsubWVyaWRpYW4uam91cm5hbC52MS5UYXJnZXQSDgoGc3RyZWFtGAIgASgJEhEKB3NlcV9udW0YAyABKARIABITCgl0aW1lc3RhbXAYBCABKARIABIuCgVhZnRlchgFIAEoCzIdLm1lcmlkaWFuLmpvdXJuYWwudjEuUG9zaXRpb25IABIVCgt0YWlsX29mZnNldBgGIAEoBEgAEhcKD3VudGlsX3RpbWVzdGFtcBgHIAEoBBIVCg1saW1pdF9yZWNvcmRzGAggASgEEg4KBmZvbGxvdxgJIAEoCBIVCg11bnRpbF9zZXFfbnVtGAogASgEEhMKC2xpbWl0X2J5dGVzGAsgASgEEjEKCmtleV9yYW5nZXMYDCADKAsyHS5tZXJpZGlhbi5qb3VybmFsLnYxLktleVJhbmdlQgYKBGZyb20iJAoIS2V5UmFuZ2USDAoEZnJvbRgBIAEoDBIKCgJ0bxgCIAEoDCI0CghQb3NpdGlvbhIRCgl0aW1lc3RhbXAYASABKAQSFQoNcmVjb3JkX29mZnNldBgCIAEoDSKyAQoMUmVhZFJlc3BvbnNlEjMKB2JhdGNoZXMYASABKAsyIC5tZXJpZGlhbi5qb3VybmFsLnYxLlJlYWRCYXRjaGVzSAASNQoIcHJvZ3Jlc3MYAiABKAsyIS5tZXJpZGlhbi5qb3VybmFsLnYxLlJlYWRQcm9ncmVzc0gAEisKA2dhcBgDIAEoCzIcLm1lcmlkaWFuLmpvdXJuYWwudjEuUmVhZEdhcEgAQgkKB21lc3NhZ2UiUgoLUmVhZEJhdGNoZXMSDgoGZnJhbWVzGAEgASgMEjMKCHByb2dyZXNzGAIgASgLMiEubWVyaWRpYW4uam91cm5hbC52MS5SZWFkUHJvZ3Jlc3MiSAoMUmVhZFByb2dyZXNzEhEKCXdhdGVybWFyaxgBIAEoBBIUCgx0YWlsX3NlcV9udW0YAiABKAQSDwoHc3RhbGxlZBgDIAEoCCKOAgoHUmVhZEdhcBIvCgRraW5kGAEgASgOMiEubWVyaWRpYW4uam91cm5hbC52MS5SZWFkR2FwLktpbmQSKwoEZnJvbRgCIAEoCzIdLm1lcmlkaWFuLmpvdXJuYWwudjEuUG9zaXRpb24SKQoCdG8YAyABKAsyHS5tZXJpZGlhbi5qb3VybmFsLnYxLlBvc2l0aW9uEhQKDGZyb21fc2VxX251bRgEIAEoBBISCgp0b19zZXFfbnVtGAUgASgEIlAKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhAKDEtJTkRfVFJJTU1FRBABEhEKDUtJTkRfRklMVEVSRUQQAhINCglLSU5EX0xPU1QQAyJPChBDaGVja1RhaWxSZXF1ZXN0EisKBnRhcmdldBgBIAEoCzIbLm1lcmlkaWFuLmpvdXJuYWwudjEuVGFyZ2V0Eg4KBnN0cmVhbRgCIAEoCSJQChFDaGVja1RhaWxSZXNwb25zZRIUCgxuZXh0X3NlcV9udW0YASABKAQSEQoJdGltZXN0YW1wGAIgASgEEhIKCnJlYWRfcG9pbnQYAyABKAQiWwoQSGVhcnRiZWF0UmVxdWVzdBIrCgZ0YXJnZXQYASABKAsyGy5tZXJpZGlhbi5qb3VybmFsLnYxLlRhcmdldBIaChJ3YWl0X2Zvcl93YXRlcm1hcmsYAiABKAgiOgoRSGVhcnRiZWF0UmVzcG9uc2USEgoKcmVhZF9wb2ludBgBIAEoBBIRCgl3YXRlcm1hcmsYAiABKAQiUgoQR2V0V3JpdGVyUmVxdWVzdBIrCgZ0YXJnZXQYASABKAsyGy5tZXJpZGlhbi5qb3VybmFsLnYxLlRhcmdldBIRCgl3cml0ZXJfaWQYAiABKAkiVgoRR2V0V3JpdGVyUmVzcG9uc2USDQoFa25vd24YASABKAgSDQoFZXBvY2gYAiABKA0SEAoIbGFzdF9zZXEYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEIlIKE0NyZWF0ZVN0cmVhbVJlcXVlc3QSKwoGdGFyZ2V0GAEgASgLMhsubWVyaWRpYW4uam91cm5hbC52MS5UYXJnZXQSDgoGc3RyZWFtGAIgASgJIicKFENyZWF0ZVN0cmVhbVJlc3BvbnNlEg8KB2NyZWF0ZWQYASABKAgiPAoNU3RhdHVzUmVxdWVzdBIrCgZ0YXJnZXQYASABKAsyGy5tZXJpZGlhbi5qb3VybmFsLnYxLlRhcmdldCLSBQoOU3RhdHVzUmVzcG9uc2USDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIPCgdyZXBsaWNhGAMgASgNEg4KBnJlZ2lvbhgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJEhYKDnVwdGltZV9zZWNvbmRzGAYgASgBEhEKCXdhdGVybWFyaxgHIAEoBBIWCg5sYXN0X3RpbWVzdGFtcBgIIAEoBBISCgp3YWxsX2Nsb2NrGAkgASgEEhIKCmNsb2NrX3NhZmUYCiABKAgSDgoGdm90aW5nGAsgASgIEi4KBWxhbmVzGAwgAygLMh8ubWVyaWRpYW4uam91cm5hbC52MS5MYW5lU3RhdHVzEi4KBXBlZXJzGA0gAygLMh8ubWVyaWRpYW4uam91cm5hbC52MS5QZWVyU3RhdHVzEg8KB3N0cmVhbXMYDiABKAQSNAoOYXBwZW5kX2xhdGVuY3kYDyABKAsyHC5tZXJpZGlhbi5qb3VybmFsLnYxLkxhdGVuY3kSMgoMc3luY19sYXRlbmN5GBAgASgLMhwubWVyaWRpYW4uam91cm5hbC52MS5MYXRlbmN5EhQKDHJlbGVhc2VfaGFzaBgRIAEoCRIYChByZWxlYXNlZF9lbnRyaWVzGBIgASgEEi0KBGRpc2sYEyABKAsyHy5tZXJpZGlhbi5qb3VybmFsLnYxLkRpc2tTdGF0dXMSOQoOcmVsZWFzZV9wb2ludHMYFCADKAsyIS5tZXJpZGlhbi5qb3VybmFsLnYxLlJlbGVhc2VQb2ludBIQCghzZXNzaW9ucxgVIAEoBBIPCgdyZWFkZXJzGBYgASgEEhgKEHVuYW5zd2VyZWRfYnl0ZXMYFyABKAQSDQoFY2xvY2sYGCABKAQSFgoOcXVldWVkX2FwcGVuZHMYGSABKAQSFwoPYmFja2xvZ19lbnRyaWVzGBogASgEIloKCkRpc2tTdGF0dXMSEwoLdG90YWxfYnl0ZXMYASABKAQSEgoKZnJlZV9ieXRlcxgCIAEoBBIRCglsb2dfYnl0ZXMYAyABKAQSEAoIc2VnbWVudHMYBCABKAQiQAoMUmVsZWFzZVBvaW50Eg8KB2VudHJpZXMYASABKAQSEQoJdGltZXN0YW1wGAIgASgEEgwKBGhhc2gYAyABKAkinAEKCkxhbmVTdGF0dXMSDAoEbGFuZRgBIAEoDRINCgVlcG9jaBgCIAEoBBIOCgZ3cml0ZXIYAyABKA0SEgoKbGFzdF9pbmRleBgEIAEoBBIUCgxzeW5jZWRfaW5kZXgYBSABKAQSFwoPY29tbWl0dGVkX2luZGV4GAYgASgEEhAKCHJlc29sdmVkGAcgASgEEgwKBHJvbGUYCCABKAkieAoKUGVlclN0YXR1cxIPCgdyZXBsaWNhGAEgASgNEg0KBWhlYXJkGAIgASgIEhAKCGhlYXJzX3VzGAMgASgIEhoKEnJvdW5kX3RyaXBfc2Vjb25kcxgEIAEoARIcChRjbG9ja19vZmZzZXRfc2Vjb25kcxgFIAEoASJXCgdMYXRlbmN5Eg0KBWNvdW50GAEgASgEEhMKC3A1MF9zZWNvbmRzGAIgASgBEhMKC3A5OV9zZWNvbmRzGAMgASgBEhMKC21heF9zZWNvbmRzGAQgASgBIr0BCg1Mb2NhdGVSZXF1ZXN0EisKBnRhcmdldBgBIAEoCzIbLm1lcmlkaWFuLmpvdXJuYWwudjEuVGFyZ2V0EjMKBnJlY29yZBgCIAEoCzIhLm1lcmlkaWFuLmpvdXJuYWwudjEuU3RyZWFtUmVjb3JkSAASEwoJdGltZXN0YW1wGAMgASgESAASLQoEc2xvdBgEIAEoCzIdLm1lcmlkaWFuLmpvdXJuYWwudjEuTGFuZVNsb3RIAEIGCgR3aGF0Ii8KDFN0cmVhbVJlY29yZBIOCgZzdHJlYW0YASABKAkSDwoHc2VxX251bRgCIAEoBCInCghMYW5lU2xvdBIMCgRsYW5lGAEgASgNEg0KBWluZGV4GAIgASgEIq8CCg5Mb2NhdGVSZXNwb25zZRINCgVmb3VuZBgBIAEoCBIRCgl0aW1lc3RhbXAYAiABKAQSDAoEbGFuZRgDIAEoDRINCgVlcG9jaBgEIAEoBBINCgVpbmRleBgFIAEoBBINCgVieXRlcxgGIAEoDRIPCgdiYXRjaGVzGAcgASgNEg8KB3JlY29yZHMYCCABKA0SDgoGc3luY2VkGAkgASgIEhEKCWNvbW1pdHRlZBgKIAEoCBIQCghyZWxlYXNlZBgLIAEoCBIVCg1maXJzdF9zZXFfbnVtGAwgASgEEhUKDXJlY29yZF9vZmZzZXQYDSABKA0SEQoJd3JpdGVyX2lkGA4gASgJEhQKDHdyaXRlcl9lcG9jaBgPIAEoDRISCgp3cml0ZXJfc2VxGBAgASgEKjsKA0FjaxITCg9BQ0tfVU5TUEVDSUZJRUQQABIOCgpBQ0tfUVVPUlVNEAESDwoLQUNLX09SREVSRUQQAjLVBQoOSm91cm5hbFNlcnZpY2USVQoGQXBwZW5kEiIubWVyaWRpYW4uam91cm5hbC52MS5BcHBlbmRSZXF1ZXN0GiMubWVyaWRpYW4uam91cm5hbC52MS5BcHBlbmRSZXNwb25zZSgBMAESTQoEUmVhZBIgLm1lcmlkaWFuLmpvdXJuYWwudjEuUmVhZFJlcXVlc3QaIS5tZXJpZGlhbi5qb3VybmFsLnYxLlJlYWRSZXNwb25zZTABEloKCUNoZWNrVGFpbBIlLm1lcmlkaWFuLmpvdXJuYWwudjEuQ2hlY2tUYWlsUmVxdWVzdBomLm1lcmlkaWFuLmpvdXJuYWwudjEuQ2hlY2tUYWlsUmVzcG9uc2USWgoJSGVhcnRiZWF0EiUubWVyaWRpYW4uam91cm5hbC52MS5IZWFydGJlYXRSZXF1ZXN0GiYubWVyaWRpYW4uam91cm5hbC52MS5IZWFydGJlYXRSZXNwb25zZRJaCglHZXRXcml0ZXISJS5tZXJpZGlhbi5qb3VybmFsLnYxLkdldFdyaXRlclJlcXVlc3QaJi5tZXJpZGlhbi5qb3VybmFsLnYxLkdldFdyaXRlclJlc3BvbnNlEmMKDENyZWF0ZVN0cmVhbRIoLm1lcmlkaWFuLmpvdXJuYWwudjEuQ3JlYXRlU3RyZWFtUmVxdWVzdBopLm1lcmlkaWFuLmpvdXJuYWwudjEuQ3JlYXRlU3RyZWFtUmVzcG9uc2USUQoGU3RhdHVzEiIubWVyaWRpYW4uam91cm5hbC52MS5TdGF0dXNSZXF1ZXN0GiMubWVyaWRpYW4uam91cm5hbC52MS5TdGF0dXNSZXNwb25zZRJRCgZMb2NhdGUSIi5tZXJpZGlhbi5qb3VybmFsLnYxLkxvY2F0ZVJlcXVlc3QaIy5tZXJpZGlhbi5qb3VybmFsLnYxLkxvY2F0ZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * Whom a call is meant for.
@@ -411,6 +411,28 @@ export type ReadRequest = Message<"meridian.journal.v1.ReadRequest"> & {
    * @generated from field: bool follow = 9;
    */
   follow: boolean;
+
+  /**
+   * Stop before the record with this number; 0 for never; needs a stream.
+   *
+   * @generated from field: uint64 until_seq_num = 10;
+   */
+  untilSeqNum: bigint;
+
+  /**
+   * Stop after the batch with which this many bytes of batches have been sent; 0 for never.
+   *
+   * @generated from field: uint64 limit_bytes = 11;
+   */
+  limitBytes: bigint;
+
+  /**
+   * Only batches with a record whose key lies in one of these; empty for all. Such batches come
+   * whole, progress moves over the others, and a gap tells that there were some.
+   *
+   * @generated from field: repeated meridian.journal.v1.KeyRange key_ranges = 12;
+   */
+  keyRanges: KeyRange[];
 };
 
 /**
@@ -419,6 +441,34 @@ export type ReadRequest = Message<"meridian.journal.v1.ReadRequest"> & {
  */
 export const ReadRequestSchema: GenMessage<ReadRequest> = /*@__PURE__*/
   messageDesc(file_meridian_journal_v1_journal, 9);
+
+/**
+ * Keys from `from` on and below `to`, compared byte by byte. A record without a key is in no range.
+ *
+ * @generated from message meridian.journal.v1.KeyRange
+ */
+export type KeyRange = Message<"meridian.journal.v1.KeyRange"> & {
+  /**
+   * The first key; empty for the lowest.
+   *
+   * @generated from field: bytes from = 1;
+   */
+  from: Uint8Array;
+
+  /**
+   * The first key after the range; empty for no end.
+   *
+   * @generated from field: bytes to = 2;
+   */
+  to: Uint8Array;
+};
+
+/**
+ * Describes the message meridian.journal.v1.KeyRange.
+ * Use `create(KeyRangeSchema)` to create a new message.
+ */
+export const KeyRangeSchema: GenMessage<KeyRange> = /*@__PURE__*/
+  messageDesc(file_meridian_journal_v1_journal, 10);
 
 /**
  * A place in the order of one instance.
@@ -446,7 +496,7 @@ export type Position = Message<"meridian.journal.v1.Position"> & {
  * Use `create(PositionSchema)` to create a new message.
  */
 export const PositionSchema: GenMessage<Position> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 10);
+  messageDesc(file_meridian_journal_v1_journal, 11);
 
 /**
  * Part of a read, in order.
@@ -491,7 +541,7 @@ export type ReadResponse = Message<"meridian.journal.v1.ReadResponse"> & {
  * Use `create(ReadResponseSchema)` to create a new message.
  */
 export const ReadResponseSchema: GenMessage<ReadResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 11);
+  messageDesc(file_meridian_journal_v1_journal, 12);
 
 /**
  * Batches in order.
@@ -505,6 +555,13 @@ export type ReadBatches = Message<"meridian.journal.v1.ReadBatches"> & {
    * @generated from field: bytes frames = 1;
    */
   frames: Uint8Array;
+
+  /**
+   * Holds after these batches, where it is set: as a message of its own behind them would.
+   *
+   * @generated from field: meridian.journal.v1.ReadProgress progress = 2;
+   */
+  progress?: ReadProgress | undefined;
 };
 
 /**
@@ -512,7 +569,7 @@ export type ReadBatches = Message<"meridian.journal.v1.ReadBatches"> & {
  * Use `create(ReadBatchesSchema)` to create a new message.
  */
 export const ReadBatchesSchema: GenMessage<ReadBatches> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 12);
+  messageDesc(file_meridian_journal_v1_journal, 13);
 
 /**
  * A promise that nothing at or below the watermark is still to come.
@@ -547,7 +604,7 @@ export type ReadProgress = Message<"meridian.journal.v1.ReadProgress"> & {
  * Use `create(ReadProgressSchema)` to create a new message.
  */
 export const ReadProgressSchema: GenMessage<ReadProgress> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 13);
+  messageDesc(file_meridian_journal_v1_journal, 14);
 
 /**
  * Records that were asked for and do not come.
@@ -575,6 +632,20 @@ export type ReadGap = Message<"meridian.journal.v1.ReadGap"> & {
    * @generated from field: meridian.journal.v1.Position to = 3;
    */
   to?: Position | undefined;
+
+  /**
+   * Of a stream that is read by number: the first number that is missing; else 0.
+   *
+   * @generated from field: uint64 from_seq_num = 4;
+   */
+  fromSeqNum: bigint;
+
+  /**
+   * Of a stream that is read by number: the first number that is not missing any more; else 0.
+   *
+   * @generated from field: uint64 to_seq_num = 5;
+   */
+  toSeqNum: bigint;
 };
 
 /**
@@ -582,7 +653,7 @@ export type ReadGap = Message<"meridian.journal.v1.ReadGap"> & {
  * Use `create(ReadGapSchema)` to create a new message.
  */
 export const ReadGapSchema: GenMessage<ReadGap> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 14);
+  messageDesc(file_meridian_journal_v1_journal, 15);
 
 /**
  * Why.
@@ -623,7 +694,7 @@ export enum ReadGap_Kind {
  * Describes the enum meridian.journal.v1.ReadGap.Kind.
  */
 export const ReadGap_KindSchema: GenEnum<ReadGap_Kind> = /*@__PURE__*/
-  enumDesc(file_meridian_journal_v1_journal, 14, 0);
+  enumDesc(file_meridian_journal_v1_journal, 15, 0);
 
 /**
  * Asks for a stream's tail.
@@ -651,7 +722,7 @@ export type CheckTailRequest = Message<"meridian.journal.v1.CheckTailRequest"> &
  * Use `create(CheckTailRequestSchema)` to create a new message.
  */
 export const CheckTailRequestSchema: GenMessage<CheckTailRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 15);
+  messageDesc(file_meridian_journal_v1_journal, 16);
 
 /**
  * A stream's tail.
@@ -686,7 +757,7 @@ export type CheckTailResponse = Message<"meridian.journal.v1.CheckTailResponse">
  * Use `create(CheckTailResponseSchema)` to create a new message.
  */
 export const CheckTailResponseSchema: GenMessage<CheckTailResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 16);
+  messageDesc(file_meridian_journal_v1_journal, 17);
 
 /**
  * Asks for a read point.
@@ -714,7 +785,7 @@ export type HeartbeatRequest = Message<"meridian.journal.v1.HeartbeatRequest"> &
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 17);
+  messageDesc(file_meridian_journal_v1_journal, 18);
 
 /**
  * A read point.
@@ -742,7 +813,7 @@ export type HeartbeatResponse = Message<"meridian.journal.v1.HeartbeatResponse">
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 18);
+  messageDesc(file_meridian_journal_v1_journal, 19);
 
 /**
  * Asks what the order knows of a writer.
@@ -770,7 +841,7 @@ export type GetWriterRequest = Message<"meridian.journal.v1.GetWriterRequest"> &
  * Use `create(GetWriterRequestSchema)` to create a new message.
  */
 export const GetWriterRequestSchema: GenMessage<GetWriterRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 19);
+  messageDesc(file_meridian_journal_v1_journal, 20);
 
 /**
  * What the order knows of a writer.
@@ -812,7 +883,7 @@ export type GetWriterResponse = Message<"meridian.journal.v1.GetWriterResponse">
  * Use `create(GetWriterResponseSchema)` to create a new message.
  */
 export const GetWriterResponseSchema: GenMessage<GetWriterResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 20);
+  messageDesc(file_meridian_journal_v1_journal, 21);
 
 /**
  * Asks for a stream to exist.
@@ -840,7 +911,7 @@ export type CreateStreamRequest = Message<"meridian.journal.v1.CreateStreamReque
  * Use `create(CreateStreamRequestSchema)` to create a new message.
  */
 export const CreateStreamRequestSchema: GenMessage<CreateStreamRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 21);
+  messageDesc(file_meridian_journal_v1_journal, 22);
 
 /**
  * The stream exists.
@@ -861,7 +932,7 @@ export type CreateStreamResponse = Message<"meridian.journal.v1.CreateStreamResp
  * Use `create(CreateStreamResponseSchema)` to create a new message.
  */
 export const CreateStreamResponseSchema: GenMessage<CreateStreamResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 22);
+  messageDesc(file_meridian_journal_v1_journal, 23);
 
 /**
  * Asks for a replica's view.
@@ -882,7 +953,7 @@ export type StatusRequest = Message<"meridian.journal.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 23);
+  messageDesc(file_meridian_journal_v1_journal, 24);
 
 /**
  * A replica's view of its instance.
@@ -1015,6 +1086,63 @@ export type StatusResponse = Message<"meridian.journal.v1.StatusResponse"> & {
    * @generated from field: uint64 released_entries = 18;
    */
   releasedEntries: bigint;
+
+  /**
+   * The disk of the data directory.
+   *
+   * @generated from field: meridian.journal.v1.DiskStatus disk = 19;
+   */
+  disk?: DiskStatus | undefined;
+
+  /**
+   * The running hash at round numbers of entries, oldest first: what two replicas that stand at
+   * different entries have in common.
+   *
+   * @generated from field: repeated meridian.journal.v1.ReleasePoint release_points = 20;
+   */
+  releasePoints: ReleasePoint[];
+
+  /**
+   * Open append sessions.
+   *
+   * @generated from field: uint64 sessions = 21;
+   */
+  sessions: bigint;
+
+  /**
+   * Open reads.
+   *
+   * @generated from field: uint64 readers = 22;
+   */
+  readers: bigint;
+
+  /**
+   * Bytes of appends between arrival and release.
+   *
+   * @generated from field: uint64 unanswered_bytes = 23;
+   */
+  unansweredBytes: bigint;
+
+  /**
+   * The hybrid logical clock.
+   *
+   * @generated from field: uint64 clock = 24;
+   */
+  clock: bigint;
+
+  /**
+   * Appends that wait to be stamped.
+   *
+   * @generated from field: uint64 queued_appends = 25;
+   */
+  queuedAppends: bigint;
+
+  /**
+   * Entries that may be released and are not executed yet: after a start, what is still to replay.
+   *
+   * @generated from field: uint64 backlog_entries = 26;
+   */
+  backlogEntries: bigint;
 };
 
 /**
@@ -1022,7 +1150,84 @@ export type StatusResponse = Message<"meridian.journal.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 24);
+  messageDesc(file_meridian_journal_v1_journal, 25);
+
+/**
+ * The disk of a data directory.
+ *
+ * @generated from message meridian.journal.v1.DiskStatus
+ */
+export type DiskStatus = Message<"meridian.journal.v1.DiskStatus"> & {
+  /**
+   * Size of the file system.
+   *
+   * @generated from field: uint64 total_bytes = 1;
+   */
+  totalBytes: bigint;
+
+  /**
+   * What the process may still take of it.
+   *
+   * @generated from field: uint64 free_bytes = 2;
+   */
+  freeBytes: bigint;
+
+  /**
+   * Bytes of the replica's log.
+   *
+   * @generated from field: uint64 log_bytes = 3;
+   */
+  logBytes: bigint;
+
+  /**
+   * Its segments.
+   *
+   * @generated from field: uint64 segments = 4;
+   */
+  segments: bigint;
+};
+
+/**
+ * Describes the message meridian.journal.v1.DiskStatus.
+ * Use `create(DiskStatusSchema)` to create a new message.
+ */
+export const DiskStatusSchema: GenMessage<DiskStatus> = /*@__PURE__*/
+  messageDesc(file_meridian_journal_v1_journal, 26);
+
+/**
+ * The running hash after some number of released entries.
+ *
+ * @generated from message meridian.journal.v1.ReleasePoint
+ */
+export type ReleasePoint = Message<"meridian.journal.v1.ReleasePoint"> & {
+  /**
+   * Entries covered.
+   *
+   * @generated from field: uint64 entries = 1;
+   */
+  entries: bigint;
+
+  /**
+   * Timestamp of the last of them.
+   *
+   * @generated from field: uint64 timestamp = 2;
+   */
+  timestamp: bigint;
+
+  /**
+   * The hash.
+   *
+   * @generated from field: string hash = 3;
+   */
+  hash: string;
+};
+
+/**
+ * Describes the message meridian.journal.v1.ReleasePoint.
+ * Use `create(ReleasePointSchema)` to create a new message.
+ */
+export const ReleasePointSchema: GenMessage<ReleasePoint> = /*@__PURE__*/
+  messageDesc(file_meridian_journal_v1_journal, 27);
 
 /**
  * A lane as seen from a replica.
@@ -1078,6 +1283,13 @@ export type LaneStatus = Message<"meridian.journal.v1.LaneStatus"> & {
    * @generated from field: uint64 resolved = 7;
    */
   resolved: bigint;
+
+  /**
+   * What this replica is to the lane: writer, follower, or on its way to either.
+   *
+   * @generated from field: string role = 8;
+   */
+  role: string;
 };
 
 /**
@@ -1085,7 +1297,7 @@ export type LaneStatus = Message<"meridian.journal.v1.LaneStatus"> & {
  * Use `create(LaneStatusSchema)` to create a new message.
  */
 export const LaneStatusSchema: GenMessage<LaneStatus> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 25);
+  messageDesc(file_meridian_journal_v1_journal, 28);
 
 /**
  * A peer as seen from a replica.
@@ -1134,7 +1346,7 @@ export type PeerStatus = Message<"meridian.journal.v1.PeerStatus"> & {
  * Use `create(PeerStatusSchema)` to create a new message.
  */
 export const PeerStatusSchema: GenMessage<PeerStatus> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 26);
+  messageDesc(file_meridian_journal_v1_journal, 29);
 
 /**
  * A latency distribution.
@@ -1176,7 +1388,241 @@ export type Latency = Message<"meridian.journal.v1.Latency"> & {
  * Use `create(LatencySchema)` to create a new message.
  */
 export const LatencySchema: GenMessage<Latency> = /*@__PURE__*/
-  messageDesc(file_meridian_journal_v1_journal, 27);
+  messageDesc(file_meridian_journal_v1_journal, 30);
+
+/**
+ * Asks where something lives.
+ *
+ * @generated from message meridian.journal.v1.LocateRequest
+ */
+export type LocateRequest = Message<"meridian.journal.v1.LocateRequest"> & {
+  /**
+   * Whom the call is meant for.
+   *
+   * @generated from field: meridian.journal.v1.Target target = 1;
+   */
+  target?: Target | undefined;
+
+  /**
+   * What is looked for.
+   *
+   * @generated from oneof meridian.journal.v1.LocateRequest.what
+   */
+  what: {
+    /**
+     * A record of a stream.
+     *
+     * @generated from field: meridian.journal.v1.StreamRecord record = 2;
+     */
+    value: StreamRecord;
+    case: "record";
+  } | {
+    /**
+     * The entry with this timestamp.
+     *
+     * @generated from field: uint64 timestamp = 3;
+     */
+    value: bigint;
+    case: "timestamp";
+  } | {
+    /**
+     * The entry in this slot of a lane.
+     *
+     * @generated from field: meridian.journal.v1.LaneSlot slot = 4;
+     */
+    value: LaneSlot;
+    case: "slot";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message meridian.journal.v1.LocateRequest.
+ * Use `create(LocateRequestSchema)` to create a new message.
+ */
+export const LocateRequestSchema: GenMessage<LocateRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_journal_v1_journal, 31);
+
+/**
+ * A record by its number.
+ *
+ * @generated from message meridian.journal.v1.StreamRecord
+ */
+export type StreamRecord = Message<"meridian.journal.v1.StreamRecord"> & {
+  /**
+   * The stream.
+   *
+   * @generated from field: string stream = 1;
+   */
+  stream: string;
+
+  /**
+   * Number of the record in it.
+   *
+   * @generated from field: uint64 seq_num = 2;
+   */
+  seqNum: bigint;
+};
+
+/**
+ * Describes the message meridian.journal.v1.StreamRecord.
+ * Use `create(StreamRecordSchema)` to create a new message.
+ */
+export const StreamRecordSchema: GenMessage<StreamRecord> = /*@__PURE__*/
+  messageDesc(file_meridian_journal_v1_journal, 32);
+
+/**
+ * A slot of a lane.
+ *
+ * @generated from message meridian.journal.v1.LaneSlot
+ */
+export type LaneSlot = Message<"meridian.journal.v1.LaneSlot"> & {
+  /**
+   * The lane.
+   *
+   * @generated from field: uint32 lane = 1;
+   */
+  lane: number;
+
+  /**
+   * The index in it.
+   *
+   * @generated from field: uint64 index = 2;
+   */
+  index: bigint;
+};
+
+/**
+ * Describes the message meridian.journal.v1.LaneSlot.
+ * Use `create(LaneSlotSchema)` to create a new message.
+ */
+export const LaneSlotSchema: GenMessage<LaneSlot> = /*@__PURE__*/
+  messageDesc(file_meridian_journal_v1_journal, 33);
+
+/**
+ * Where it lives.
+ *
+ * @generated from message meridian.journal.v1.LocateResponse
+ */
+export type LocateResponse = Message<"meridian.journal.v1.LocateResponse"> & {
+  /**
+   * false: this replica does not hold it (any more, or yet); the other fields are then 0.
+   *
+   * @generated from field: bool found = 1;
+   */
+  found: boolean;
+
+  /**
+   * Timestamp of the entry.
+   *
+   * @generated from field: uint64 timestamp = 2;
+   */
+  timestamp: bigint;
+
+  /**
+   * Its lane.
+   *
+   * @generated from field: uint32 lane = 3;
+   */
+  lane: number;
+
+  /**
+   * Epoch in which it was written.
+   *
+   * @generated from field: uint64 epoch = 4;
+   */
+  epoch: bigint;
+
+  /**
+   * Its slot.
+   *
+   * @generated from field: uint64 index = 5;
+   */
+  index: bigint;
+
+  /**
+   * Bytes of the entry.
+   *
+   * @generated from field: uint32 bytes = 6;
+   */
+  bytes: number;
+
+  /**
+   * Batches in it.
+   *
+   * @generated from field: uint32 batches = 7;
+   */
+  batches: number;
+
+  /**
+   * Records in it.
+   *
+   * @generated from field: uint32 records = 8;
+   */
+  records: number;
+
+  /**
+   * On this replica's disk.
+   *
+   * @generated from field: bool synced = 9;
+   */
+  synced: boolean;
+
+  /**
+   * This replica knows it to be on two disks.
+   *
+   * @generated from field: bool committed = 10;
+   */
+  committed: boolean;
+
+  /**
+   * Its place in the order is final here.
+   *
+   * @generated from field: bool released = 11;
+   */
+  released: boolean;
+
+  /**
+   * For a record: number of the first record of its batch.
+   *
+   * @generated from field: uint64 first_seq_num = 12;
+   */
+  firstSeqNum: bigint;
+
+  /**
+   * For a record: number of the record in the entry.
+   *
+   * @generated from field: uint32 record_offset = 13;
+   */
+  recordOffset: number;
+
+  /**
+   * For a record: the writer of its batch; empty when it has none.
+   *
+   * @generated from field: string writer_id = 14;
+   */
+  writerId: string;
+
+  /**
+   * Epoch of that writer.
+   *
+   * @generated from field: uint32 writer_epoch = 15;
+   */
+  writerEpoch: number;
+
+  /**
+   * Its sequence.
+   *
+   * @generated from field: uint64 writer_seq = 16;
+   */
+  writerSeq: bigint;
+};
+
+/**
+ * Describes the message meridian.journal.v1.LocateResponse.
+ * Use `create(LocateResponseSchema)` to create a new message.
+ */
+export const LocateResponseSchema: GenMessage<LocateResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_journal_v1_journal, 34);
 
 /**
  * When an append is acknowledged.
@@ -1290,6 +1736,17 @@ export const JournalService: GenService<{
     methodKind: "unary";
     input: typeof StatusRequestSchema;
     output: typeof StatusResponseSchema;
+  },
+  /**
+   * Where one record or entry lives in this replica's log, and how far it has come here. Local: asks
+   * nobody, so each replica answers for itself.
+   *
+   * @generated from rpc meridian.journal.v1.JournalService.Locate
+   */
+  locate: {
+    methodKind: "unary";
+    input: typeof LocateRequestSchema;
+    output: typeof LocateResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meridian_journal_v1_journal, 0);

@@ -1,0 +1,44 @@
+/**
+ * The running hash of the release at round numbers of entries, so that replicas which stand at
+ * different entries, or run on while they are asked, can still be compared: the newest number that
+ * both remember decides. Dense for what is new and sparse for what is old: level k keeps the last
+ * `KEPT` multiples of `STEP * KEPT^k`, so a few hundred marks reach back over any journal.
+ *
+ * Only the releaser writes, once an entry. Not checkpointed: after a restart the marks begin anew.
+ */
+import { at } from '../../libs/values/assert.ts';
+
+export interface ReleaseMark {
+  /** Released entries that the hash covers. */
+  readonly entries: number;
+  /** Of the last of them. */
+  readonly timestamp: number;
+  readonly hash: string;
+}
+
+const STEP = 16;
+const KEPT = 64;
+const LEVELS = 6;
+
+export class ReleaseMarks {
+  readonly #levels: ReleaseMark[][] = Array.from({ length: LEVELS }, () => []);
+
+  /** `entries` have been executed; `hash` is asked for only at a round number. */
+  released(entries: number, timestamp: number, hash: () => string): void {
+    if (entries % STEP !== 0) return;
+    const mark = { entries, timestamp, hash: hash() };
+    for (let level = 0, step = STEP; level < LEVELS; level += 1, step *= KEPT) {
+      if (entries % step !== 0) return;
+      const kept = at(this.#levels, level);
+      kept.push(mark);
+      if (kept.length > KEPT) kept.shift();
+    }
+  }
+
+  /** Ascending, each number once. */
+  list(): readonly ReleaseMark[] {
+    const marks = new Map<number, ReleaseMark>();
+    for (const level of this.#levels) for (const mark of level) marks.set(mark.entries, mark);
+    return [...marks.values()].sort((one, other) => one.entries - other.entries);
+  }
+}
