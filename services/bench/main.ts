@@ -2,8 +2,10 @@
 import { parseArgs } from 'node:util';
 import { benchAppend } from './append.ts';
 import { benchPg } from './pg.ts';
+import { benchRestart } from './restart.ts';
 
 const USAGE = `npm run bench -- append [--seconds 5] [--bytes 1024] [--inflight 1,16,64,256] [--ack QUORUM,ORDERED]
+npm run bench -- restart [--mebibytes 1024] [--bytes 1024] [--streams 1] [--inflight 256]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32]
 `;
 const EXIT_USAGE = 64;
@@ -37,6 +39,8 @@ async function run(): Promise<object> {
       inflight: { type: 'string', default: '1,16,64,256' },
       ack: { type: 'string', default: 'QUORUM,ORDERED' },
       clients: { type: 'string', default: '1,8,32' },
+      mebibytes: { type: 'string', default: '1024' },
+      streams: { type: 'string', default: '1' },
     },
   });
   const seconds = numbers(values.seconds)[0] ?? 5;
@@ -47,6 +51,13 @@ async function run(): Promise<object> {
         bytes: numbers(values.bytes)[0] ?? 1024,
         inflight: numbers(values.inflight),
         acks: acks(values.ack),
+      });
+    case 'restart':
+      return benchRestart({
+        bytes: numbers(values.bytes)[0] ?? 1024,
+        mebibytes: numbers(values.mebibytes)[0] ?? 1024,
+        inflight: numbers(values.inflight).at(-1) ?? 256,
+        streams: numbers(values.streams)[0] ?? 1,
       });
     case 'pg':
       return benchPg({ seconds, clients: numbers(values.clients) });
