@@ -134,7 +134,7 @@ export function encodeBatch(input: BatchInput, limits: BatchLimits = BATCH_LIMIT
     offset += 8;
   }
   for (const record of records) offset = writeRecord(frame, offset, record);
-  writeU32(frame, 4, crc32(frame.subarray(8)));
+  writeCrc(frame);
   return frame;
 }
 
@@ -243,6 +243,11 @@ export function frameSize(bytes: Uint8Array, offset: number, least: number, what
     );
   }
   return size;
+}
+
+/** Puts the checksum of byte 8 to the end at byte 4. */
+export function writeCrc(frame: Uint8Array): void {
+  writeU32(frame, 4, crc32(frame.subarray(8)));
 }
 
 /** The checksum at byte 4 covers byte 8 to the end. */

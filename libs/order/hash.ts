@@ -26,6 +26,16 @@ export class RunningHash {
     this.word((value / TWO_32) | 0);
   }
 
+  /** The two words of the state, to go on from elsewhere. */
+  get state(): readonly [high: number, low: number] {
+    return [this.#high >>> 0, this.#low >>> 0];
+  }
+
+  set state([high, low]: readonly [high: number, low: number]) {
+    this.#high = high | 0;
+    this.#low = low | 0;
+  }
+
   /** 16 hexadecimal digits. */
   digest(): string {
     return hex(this.#high) + hex(this.#low);

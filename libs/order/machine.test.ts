@@ -55,7 +55,16 @@ describe('streams', () => {
     expect(apply({ recordCount: 3 })).toEqual(appended(1, 0));
     expect(apply({ stream: 'other' })).toEqual(appended(2, 0));
     expect(apply({ recordCount: 2 })).toEqual(appended(3, 3));
-    expect(machine.stream('s')).toEqual({ name: 's', nextSeqNum: 5, lastTimestamp: 3 });
+    expect(machine.stream('s')).toEqual({
+      name: 's',
+      createdAt: 1,
+      nextSeqNum: 5,
+      firstSeqNum: 0,
+      lastTimestamp: 3,
+      fencingToken: 0,
+      config: { fencing: 'none' },
+      lease: null,
+    });
     expect(machine.stream('nobody')).toBeNull();
     expect(machine.streamCount).toBe(2);
   });

@@ -3,63 +3,84 @@
  * order, and only its result decides what an append did. Deterministic: no clock but the log's.
  *
  * It sees headers, never records, and owns no bytes. Streams come into being with their first
- * record. A stream's fencing token is 0 as long as no fence record sets it.
+ * record. A stream's fencing token is 0 as long as nothing has set it.
  */
+import { MeridianError } from '../errors/errors.ts';
 import { assert } from '../values/assert.ts';
 import type { SeqNum, Timestamp } from '../values/numbers.ts';
 import { RunningHash, fingerprint } from './hash.ts';
+import { ORDER_SETTINGS } from './settings.ts';
+import type { OrderSettings } from './settings.ts';
+import { ChunkReader, ChunkWriter, orCorrupt } from './snapshot.ts';
+import { Streams } from './streams.ts';
+import type { Stream } from './streams.ts';
 import type { BatchHeader, FirstOutcome, OrderMachine, Outcome } from './types.ts';
-import type { OrderFailure, StreamState, WriterState } from './types.ts';
+import type { OrderFailure, StreamPage, StreamQuery, StreamState, WriterState } from './types.ts';
 import { Writers } from './writers.ts';
 
-export interface OrderSettings {
-  /** Writers that are remembered. Default 100,000. */
-  readonly writersMax: number;
-  /** Outcomes that are remembered of one writer, at least 4. Default 4,096. */
-  readonly outcomesPerWriter: number;
-  /** Outcomes there is memory for (24 bytes each), over all writers. Default 4,194,304. */
-  readonly outcomesMax: number;
-  /** Age of a writer's last append, in log time, beyond which it is forgotten. Default 7 days. */
-  readonly writerAgeMaxMicros: number;
-}
-
-export const ORDER_SETTINGS: OrderSettings = {
-  writersMax: 100_000,
-  outcomesPerWriter: 4096,
-  outcomesMax: 4 * 1024 * 1024,
-  writerAgeMaxMicros: 7 * 24 * 3600 * 1_000_000,
-};
+export { ORDER_SETTINGS } from './settings.ts';
+export type { OrderSettings } from './settings.ts';
 
 export interface HashedOrderMachine extends OrderMachine {
   /** Running hash of everything applied: 16 hexadecimal digits. */
   hash(): string;
   /** Batches applied. */
   readonly applied: number;
+  /** Timestamp of the last batch applied; 0 before the first. */
+  readonly timestamp: Timestamp;
   readonly writerCount: number;
   /** Outcomes there is memory for at the moment. */
   readonly outcomeSlots: number;
+  /**
+   * The whole state as chunks of at most 64 KiB, made as they are taken; equal states give equal bytes.
+   * Nothing may be applied before the last one is taken.
+   */
+  snapshot(): Generator<Uint8Array, void, undefined>;
 }
 
 export function createOrderMachine(settings: Partial<OrderSettings> = {}): HashedOrderMachine {
   return new Machine({ ...ORDER_SETTINGS, ...settings });
 }
 
-interface Stream {
-  readonly name: string;
-  readonly fingerprint: number;
-  nextSeqNum: number;
-  lastTimestamp: Timestamp;
-  fencingToken: number;
+/**
+ * A machine that goes on where the snapshot was made, with equal hash and equal behaviour, bounds
+ * included: they are part of the state. CORRUPT for damaged or incomplete bytes; REFUSED for a format
+ * of another version, and when `settings` are given that are not the snapshot's.
+ */
+export function restoreOrderMachine(
+  chunks: Iterable<Uint8Array>,
+  settings: Partial<OrderSettings> = {},
+): HashedOrderMachine {
+  return orCorrupt(() => {
+    const from = new ChunkReader(chunks);
+    from.item();
+    const kept: Record<string, number> = { ...ORDER_SETTINGS };
+    for (const name of Object.keys(ORDER_SETTINGS)) kept[name] = from.u64();
+    for (const [name, wanted] of Object.entries(settings)) {
+      if (wanted === kept[name]) continue;
+      throw new MeridianError(
+        'REFUSED',
+        `${name} is ${wanted}, but ${kept[name]} in the snapshot: all replicas must forget alike`,
+        { details: { setting: name, expected: kept[name] ?? 0, actual: wanted } },
+      );
+    }
+    const machine = new Machine(kept as unknown as OrderSettings);
+    machine.restore(from);
+    return machine;
+  });
 }
 
 class Machine implements HashedOrderMachine {
-  readonly #streams = new Map<string, Stream>();
+  readonly #settings: OrderSettings;
+  readonly #streams: Streams;
   readonly #writers: Writers;
   readonly #hash = new RunningHash();
   #timestamp = 0 as Timestamp;
   #applied = 0;
 
   constructor(settings: OrderSettings) {
+    this.#settings = settings;
+    this.#streams = new Streams(settings.streamNamesMax);
     this.#writers = new Writers(settings);
   }
 
@@ -76,10 +97,11 @@ class Machine implements HashedOrderMachine {
   }
 
   stream(name: string): StreamState | null {
-    const stream = this.#streams.get(name);
-    if (stream === undefined) return null;
-    const { nextSeqNum, lastTimestamp } = stream;
-    return { name, nextSeqNum: nextSeqNum as SeqNum, lastTimestamp };
+    return this.#streams.state(name);
+  }
+
+  streams(query: StreamQuery): StreamPage {
+    return this.#streams.page(query);
   }
 
   writer(id: string): WriterState | null {
@@ -87,7 +109,7 @@ class Machine implements HashedOrderMachine {
   }
 
   get streamCount(): number {
-    return this.#streams.size;
+    return this.#streams.count;
   }
 
   get writerCount(): number {
@@ -102,8 +124,41 @@ class Machine implements HashedOrderMachine {
     return this.#applied;
   }
 
+  get timestamp(): Timestamp {
+    return this.#timestamp;
+  }
+
   hash(): string {
     return this.#hash.digest();
+  }
+
+  *snapshot(): Generator<Uint8Array, void, undefined> {
+    const applied = this.#applied;
+    const out = new ChunkWriter(applied);
+    for (const value of Object.values(this.#settings) as number[]) out.u64(value);
+    out.u64(this.#timestamp);
+    out.u32(this.#hash.state[0]);
+    out.u32(this.#hash.state[1]);
+    for (const part of [this.#streams, this.#writers]) {
+      if (!out.hasRoom) yield out.cut(false);
+      for (const chunk of part.save(out)) {
+        yield chunk;
+        assert(applied === this.#applied, 'nothing is applied while a snapshot is taken');
+      }
+    }
+    yield out.cut(true);
+  }
+
+  /** What follows the settings, into a new machine. */
+  restore(from: ChunkReader): void {
+    this.#applied = from.mark;
+    this.#timestamp = from.u64() as Timestamp;
+    this.#hash.state = [from.u32(), from.u32()];
+    for (const part of [this.#streams, this.#writers]) {
+      from.item();
+      part.restore(from);
+    }
+    from.end();
   }
 
   /** The first time this batch is seen: its conditions decide. */
@@ -112,7 +167,11 @@ class Machine implements HashedOrderMachine {
     const failure = failedCondition(batch, stream);
     const outcome: FirstOutcome =
       failure === null
-        ? this.#append(stream ?? this.#create(batch.stream), batch.recordCount, timestamp)
+        ? this.#append(
+            stream ?? this.#streams.create(batch.stream, timestamp),
+            batch.recordCount,
+            timestamp,
+          )
         : { kind: 'failed', failure };
     if (batch.writer !== null) this.#writers.remember(batch.writer, timestamp, outcome);
     return outcome;
@@ -123,18 +182,6 @@ class Machine implements HashedOrderMachine {
     stream.nextSeqNum += recordCount;
     stream.lastTimestamp = timestamp;
     return { kind: 'appended', timestamp, firstSeqNum };
-  }
-
-  #create(name: string): Stream {
-    const stream: Stream = {
-      name,
-      fingerprint: fingerprint(name),
-      nextSeqNum: 0,
-      lastTimestamp: 0 as Timestamp,
-      fencingToken: 0,
-    };
-    this.#streams.set(name, stream);
-    return stream;
   }
 
   #hashIn(batch: BatchHeader, timestamp: Timestamp, outcome: Outcome): void {

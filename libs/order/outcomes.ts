@@ -4,6 +4,7 @@
  */
 import { assert } from '../values/assert.ts';
 import type { SeqNum, Timestamp } from '../values/numbers.ts';
+import type { ChunkReader, ChunkWriter } from './snapshot.ts';
 import type { FirstOutcome, OrderFailure } from './types.ts';
 
 /** What the smallest ring holds: a writer that was seen once costs little. */
@@ -88,6 +89,41 @@ export class Outcomes {
     this.#size = 0;
     this.#failures = null;
     this.#resize(SLOTS_MIN);
+  }
+
+  *save(out: ChunkWriter): Generator<Uint8Array> {
+    out.u32(this.#slots);
+    out.u32(this.#size);
+    for (let i = 0; i < this.#size; i += 1) {
+      if (!out.hasRoom) yield out.cut(false);
+      const seq = this.#cell(i, SEQ);
+      const firstSeqNum = this.#cell(i, FIRST_SEQ_NUM);
+      out.u64(seq);
+      out.u64(this.#cell(i, TIMESTAMP));
+      out.u64(firstSeqNum - FAILED);
+      if (firstSeqNum === FAILED) out.text(JSON.stringify(this.#failures?.get(seq)));
+    }
+  }
+
+  /** Into an empty one. */
+  restore(from: ChunkReader): void {
+    const slots = from.u32();
+    const size = from.u32();
+    assert(slots >= SLOTS_MIN && size <= slots, `${size} outcomes in ${slots} slots`);
+    this.#resize(slots);
+    for (let i = 0; i < size; i += 1) {
+      from.item();
+      const place = i * COLUMNS;
+      const seq = from.u64();
+      this.#ring[place + SEQ] = seq;
+      this.#ring[place + TIMESTAMP] = from.u64();
+      const firstSeqNum = from.u64() + FAILED;
+      this.#ring[place + FIRST_SEQ_NUM] = firstSeqNum;
+      if (firstSeqNum !== FAILED) continue;
+      this.#failures ??= new Map();
+      this.#failures.set(seq, JSON.parse(from.text()) as OrderFailure);
+    }
+    this.#size = size;
   }
 
   #drop(): void {

@@ -47,12 +47,51 @@ export type OrderFailure =
       readonly oldestRemembered: number;
     };
 
+/** `required`: an append without the current fencing token is refused. */
+export type FencingMode = 'none' | 'required';
+
+export interface StreamConfig {
+  readonly fencing: FencingMode;
+}
+
+export interface LeaseState {
+  readonly holder: string;
+  /** The fencing token of this grant. */
+  readonly token: number;
+  /** Log time from which on somebody else can acquire it. */
+  readonly expiresAt: number;
+}
+
 export interface StreamState {
   readonly name: string;
+  /** When this life of the name began. */
+  readonly createdAt: Timestamp;
   /** Number the next record gets. */
   readonly nextSeqNum: SeqNum;
-  /** Of the last record; 0 when there is none. */
+  /** Number of the first record that is not trimmed; `nextSeqNum` when there is none. */
+  readonly firstSeqNum: SeqNum;
+  /** Of the last record of this life; 0 when there is none. */
   readonly lastTimestamp: Timestamp;
+  /** 0: no fence and no lease has set one. */
+  readonly fencingToken: number;
+  readonly config: StreamConfig;
+  /** As granted last: whether it has expired, its `expiresAt` says. */
+  readonly lease: LeaseState | null;
+}
+
+export interface StreamQuery {
+  readonly prefix: string;
+  /** Only names above this one. */
+  readonly after: string | null;
+  /** Most streams. */
+  readonly limit: number;
+}
+
+export interface StreamPage {
+  /** By name, ascending. */
+  readonly streams: readonly StreamState[];
+  /** There are others behind these. */
+  readonly more: boolean;
 }
 
 export interface WriterState {
@@ -69,5 +108,6 @@ export interface OrderMachine {
   apply(batch: BatchHeader, timestamp: Timestamp): Outcome;
   stream(name: string): StreamState | null;
   writer(id: string): WriterState | null;
+  streams(query: StreamQuery): StreamPage;
   readonly streamCount: number;
 }

@@ -10,6 +10,7 @@
 import { assert } from '../values/assert.ts';
 import type { Timestamp } from '../values/numbers.ts';
 import { Outcomes, SLOTS_MIN } from './outcomes.ts';
+import type { ChunkReader, ChunkWriter } from './snapshot.ts';
 import type { FirstOutcome, OrderFailure, Outcome, WriterSeq, WriterState } from './types.ts';
 
 export interface WriterBounds {
@@ -18,6 +19,8 @@ export interface WriterBounds {
   readonly outcomesMax: number;
   readonly writerAgeMaxMicros: number;
 }
+
+const IS_HAND = 1;
 
 interface Writer {
   readonly id: string;
@@ -106,6 +109,40 @@ export class Writers {
     writer.timestamp = timestamp;
     this.#touch(writer);
     this.#shrink();
+  }
+
+  /** From the one silent longest on: their order decides who is forgotten. */
+  *save(out: ChunkWriter): Generator<Uint8Array> {
+    out.u32(this.#byId.size);
+    for (let writer = this.#oldest; writer !== null; writer = writer.newer) {
+      if (!out.hasRoom) yield out.cut(false);
+      out.u8(writer === this.#hand ? IS_HAND : 0);
+      out.text(writer.id);
+      out.u32(writer.epoch);
+      out.u64(writer.lastSeq);
+      out.u64(writer.timestamp);
+      yield* writer.outcomes.save(out);
+    }
+  }
+
+  /** Into an empty table. */
+  restore(from: ChunkReader): void {
+    let hand: Writer | null = null;
+    for (let left = from.u32(); left > 0; left -= 1) {
+      from.item();
+      const flags = from.u8();
+      const id = from.text();
+      assert(!this.#byId.has(id) && flags <= IS_HAND, `writer ${id} comes once`);
+      const writer = this.#create(id);
+      if (flags === IS_HAND) hand = writer;
+      writer.epoch = from.u32();
+      writer.lastSeq = from.u64();
+      writer.timestamp = from.u64() as Timestamp;
+      this.#slots -= writer.outcomes.slots;
+      writer.outcomes.restore(from);
+      this.#slots += writer.outcomes.slots;
+    }
+    this.#hand = hand;
   }
 
   #create(id: string): Writer {
