@@ -129,6 +129,7 @@ export class LaneCore<Content, A extends Append = Append> {
     this.clock.advance(now, wall);
     this.forgiveOwnStall(now);
     for (const input of inputs) this.handle(input, effects);
+    this.hearing.judge();
     this.pursueRoles(effects);
     this.stamp(effects);
     this.reserve();
@@ -439,7 +440,7 @@ export class LaneCore<Content, A extends Append = Append> {
     const index = lane.log.last;
     if (before?.epoch === lane.promised && before.closed >= closed && before.index === index)
       return;
-    lane.announced = { lane: lane.id, epoch: lane.promised, closed, index };
+    lane.announced = { lane: lane.id, epoch: lane.promised, closed, index, age: 0 };
     lane.learnOwn();
   }
 
@@ -458,7 +459,9 @@ export class LaneCore<Content, A extends Append = Append> {
     const stalled =
       this.steppedAt === null || now - this.steppedAt > this.context.settings.sealTimeout / 2;
     this.steppedAt = now;
-    if (stalled) this.forgiveAll();
+    if (!stalled) return;
+    this.forgiveAll();
+    this.hearing.forgive();
   }
 
   private forgiveAll(): void {

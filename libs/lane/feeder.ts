@@ -5,6 +5,7 @@
  */
 import type { Append, Feed, LaneSettings, LaneStatus, Tail } from './types.ts';
 import type { Lane } from './lane.ts';
+import { SendWindow } from './send-window.ts';
 
 const PATIENCE_MAX_MICROS = 5_000_000;
 
@@ -18,28 +19,32 @@ export class Feeder<Content, A extends Append> {
   private base = 0;
   private unconfirmedBytes = 0;
   private progressAt = 0;
-  private patience: number;
+  private readonly window: SendWindow;
 
   constructor(lane: Lane<Content, A>, settings: LaneSettings) {
     this.lane = lane;
     this.settings = settings;
-    this.patience = settings.resend;
+    this.window = new SendWindow(settings.feedBytesMax, settings.resend, PATIENCE_MAX_MICROS);
   }
 
-  /** The next feed for a peer that states `theirs`; null when there is nothing to send now. */
-  feed(theirs: LaneStatus, now: number): Feed<Content> | null {
+  /**
+   * The next feed for a peer that states `theirs`; null when there is nothing to send now.
+   * `congested`: packets to the peer wait behind others.
+   */
+  feed(theirs: LaneStatus, now: number, congested: boolean): Feed<Content> | null {
     const { lane } = this;
     const { log } = lane;
     if (theirs.promised > lane.promised) return null;
-    this.observe(theirs, now);
+    this.observe(theirs, now, congested);
     if (this.next > log.last) return null;
-    const room = this.settings.feedBytesMax - this.unconfirmedBytes;
+    const room = this.window.bytes - this.unconfirmedBytes;
     if (room <= 0) return null;
     const entries = log.slice(this.next, Math.min(room, this.settings.entryBytesMax));
     const previous = { epoch: log.epochAt(this.next - 1), index: (this.next - 1) as Tail['index'] };
     if (this.next === this.matched + 1) this.progressAt = now;
     this.next += entries.length;
     for (const entry of entries) this.unconfirmedBytes += entry.bytes;
+    this.window.sent(this.next - 1, this.unconfirmedBytes, now);
     const { committed } = log;
     return { lane: lane.id, epoch: lane.promised, previous, entries, committed, adoption: false };
   }
@@ -47,6 +52,11 @@ export class Feeder<Content, A extends Append> {
   /** Is there anything a new packet would carry? */
   get pending(): boolean {
     return this.next <= this.lane.log.last;
+  }
+
+  /** Somebody else feeds the peer: the link may be narrow, and is tried carefully later. */
+  rest(): void {
+    this.window.restart();
   }
 
   /** The peer has no entry like `previous`; its log may agree with ours up to `resume`. */
@@ -58,17 +68,17 @@ export class Feeder<Content, A extends Append> {
 
   /** A new connection: everything unconfirmed may be lost. */
   reconnect(now: number): void {
-    this.patience = this.settings.resend;
+    this.window.restart();
     this.goBack(this.matched, now);
   }
 
-  private observe(theirs: LaneStatus, now: number): void {
+  private observe(theirs: LaneStatus, now: number, congested: boolean): void {
     const { log, promised } = this.lane;
     const agreed = log.agreement(theirs.tail);
     if (this.epoch !== promised) {
       this.epoch = promised;
       this.matched = 0;
-      this.patience = this.settings.resend;
+      this.window.restart();
       this.goBack(agreed.index, now);
     }
     const accepted = theirs.tail.epoch === promised;
@@ -81,10 +91,10 @@ export class Feeder<Content, A extends Append> {
       this.matched = matched;
       this.next = Math.max(this.next, matched + 1);
       this.progressAt = now;
-      this.patience = this.settings.resend;
+      this.window.confirmed(matched, now, congested);
     }
-    if (this.next > this.matched + 1 && now > this.progressAt + this.patience) {
-      this.patience = Math.min(this.patience * 2, PATIENCE_MAX_MICROS);
+    if (this.next > this.matched + 1 && now > this.progressAt + this.window.patience) {
+      this.window.timedOut();
       this.goBack(Math.max(this.matched, accepted ? 0 : agreed.index), now);
     }
   }

@@ -99,4 +99,71 @@ describe('who hears whom', () => {
     trio.until(() => trio.readPoints.has(id), 100);
     expect(latency(trio, C, 'x')).toBeLessThan(40);
   });
+
+  /** Packets kept coming, three seconds old: the link was never silent, so nobody took another way. */
+  it.each([
+    [A, B],
+    [B, A],
+    [A, C],
+    [C, A],
+    [B, C],
+    [C, B],
+  ] as const)(
+    '§6: a link from %i to %i that is three seconds late is as good as cut',
+    (from, to) => {
+      const trio = Trio.open();
+      trio.run(300);
+      const before = epochs(trio);
+      trio.delay(from, to, 3_000_000);
+      trio.run(1_000);
+      for (let round = 0; round < 20; round += 1) {
+        for (const id of REPLICAS) {
+          expect(latency(trio, id, `${String(round)} ${String(id)}`)).toBeLessThan(20);
+          const name = `o${String(round)} ${String(id)}`;
+          trio.append(id, name);
+          trio.until(() => REPLICAS.every((one) => trio.releasedBy(one, name)), 60);
+        }
+        trio.run(200);
+      }
+      expect(epochs(trio)).toEqual(before);
+    },
+  );
+
+  it('§6: a link that was slow is used again once it is as quick as before', () => {
+    const trio = Trio.open();
+    trio.run(300);
+    trio.delay(A, C, 1_000_000);
+    trio.run(500);
+    expect(trio.replica(C).core?.inspect().hears[A]).toBe(false);
+    expect(trio.replica(C).core?.forwardedVia()).toBe(B);
+    expect(trio.replica(A).core?.forwardedVia()).toBe(B);
+    trio.delay(A, C, 5_000);
+    trio.until(() => trio.replica(A).core?.forwardedVia() === null, 2_000);
+    expect(trio.replica(C).core?.forwardedVia()).toBe(null);
+  });
+
+  it('§6: a slow link is used while there is no third', () => {
+    const trio = Trio.open();
+    trio.run(300);
+    trio.delay(A, C, 300_000);
+    trio.run(1_000);
+    trio.crash(B);
+    trio.run(1_000);
+    expect(trio.replica(C).core?.inspect().hears[A]).toBe(true);
+    expect(latency(trio, A, 'x')).toBeLessThan(400);
+    expect(latency(trio, C, 'y')).toBeLessThan(400);
+  });
+
+  /** The third passed on the dead home's last word, which was taken for a new sign of life. */
+  it('L7: the last word of a dead home, passed on, does not delay its seal', () => {
+    for (let phase = 0; phase < 20; phase += 1) {
+      const trio = Trio.open();
+      trio.run(300 + phase);
+      trio.cutBoth(A, C);
+      trio.crash(A);
+      const died = trio.now;
+      trio.until(() => trio.lane(B, A).role === 'writing', 600);
+      expect(trio.now - died).toBeLessThan(trio.settings.sealTimeout + 60_000);
+    }
+  });
 });

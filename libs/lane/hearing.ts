@@ -1,13 +1,14 @@
 /**
  * Who hears whom (design §9, L7). A peer is heard when something arrived from it directly a moment
- * ago; a lane's writer is heard when its word advanced, by whatever path. Nobody is declared dead
- * here: silence only chooses paths and starts questions.
+ * ago, and not much later than through the third; a lane's writer is heard when its word advanced, by
+ * whatever path. Nobody is declared dead here: silence only chooses paths and starts questions.
  */
 import { at } from '../values/assert.ts';
 import type { LaneId, Micros, ReplicaId } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others, third } from './context.ts';
+import { Freshness } from './freshness.ts';
 import type { Lane } from './lane.ts';
 import type { Append, Control, Packet, Status } from './types.ts';
 
@@ -18,6 +19,9 @@ interface PeerEars {
   lastSentAt: number | null;
   lastArrivedAt: number;
   roundTrip: number | null;
+  /** Least round trip ever: what is above it, packets waited behind others. */
+  roundTripMin: number;
+  readonly freshness: Freshness;
 }
 
 interface Question {
@@ -53,6 +57,8 @@ export class Hearing<Content, A extends Append> {
       lastSentAt: null,
       lastArrivedAt: 0,
       roundTrip: null,
+      roundTripMin: Infinity,
+      freshness: new Freshness(context.settings),
     }));
   }
 
@@ -63,18 +69,63 @@ export class Hearing<Content, A extends Append> {
     ears.heardAt = now;
     ears.lastSentAt = packet.sentAt;
     ears.lastArrivedAt = now;
+    const { incarnation, version } = packet.status;
+    ears.freshness.arrived(incarnation, version);
+    const far = third(this.context.self, from);
+    at(this.ears, far).freshness.compare(packet.heardThird, now);
     // An echo of an earlier life measures nothing: its clock began elsewhere.
     if (packet.echo !== null && packet.echo.sentAt >= this.spokeAt) {
       const roundTrip = now - packet.echo.sentAt - packet.echo.heldMicros;
       if (roundTrip >= 0) {
         ears.roundTrip = roundTrip;
+        ears.roundTripMin = Math.min(ears.roundTripMin, roundTrip);
         clock.sample(from, packet.wall, roundTrip);
       }
     }
   }
 
+  /** Directly, and soon enough to be of use. */
   hears(peer: ReplicaId): boolean {
-    return this.context.now - at(this.ears, peer).heardAt <= this.context.settings.detour;
+    return !this.isSilent(peer) && !at(this.ears, peer).freshness.slow;
+  }
+
+  isSlow(peer: ReplicaId): boolean {
+    return at(this.ears, peer).freshness.slow;
+  }
+
+  private isSilent(peer: ReplicaId): boolean {
+    return this.context.now - at(this.ears, peer).heardAt > this.context.settings.detour;
+  }
+
+  /** Once a step, when everything that has arrived was taken. */
+  judge(): void {
+    const { self, now } = this.context;
+    for (const peer of others(self)) {
+      const { freshness } = at(this.ears, peer);
+      const before = freshness.slow;
+      freshness.judge(now, !this.isSilent(peer), !this.isSilent(third(self, peer)));
+      if (before === freshness.slow) continue;
+      // Both others must hear of it soon: one to forward, the other to stop sending.
+      at(this.ears, peer).since = now;
+      for (const other of others(self)) this.context.wake(other);
+    }
+  }
+
+  /** Newest statement of the third replica that came directly, for `to`; 0 while it is not heard. */
+  heardThird(to: ReplicaId): number {
+    const far = third(this.context.self, to);
+    return this.hears(far) ? at(this.ears, far).freshness.heard : 0;
+  }
+
+  /** Packets to or from the peer wait behind others: more of them at once helps nobody. */
+  isCongested(peer: ReplicaId): boolean {
+    const { roundTrip, roundTripMin } = at(this.ears, peer);
+    return roundTrip !== null && roundTrip > roundTripMin + this.context.settings.detour / 2;
+  }
+
+  /** This replica was paused: how late anything came, it cannot tell. */
+  forgive(): void {
+    for (const { freshness } of this.ears) freshness.forgive(this.context.now);
   }
 
   hearsMask(): boolean[] {
@@ -196,11 +247,15 @@ export class Hearing<Content, A extends Append> {
     return false;
   }
 
-  /** Does this replica hear the writer of the epoch, or a later one? */
+  /**
+   * Does this replica hear the writer of the epoch, or a later one? Within `detour`, not only within
+   * `sealTimeout`: a writer that lives is heard every beacon, and a question that comes when the dead
+   * one's last word is not quite old enough would cost another round.
+   */
   answer(lane: Lane<Content, A>, epoch: number): boolean {
     const { context } = this;
     if (lane.promised > epoch || lane.role.name === 'writing') return true;
-    return context.now - lane.heardAt <= context.settings.sealTimeout;
+    return context.now - lane.heardAt <= context.settings.detour;
   }
 
   /** True when the answer completes a majority that hears nothing. */

@@ -128,7 +128,8 @@ export class Lane<Content, A extends Append> {
       announcement.epoch > before.epoch ||
       (announcement.epoch === before.epoch && announcement.closed > before.closed);
     if (!news) return;
-    this.heardAt = this.context.now;
+    // The last word of a dead writer, passed on late, is no sign of life.
+    this.heardAt = Math.max(this.heardAt, this.context.now - announcement.age) as Micros;
     this.context.clock.merge(announcement.closed);
     this.announced = announcement;
     this.learnOwn();

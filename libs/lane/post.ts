@@ -131,6 +131,7 @@ export class Post<Content, A extends Append> {
       echo: this.hearing.echo(to),
       wall: Math.floor(wall),
       clock: this.context.clock.ceiling,
+      heardThird: this.hearing.heardThird(to),
       announcements: this.announcements(to, deaf ? between : null),
       feeds,
       relayed: deaf ? at(this.hearing.statuses, between) : null,
@@ -144,8 +145,10 @@ export class Post<Content, A extends Append> {
     for (const lane of this.lanes) {
       const word = lane.announced;
       if (word?.epoch !== lane.promised) continue;
-      const own = lane.isWriting();
-      if (own || (deafTo !== null && lane.writer === deafTo && lane.writer !== to)) out.push(word);
+      if (lane.isWriting()) out.push(word);
+      else if (deafTo !== null && lane.writer === deafTo && lane.writer !== to) {
+        out.push({ ...word, age: Math.max(0, this.context.now - lane.heardAt) });
+      }
     }
     return out;
   }
@@ -155,8 +158,13 @@ export class Post<Content, A extends Append> {
     if (theirs?.voting !== true) return box.adoptions;
     const feeds = box.adoptions;
     for (const lane of this.lanes) {
-      if (!this.mayFeed(lane, to, theirs)) continue;
-      const feed = at(box.feeders, lane.id).feed(at(theirs.lanes, lane.id), this.context.now);
+      const feeder = at(box.feeders, lane.id);
+      if (!this.mayFeed(lane, to, theirs)) {
+        feeder.rest();
+        continue;
+      }
+      const congested = this.hearing.isCongested(to);
+      const feed = feeder.feed(at(theirs.lanes, lane.id), this.context.now, congested);
       if (feed !== null) feeds.push(feed);
     }
     return feeds;

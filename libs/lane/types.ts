@@ -67,7 +67,7 @@ export interface Status {
   readonly incarnation: number;
   /** Grows with every statement, restarts included; an older statement is ignored. */
   readonly version: number;
-  /** Replicas from which something arrived directly a moment ago. */
+  /** Replicas from which something arrived directly a moment ago, and not much later than it could. */
   readonly hears: readonly boolean[];
   readonly lanes: readonly LaneStatus[];
   readonly voting: boolean;
@@ -89,6 +89,8 @@ export interface Announcement {
   readonly epoch: Epoch;
   readonly closed: Timestamp;
   readonly index: Index;
+  /** Microseconds since the word reached who passes it on; 0 from the writer itself (L7). */
+  readonly age: number;
 }
 
 export interface Feed<Content> {
@@ -163,6 +165,8 @@ export interface Packet<Content> {
   readonly wall: number;
   /** Sender's hybrid clock (merged by the receiver within `maxClockOffset`). */
   readonly clock: Timestamp;
+  /** Version of the newest statement that the sender has of the third directly; 0: it is not heard. */
+  readonly heardThird: number;
   readonly announcements: readonly Announcement[];
   readonly feeds: readonly Feed<Content>[];
   /** The third replica's newest status, where the receiver does not hear it. */
@@ -242,7 +246,10 @@ export interface LaneSettings {
   readonly beacon: number;
   /** Longest delay of news that nobody waits for. Default 2 ms. */
   readonly lazy: number;
-  /** Silence of a peer on the direct link after which the third is used. Default 150 ms. */
+  /**
+   * Silence of a peer on the direct link after which the third is used, and how much later than
+   * through the third its words may come before that. Default 150 ms.
+   */
   readonly detour: number;
   /** Silence of a lane's writer, by any path, after which others may seal it. Default 300 ms. */
   readonly sealTimeout: number;

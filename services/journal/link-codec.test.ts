@@ -38,6 +38,7 @@ function packetOf(bodyBytes: number): JournalPacket {
     echo: null,
     wall: 1,
     clock: timestamp(3),
+    heardThird: 0,
     announcements: [],
     feeds: [
       { lane: 0, epoch: epoch(8), previous: tail, entries, committed: index(0), adoption: false },

@@ -90,8 +90,14 @@ const packet: fc.Arbitrary<JournalPacket> = fc.record({
   echo: fc.option(fc.record({ sentAt: number.map(micros), heldMicros: number })),
   wall: number,
   clock: number.map(timestamp),
+  heardThird: number,
   announcements: fc.array(
-    fc.record({ ...lane, closed: number.map(timestamp), index: number.map(index) }),
+    fc.record({
+      ...lane,
+      closed: number.map(timestamp),
+      index: number.map(index),
+      age: number,
+    }),
     { maxLength: 3 },
   ),
   feeds: fc.array(feed, { maxLength: 3 }),

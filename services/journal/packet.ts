@@ -27,7 +27,7 @@ const PREFIX_BYTES = 16;
 const FLAG_ECHO = 1;
 const FLAG_RELAYED = 2;
 /** Least bytes of each repeated item, to bound counts before arrays are made. */
-const ANNOUNCEMENT_BYTES = 25;
+const ANNOUNCEMENT_BYTES = 33;
 const FEED_BYTES = 38;
 const LETTER_BYTES = 3;
 const ENTRY_BYTES = 48;
@@ -76,6 +76,7 @@ export function decodePacket(bytes: Buffer): JournalPacket {
   const clock = reader.u64() as Timestamp;
   const echo =
     (flags & FLAG_ECHO) === 0 ? null : { sentAt: reader.u64() as Micros, heldMicros: reader.u64() };
+  const heardThird = reader.u64();
   const announcements = readMany(reader, reader.u16(), ANNOUNCEMENT_BYTES, readAnnouncement);
   const entries = new EntryCursor(bytes, headEnd);
   const feeds = readMany(reader, reader.u16(), FEED_BYTES, () => readFeed(reader, entries));
@@ -83,7 +84,7 @@ export function decodePacket(bytes: Buffer): JournalPacket {
   const letters = readMany(reader, reader.u16(), LETTER_BYTES, readLetter);
   if (reader.remaining !== 0) throw reader.invalid(`${reader.remaining} bytes left over`);
   if (entries.offset !== bytes.length) throw invalid('bytes after the last entry');
-  return { status, sentAt, echo, wall, clock, announcements, feeds, relayed, letters };
+  return { status, sentAt, echo, wall, clock, heardThird, announcements, feeds, relayed, letters };
 }
 
 /** Splits a link message into its packets, each still encoded. Throws `INVALID`. */
@@ -112,12 +113,14 @@ function writeHead(head: ByteWriter, packet: JournalPacket): void {
     head.u64(packet.echo.sentAt);
     head.u64(packet.echo.heldMicros);
   }
+  head.u64(packet.heardThird);
   head.u16(packet.announcements.length);
   for (const announcement of packet.announcements) {
     head.u8(announcement.lane);
     head.u64(announcement.epoch);
     head.u64(announcement.closed);
     head.u64(announcement.index);
+    head.u64(announcement.age);
   }
   head.u16(packet.feeds.length);
   for (const feed of packet.feeds) {
@@ -173,6 +176,7 @@ function readAnnouncement(reader: ByteReader): Announcement {
     epoch: reader.u64() as Epoch,
     closed: reader.u64() as Timestamp,
     index: reader.u64() as Index,
+    age: reader.u64(),
   };
 }
 

@@ -39,6 +39,7 @@ function packetOf(replica: ReplicaId, clock: number): JournalPacket {
     echo: null,
     wall: 1,
     clock: timestamp(clock),
+    heardThird: 0,
     announcements: [],
     feeds: [],
     relayed: null,

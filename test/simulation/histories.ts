@@ -158,6 +158,7 @@ export class History {
       echo: null,
       wall: 0,
       clock: (change.clock ?? 0) as Timestamp,
+      heardThird: 0,
       announcements: [],
       feeds: [],
       relayed: null,
