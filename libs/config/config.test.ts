@@ -152,6 +152,11 @@ describe('loadConfig', () => {
     expect(text).not.toContain('hunter2');
   });
 
+  it('checks the settings without running anything', () => {
+    expect(load([...ENOUGH, '--check-config'])).toEqual({ kind: 'print', text: 'ok\n' });
+    expect(load(['--check-config']).kind).toBe('mistakes');
+  });
+
   it('does not repeat a wrong secret', () => {
     const name = file('password: 12345\n');
     expect(mistakes(load([...ENOUGH, '--config', name])).join()).not.toContain('12345');

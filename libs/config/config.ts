@@ -1,7 +1,8 @@
 /**
  * Configuration of a service: flags over MERIDIAN_* over the YAML file of --config over defaults,
  * judged by one zod schema. Unknown names are refused; every mistake is reported, each with where it
- * was found, what was found, and what is expected. `--help` and `--print-config` come with it.
+ * was found, what was found, and what is expected. `--help`, `--print-config` and `--check-config`
+ * come with it.
  */
 import { stringify } from 'yaml';
 import type { z } from 'zod';
@@ -27,7 +28,7 @@ export interface ConfigOptions<S extends z.ZodObject> {
 
 export type Loaded<T> =
   | { readonly kind: 'config'; readonly config: T }
-  /** --help or --print-config: print and exit with 0. */
+  /** --help, --print-config or --check-config: print and exit with 0. */
   | { readonly kind: 'print'; readonly text: string }
   /** One line for each mistake; exit with EXIT_CONFIG. */
   | { readonly kind: 'mistakes'; readonly mistakes: readonly string[] };
@@ -48,6 +49,7 @@ export function loadConfig<S extends z.ZodObject>(options: ConfigOptions<S>): Lo
     for (const issue of parsed.error.issues)
       mistakes.push(mistakeOf(issue, merged, found, settings));
   if (mistakes.length > 0) return { kind: 'mistakes', mistakes };
+  if (flags.check) return { kind: 'print', text: 'ok\n' };
   if (flags.print) return { kind: 'print', text: printed(parsed.data, settings) };
   return { kind: 'config', config: parsed.data as z.output<S> };
 }
@@ -142,6 +144,7 @@ function helpText(name: string, settings: readonly Setting[]): string {
     ...lines,
     '  --config <file>\n      YAML file with settings; MERIDIAN_CONFIG',
     '  --print-config\n      print the settings in force, without secrets, and exit',
+    '  --check-config\n      print "ok", or every mistake and exit with 78',
     '  --help\n      print this and exit',
     '',
   ].join('\n');

@@ -22,13 +22,14 @@ export interface Flags extends SourceResult {
   readonly file: string | null;
   readonly help: boolean;
   readonly print: boolean;
+  readonly check: boolean;
 }
 
 /** `--name value`, `--name=value`, and `--name` alone for true. */
 export function fromFlags(argv: readonly string[], settings: readonly Setting[]): Flags {
   const found: Found[] = [];
   const mistakes: string[] = [];
-  const own = { file: null as string | null, help: false, print: false };
+  const own = { file: null as string | null, help: false, print: false, check: false };
   const queue = [...argv];
   for (let word = queue.shift(); word !== undefined; word = queue.shift()) {
     if (!word.startsWith('--')) {
@@ -42,12 +43,14 @@ export function fromFlags(argv: readonly string[], settings: readonly Setting[])
     const bare = equals < 0 && (next === undefined || next.startsWith('--'));
     if (name === '--help') own.help = true;
     else if (name === '--print-config') own.print = true;
+    else if (name === '--check-config') own.check = true;
     else if (setting === undefined && name !== '--config') {
       if (!bare && equals < 0) queue.shift();
       const names = [
         '--config',
         '--help',
         '--print-config',
+        '--check-config',
         ...settings.map((known) => known.flag),
       ];
       mistakes.push(`${name}: unknown flag${suggestion(name, names)}; see --help`);
