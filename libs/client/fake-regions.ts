@@ -49,6 +49,10 @@ export type ReadMood =
   /** The call fails. */
   | 'break'
   /** Nothing comes any more on this call. */
+  /** The call fails, because what is stored cannot be read back. */
+  | 'corrupt'
+  /** Says progress below what was said before, again and again. */
+  | 'lag'
   | 'silence'
   /** Nothing comes any more but the word that the view does not move. */
   | 'stall';
@@ -239,6 +243,8 @@ export class FakeRegions {
         const kept = this.kept[next];
         next += 1;
         if (kept === undefined || !isWanted(kept)) continue;
+        if (mood === 'corrupt') stream.fail(new MeridianError('CORRUPT', 'as told'));
+        if (mood === 'lag') lag(stream);
         const mood = this.readMood(region);
         if (mood === 'break') stream.fail(new MeridianError('UNAVAILABLE', 'as told'));
         if (mood === 'stall') progress(stream, covered, true);
@@ -263,6 +269,17 @@ export class FakeRegions {
     stream.onClose(() => this.pumps.delete(pump));
     pump();
   }
+/** Progress far below everything that was read, every few milliseconds until the call is over. */
+function lag(stream: ServerStream<ReadResponse>): void {
+  let watermark = 0;
+  const timer = setInterval(() => {
+    progress(stream, (watermark += 1), false);
+  }, 5);
+  stream.onClose(() => {
+    clearInterval(timer);
+  });
+}
+
 }
 
 function progress(stream: ServerStream<ReadResponse>, watermark: number, stalled: boolean): void {

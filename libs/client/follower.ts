@@ -9,6 +9,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MeridianError } from '../errors/errors.ts';
 import { BATCH_BYTES_MIN, decodeBatchHeader, frameSize } from '../frames/batch.ts';
+import { KeyFilter } from '../frames/key-filter.ts';
 import { decodeDeliveries, DELIVERY_HEADER_BYTES } from '../frames/delivery.ts';
 import { JournalService, ReadGap_Kind } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type {
@@ -36,6 +37,7 @@ export interface FollowerSettings extends RouteSettings {
 type WireFrom = NonNullable<MessageInitShape<typeof ReadRequestSchema>['from']>;
 
 const CHECK_MS = 100;
+const NO_BYTES = new Uint8Array();
 
 export class Follower implements Follow {
   readonly #settings: FollowerSettings;
@@ -46,6 +48,8 @@ export class Follower implements Follow {
   #position: Position | null = null;
   #watermark = -1;
   #records = 0;
+  #bytes = 0;
+  readonly #filter: KeyFilter | null;
   #call: ReadStream | null = null;
   #region: Region | null = null;
   #paused = false;
@@ -61,6 +65,7 @@ export class Follower implements Follow {
     this.#settings = settings;
     this.#route = new Route(settings);
     this.#options = options;
+    this.#filter = filterOf(options);
     this.#handler = handler;
     this.#timer = setInterval(() => {
       this.#check();
@@ -158,13 +163,17 @@ export class Follower implements Follow {
       }, this.#route.pauseMs());
       return;
     }
-    const { stream = '', until = 0, limit = Infinity, follow = false } = this.#options;
+    const { stream = '', until = 0, untilSeqNum = 0, follow = false } = this.#options;
+    const { limit = Infinity, limitBytes = Infinity, keys = [] } = this.#options;
     const request = {
       target: this.#target(),
       stream,
       from: this.#position === null ? this.#start : after(this.#position),
       untilTimestamp: BigInt(until),
+      untilSeqNum: BigInt(untilSeqNum),
       limitRecords: limit === Infinity ? 0n : BigInt(limit - this.#records),
+      limitBytes: limitBytes === Infinity ? 0n : BigInt(limitBytes - this.#bytes),
+      keyRanges: keys.map(({ from, to }) => ({ from: from ?? NO_BYTES, to: to ?? NO_BYTES })),
       follow,
     };
     this.#region = region;
@@ -181,16 +190,24 @@ export class Follower implements Follow {
   }
 
   #handleMessage(call: ReadStream, region: Region, { message }: ReadResponse): void {
-    if (message.case !== 'progress' || !message.value.stalled) this.#moving(region);
+    if (message.case !== 'progress' || this.#isNews(message.value)) this.#moving(region);
     try {
-      if (message.case === 'batches') this.#deliver(message.value.frames, region);
-      else if (message.case === 'progress') this.#progress(message.value, region);
+      if (message.case === 'batches') {
+        this.#deliver(message.value.frames, region);
+        const { progress } = message.value;
+        if (progress !== undefined && !this.#ended) this.#progress(progress, region);
+      } else if (message.case === 'progress') this.#progress(message.value, region);
       else if (message.case === 'gap') this.#gap(message.value);
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error;
       call.cancel();
       this.#end(error);
     }
+  }
+
+  /** A replica that lags behind what an earlier one has shown does not move, from here, until it is past. */
+  #isNews({ watermark, stalled }: WireProgress): boolean {
+    return !stalled && Number(watermark) > this.#watermark;
   }
 
   #moving(region: Region): void {
@@ -208,8 +225,9 @@ export class Follower implements Follow {
     // Too slow a reader is no fault of the replica's: it goes on from its position.
     if (error.reason === 'SLOW_READER') this.#route.excuse(region);
     else region.failed();
-    const wrong = error.reason === 'WRONG_TARGET';
-    if (!error.retry && (!wrong || this.#route.triedAll)) this.#end(error);
+    // Bytes that one replica cannot read back another one can.
+    const elsewhere = error.reason === 'WRONG_TARGET' || error.reason === 'CORRUPT';
+    if (!error.retry && (!elsewhere || this.#route.triedAll)) this.#end(error);
     else this.#open();
   }
 
@@ -235,12 +253,13 @@ export class Follower implements Follow {
       const message = `${region.name} delivered ${found} after ${before.timestamp}/${before.recordOffset}`;
       throw new MeridianError('CORRUPT', message, { details: { region: region.name } });
     }
-    const { limit = Infinity } = this.#options;
-    if (limit !== Infinity) this.#records += recordsIn(frames);
+    const { limit = Infinity, limitBytes = Infinity } = this.#options;
+    if (limit !== Infinity) this.#records += recordsIn(frames, this.#filter);
+    if (limitBytes !== Infinity) this.#bytes += batchBytesIn(frames);
     this.#position = lastEnd;
     this.#handler.onBatches(frames, lastEnd, region.name);
     // The replica ends such a call by itself; should it fail just before, there is nothing to resume.
-    if (this.#records >= limit) this.#end(null);
+    if (this.#records >= limit || this.#bytes >= limitBytes) this.#end(null);
   }
 
   /** A replica that lags behind the one before says nothing new until it has caught up. */
@@ -255,7 +274,7 @@ export class Follower implements Follow {
     this.#handler.onProgress({ ...progress, tailSeqNum: Number(tailSeqNum) }, region.name);
   }
 
-  #gap({ kind, from, to }: WireGap): void {
+  #gap({ kind, from, to, fromSeqNum, toSeqNum }: WireGap): void {
     const end = positionOf(to);
     const names = {
       [ReadGap_Kind.TRIMMED]: 'trimmed',
@@ -267,7 +286,12 @@ export class Follower implements Follow {
       end.recordOffset === 0
         ? { timestamp: Math.max(0, end.timestamp - 1), recordOffset: OFFSET_END }
         : { timestamp: end.timestamp, recordOffset: end.recordOffset - 1 };
-    this.#handler.onGap({ type: 'gap', kind: names[kind], from: positionOf(from), to: end });
+    const gap = { type: 'gap', kind: names[kind], from: positionOf(from), to: end } as const;
+    const numbers =
+      toSeqNum === 0n
+        ? {}
+        : { seqNums: { from: Number(fromSeqNum), to: Number(toSeqNum) } as const };
+    this.#handler.onGap({ ...gap, ...numbers });
   }
 
   // ---- time -----------------------------------------------------------------------------------
@@ -308,8 +332,22 @@ export class Follower implements Follow {
   }
 }
 
-function checkNumbers({ from, until = 0, limit = 1 }: ReadOptions): void {
-  const numbers: Record<string, unknown> = { until, limit: limit === Infinity ? 1 : limit };
+/** Throws INVALID or TOO_LARGE. */
+export function filterOf({ keys = [] }: ReadOptions): KeyFilter | null {
+  return keys.length === 0 ? null : new KeyFilter(keys);
+}
+
+function checkNumbers(options: ReadOptions): void {
+  const { from, until = 0, untilSeqNum = 0, limit = 1, limitBytes = 1 } = options;
+  const numbers: Record<string, unknown> = {
+    until,
+    untilSeqNum,
+    limit: limit === Infinity ? 1 : limit,
+    limitBytes: limitBytes === Infinity ? 1 : limitBytes,
+  };
+  if (untilSeqNum !== 0 && options.stream === undefined) {
+    throw new MeridianError('INVALID', 'a read until a number needs a stream');
+  }
   if (typeof from === 'object') {
     if ('after' in from) {
       numbers['timestamp'] = from.after.timestamp;
@@ -317,7 +355,8 @@ function checkNumbers({ from, until = 0, limit = 1 }: ReadOptions): void {
     } else Object.assign(numbers, from);
   }
   for (const [name, value] of Object.entries(numbers)) {
-    if (Number.isSafeInteger(value) && Number(value) >= (name === 'limit' ? 1 : 0)) continue;
+    if (Number.isSafeInteger(value) && Number(value) >= (name.startsWith('limit') ? 1 : 0))
+      continue;
     throw new MeridianError('INVALID', `${name} ${String(value)} of a read is not a whole number`);
   }
 }
@@ -356,9 +395,13 @@ function endOf(frame: Uint8Array): Position {
   return { timestamp: delivery.timestamp, recordOffset: delivery.recordOffset + recordCount - 1 };
 }
 
-function recordsIn(frames: Uint8Array): number {
-  return decodeDeliveries(frames).reduce(
-    (sum, { batch }) => sum + decodeBatchHeader(batch).recordCount,
-    0,
-  );
+function recordsIn(frames: Uint8Array, filter: KeyFilter | null): number {
+  return decodeDeliveries(frames).reduce((sum, { batch }) => {
+    const { recordsOffset, recordCount } = decodeBatchHeader(batch);
+    return sum + (filter?.countIn(batch, recordsOffset, recordCount) ?? recordCount);
+  }, 0);
+}
+
+function batchBytesIn(frames: Uint8Array): number {
+  return decodeDeliveries(frames).reduce((sum, { batch }) => sum + batch.length, 0);
 }

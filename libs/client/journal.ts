@@ -14,7 +14,7 @@ import { JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { StatusResponse } from '../gen/meridian/journal/v1/journal_pb.ts';
 import { Appender } from './appender.ts';
 import { callAnywhere } from './calls.ts';
-import { Follower } from './follower.ts';
+import { filterOf, Follower } from './follower.ts';
 import type { WriterStart } from './identity.ts';
 import { ReadIterator, recordsOf } from './read.ts';
 import { Regions } from './regions.ts';
@@ -111,7 +111,7 @@ export class Journal {
    * with `follow`: no replica could be read for `deadlineMs`).
    */
   read(options: ReadOptions): AsyncIterableIterator<ReadItem, undefined> {
-    return new ReadIterator((handler) => this.follow(options, handler));
+    return new ReadIterator(filterOf(options), (handler) => this.follow(options, handler));
   }
 
   /**

@@ -6,6 +6,7 @@ import type { MeridianError } from '../errors/errors.ts';
 import { decodeBatchHeader, decodeRecords } from '../frames/batch.ts';
 import { decodeDeliveries } from '../frames/delivery.ts';
 import type { Delivery } from '../frames/delivery.ts';
+import type { KeyFilter } from '../frames/key-filter.ts';
 import type {
   Follow,
   FollowHandler,
@@ -31,8 +32,11 @@ export class ReadIterator implements AsyncIterableIterator<ReadItem, undefined> 
   } | null = null;
   #end: { readonly error: MeridianError | null } | null = null;
 
+  readonly #filter: KeyFilter | null;
+
   /** `start` begins the read with the handler it is given. */
-  constructor(start: (handler: FollowHandler) => Follow) {
+  constructor(filter: KeyFilter | null, start: (handler: FollowHandler) => Follow) {
+    this.#filter = filter;
     this.#follow = start({
       onBatches: (frames, position) => {
         this.#put({ frames, position });
@@ -57,7 +61,7 @@ export class ReadIterator implements AsyncIterableIterator<ReadItem, undefined> 
     const next = this.#waiting.shift();
     if (next !== undefined) {
       if (this.#waiting.length === WAITING_MAX / 2) this.#follow.resume();
-      return Promise.resolve({ done: false, value: decoded(next) });
+      return Promise.resolve({ done: false, value: decoded(next, this.#filter) });
     }
     if (this.#end !== null) {
       const { error } = this.#end;
@@ -86,7 +90,7 @@ export class ReadIterator implements AsyncIterableIterator<ReadItem, undefined> 
 
   #put(item: Waiting): void {
     if (this.#taker !== null) {
-      this.#taker.resolve({ done: false, value: decoded(item) });
+      this.#taker.resolve({ done: false, value: decoded(item, this.#filter) });
       this.#taker = null;
       return;
     }
@@ -101,23 +105,27 @@ export class ReadIterator implements AsyncIterableIterator<ReadItem, undefined> 
 /** Exactly the records that were asked for: batches come whole, and may begin before or end after. */
 export async function* recordsOf(
   items: AsyncIterable<ReadItem>,
-  { from, limit = Infinity }: ReadOptions,
+  { from, limit = Infinity, untilSeqNum = Infinity }: ReadOptions,
 ): AsyncGenerator<ReadRecord, void, undefined> {
-  const fromSeqNum = typeof from === 'object' && 'seqNum' in from ? from.seqNum : 0;
+  let fromSeqNum = typeof from === 'object' && 'seqNum' in from ? from.seqNum : 0;
   const after = typeof from === 'object' && 'after' in from ? from.after : null;
   let left = limit;
   for await (const item of items) {
+    // A batch of which a part was trimmed comes whole.
+    if (item.type === 'gap') fromSeqNum = Math.max(fromSeqNum, item.seqNums?.to ?? 0);
     if (item.type !== 'batches') continue;
     for (const batch of item.batches) {
-      let index = -1;
+      const { indexes } = batch;
+      let position = -1;
       for (const record of batch.records) {
-        index += 1;
+        position += 1;
+        const index = indexes?.[position] ?? position;
         const seqNum = batch.firstSeqNum + index;
         const recordOffset = batch.recordOffset + index;
         const { timestamp, stream } = batch;
         if (seqNum < fromSeqNum) continue;
         if (after?.timestamp === timestamp && recordOffset <= after.recordOffset) continue;
-        if (left <= 0) return;
+        if (left <= 0 || seqNum >= untilSeqNum) return;
         left -= 1;
         yield { ...record, stream, seqNum, timestamp, recordOffset };
       }
@@ -131,12 +139,14 @@ class DecodedBatch implements ReadBatch {
   readonly recordOffset: number;
   readonly firstSeqNum: number;
   readonly #batch: Uint8Array;
+  readonly #filter: KeyFilter | null;
 
-  constructor({ timestamp, recordOffset, firstSeqNum, batch }: Delivery) {
+  constructor({ timestamp, recordOffset, firstSeqNum, batch }: Delivery, filter: KeyFilter | null) {
     this.timestamp = timestamp;
     this.recordOffset = recordOffset;
     this.firstSeqNum = firstSeqNum;
     this.#batch = batch;
+    this.#filter = filter;
   }
 
   get stream(): string {
@@ -144,13 +154,21 @@ class DecodedBatch implements ReadBatch {
   }
 
   get records(): readonly RecordView[] {
-    return decodeRecords(this.#batch);
+    const records = decodeRecords(this.#batch);
+    const filter = this.#filter;
+    return filter === null ? records : records.filter(({ key }) => filter.matches(key));
+  }
+
+  get indexes(): readonly number[] | null {
+    const filter = this.#filter;
+    if (filter === null) return null;
+    return decodeRecords(this.#batch).flatMap(({ key }, i) => (filter.matches(key) ? [i] : []));
   }
 }
 
-function decoded(item: Waiting): ReadItem {
+function decoded(item: Waiting, filter: KeyFilter | null): ReadItem {
   if (!('frames' in item)) return item;
-  const batches = decodeDeliveries(item.frames).map((delivery) => new DecodedBatch(delivery));
+  const batches = decodeDeliveries(item.frames).map((each) => new DecodedBatch(each, filter));
   return { type: 'batches', batches, position: item.position };
 }
 

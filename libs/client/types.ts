@@ -4,10 +4,13 @@
  * `noEffect` says whether what was asked for certainly did not happen.
  */
 import type { RecordView } from '../frames/batch.ts';
+import type { KeyRange } from '../frames/key-filter.ts';
 import type { MeridianError } from '../errors/errors.ts';
 import type { ReplicaAddress } from './regions.ts';
 
 export type { RecordInput, RecordView } from '../frames/batch.ts';
+export { keyPrefix } from '../frames/key-filter.ts';
+export type { KeyRange } from '../frames/key-filter.ts';
 export type { ReplicaAddress } from './regions.ts';
 
 export interface JournalOptions {
@@ -115,8 +118,17 @@ export interface ReadOptions {
   readonly from: ReadFrom;
   /** Stop before this timestamp, microseconds. Default: no end. */
   readonly until?: number;
+  /** Stop before the record with this number; needs a stream. Default: no end. */
+  readonly untilSeqNum?: number;
   /** Stop after this many records; `read` and `follow` give the last batch whole. Default: no limit. */
   readonly limit?: number;
+  /** Stop after the batch that makes it this many bytes of batches. Default: no limit. */
+  readonly limitBytes?: number;
+  /**
+   * Only records with a key in one of these ranges; at most 64. Records without a key are in none.
+   * `follow` gives batches with such a record whole. Default: all records.
+   */
+  readonly keys?: readonly KeyRange[];
   /** true: wait for what comes; false: end at what is there. Default false. */
   readonly follow?: boolean;
 }
@@ -129,8 +141,10 @@ export interface ReadBatch {
   readonly recordOffset: number;
   /** Number of the first record in its stream. */
   readonly firstSeqNum: number;
-  /** Views into the received message: copy what you keep for long. */
+  /** Views into the received message: copy what you keep for long. Without what `keys` leaves out. */
   readonly records: readonly RecordView[];
+  /** Number in the batch of each of the records; null when none is left out. */
+  readonly indexes: readonly number[] | null;
 }
 
 export interface ReadBatches {
@@ -158,6 +172,8 @@ export interface ReadGap {
   readonly from: Position;
   /** First position that is not missing any more. */
   readonly to: Position;
+  /** Of a stream that was trimmed: the first number that is missing, and the first that is not. */
+  readonly seqNums?: { readonly from: number; readonly to: number };
 }
 
 export type ReadItem = ReadBatches | ReadProgress | ReadGap;

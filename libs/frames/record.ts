@@ -121,6 +121,14 @@ export function recordEnd(frame: Uint8Array, start: number): number {
   return end;
 }
 
+/** Where the key of the record at `start` begins (its length stands in the u32 before); -1 without one. */
+export function keyOffset(frame: Uint8Array, start: number): number {
+  const end = recordEnd(frame, start);
+  if (!hasKey(frame, start)) return -1;
+  keyEnd(frame, start + RECORD_BYTES_MIN, end);
+  return start + RECORD_BYTES_MIN + 4;
+}
+
 function hasKey(frame: Uint8Array, start: number): boolean {
   const flags = readU8(frame, start + 6);
   if ((flags & ~HAS_KEY) !== 0 || readU8(frame, start + 7) !== 0) {

@@ -21,9 +21,10 @@ export interface ServerStream<Out extends Message> {
   readonly queued: number;
   /**
    * Sends a message. false: 16 or more wait, so stop until `onDrain`; what is written all the same
-   * is kept in memory without bound. Ignored once the call is over.
+   * is kept in memory without bound. Ignored once the call is over. `sent` is called when the message
+   * has left this process, which flow control may delay; not when the call ends before.
    */
-  write(message: Out): boolean;
+  write(message: Out, sent?: () => void): boolean;
   /** Called each time everything has left after `write` returned false. */
   onDrain(callback: () => void): void;
   /** Called once when the call is over: cancelled, connection lost, ended or failed. */
@@ -74,9 +75,9 @@ export class ServerStreamAdapter<Out extends Message> implements ServerStream<Ou
     return this.#call.writableLength;
   }
 
-  write(message: Out): boolean {
+  write(message: Out, sent?: () => void): boolean {
     if (this.closed || this.#ended) return true;
-    return this.#call.write(message);
+    return sent === undefined ? this.#call.write(message) : this.#call.write(message, sent);
   }
 
   onDrain(callback: () => void): void {

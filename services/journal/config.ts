@@ -54,6 +54,9 @@ const timings = z.strictObject({
     ),
   progressMs: ms(10).describe('longest time a reader is without progress'),
   stalledMs: ms(1000).describe('standstill of the watermark after which readers are told'),
+  slowReaderMs: ms(30_000).describe(
+    'longest time a reader may leave what waits for it untouched; then it is cut off',
+  ),
   heartbeatTimeoutMs: ms(5000).describe('longest wait for a read point'),
   noQuorumMs: ms(1000).describe('silence of both peers after which appends are refused'),
   drainMs: ms(5000, 0).describe('longest wait for open appends when going down'),
@@ -76,6 +79,9 @@ const limits = z.strictObject({
   cacheBytesMax: bytes(128 * MIB, 0).describe('newest entries kept in memory'),
   peerQueueBytesMax: bytes(32 * MIB, MIB).describe('bytes that may wait for a slow peer'),
   readersMax: count(1000).describe('open reads'),
+  readersBytesMax: bytes(64 * MIB, MIB).describe(
+    'bytes that may wait for the clients of all reads; each has an equal share',
+  ),
   sessionsMax: count(1000).describe('open append sessions'),
   heartbeatsMax: count(4096).describe('heartbeats under way'),
   chunkBytes: bytes(256 * 1024, 1024, 2 * MIB).describe('size of the messages to readers'),

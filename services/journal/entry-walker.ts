@@ -30,6 +30,8 @@ export class EntryWalker {
   batch: Uint8Array = new Uint8Array();
   recordOffset = 0;
   recordCount = 0;
+  /** Of the first record, in the batch. */
+  recordsOffset = 0;
   firstSeqNum = 0 as SeqNum;
   timestamp = 0 as Timestamp;
 
@@ -75,11 +77,14 @@ export class EntryWalker {
       this.recordOffset = this.#recordsBefore;
       this.recordCount = header.recordCount;
       this.#recordsBefore += header.recordCount;
-      const isRecordless = this.#recordless?.includes(this.#number) === true;
+      // A control batch has no records to begin with; others left none (a failed condition, say).
+      const isRecordless =
+        header.recordCount === 0 || this.#recordless?.includes(this.#number) === true;
       this.#number += 1;
       if (isRecordless || (this.#only !== null && header.stream !== this.#only)) continue;
       this.firstSeqNum = this.#seqNumOf(header.stream, header.recordCount);
       this.batch = frame.subarray(start, this.#offset);
+      this.recordsOffset = header.recordsOffset;
       return true;
     }
     this.leave();

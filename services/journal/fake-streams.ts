@@ -11,14 +11,16 @@ export class FakeStream<In extends Message, Out extends Message> implements Bidi
   /** Messages after which `write` says false. */
   room = Infinity;
   ended: 'well' | MeridianError | null = null;
+  readonly #sent: (() => void)[] = [];
   #message: (message: In) => void = () => undefined;
   #halfClose: () => void = () => undefined;
   #drain: () => void = () => undefined;
   #close: () => void = () => undefined;
 
-  write(message: Out): boolean {
+  write(message: Out, sent?: () => void): boolean {
     if (this.ended !== null || this.closed) throw new Error('written after the end');
     this.written.push(message);
+    if (sent !== undefined) this.#sent.push(sent);
     this.queued += 1;
     return this.queued < this.room;
   }
@@ -62,6 +64,7 @@ export class FakeStream<In extends Message, Out extends Message> implements Bidi
   take(): Out[] {
     const taken = this.written.splice(0);
     this.queued = 0;
+    for (const sent of this.#sent.splice(0)) sent();
     this.#drain();
     return taken;
   }

@@ -9,6 +9,7 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { decodeEntryHeader } from '../../libs/frames/entry.ts';
+import { KeyFilter } from '../../libs/frames/key-filter.ts';
 import type { Position, ReadRequest } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type { OrderMachine } from '../../libs/order/types.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
@@ -28,7 +29,13 @@ export interface ReadPlan {
   readonly afterOffset: number;
   /** Entries at or above are not delivered; Infinity for none. */
   readonly untilTimestamp: number;
+  /** The read of a stream ends before this number; Infinity for none. */
+  readonly untilSeqNum: number;
+  /** The batch that reaches one of them is the last. */
   readonly limitRecords: number;
+  readonly limitBytes: number;
+  /** Batches without such a key are not delivered; null for all. */
+  readonly filter: KeyFilter | null;
   /** The read ends when it has delivered everything up to here; Infinity when it follows. */
   readonly endWatermark: number;
 }
@@ -52,21 +59,30 @@ export function planRead(
   settled: boolean,
 ): ReadPlan | 'later' {
   const stream = request.stream === '' ? null : request.stream;
+  const bounds = {
+    untilTimestamp: boundOf(request.untilTimestamp, 'until_timestamp'),
+    untilSeqNum: boundOf(request.untilSeqNum, 'until_seq_num'),
+    limitRecords: boundOf(request.limitRecords, 'limit_records'),
+    limitBytes: boundOf(request.limitBytes, 'limit_bytes'),
+    filter: filterOf(request),
+  };
+  if (stream === null && bounds.untilSeqNum !== Infinity) {
+    throw new MeridianError('INVALID', 'a read until a number needs a stream');
+  }
+  // The tail of the moment is only known when everything completed before is released here.
+  if (request.from.case === 'tailOffset' && stream !== null && !settled) return 'later';
   const begin = beginning(request, stream, state);
   if (begin instanceof MeridianError) {
     if (settled) throw begin;
     return 'later';
   }
-  const until = numberOf(request.untilTimestamp, 'until_timestamp');
-  const limit = numberOf(request.limitRecords, 'limit_records');
   return {
     stream,
     fromSeqNum: 0,
     fromTimestamp: 0,
     afterOffset: -1,
     ...begin,
-    untilTimestamp: until === 0 ? Infinity : until,
-    limitRecords: limit === 0 ? Infinity : limit,
+    ...bounds,
     endWatermark: request.follow ? Infinity : state.watermark,
   };
 }
@@ -166,6 +182,19 @@ function future(timestamp: number, state: PlanState): MeridianError {
     'OUT_OF_RANGE',
     `timestamp ${timestamp} lies in the future: the watermark is ${state.watermark}`,
     { details: { timestamp, watermark: state.watermark } },
+  );
+}
+
+/** 0 stands for none. */
+function boundOf(value: bigint, field: string): number {
+  const bound = numberOf(value, field);
+  return bound === 0 ? Infinity : bound;
+}
+
+function filterOf({ keyRanges }: ReadRequest): KeyFilter | null {
+  if (keyRanges.length === 0) return null;
+  return new KeyFilter(
+    keyRanges.map(({ from, to }) => ({ from, to: to.length === 0 ? undefined : to })),
   );
 }
 

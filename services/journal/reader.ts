@@ -1,21 +1,28 @@
 /**
  * One read: pulls what its plan names from the release index and the lane store, as fast as its client
- * takes it, and says how far it has come. A reader queues nothing: it holds one entry and about a
- * chunk of messages that wait to be sent; what comes meanwhile stays where it is, in the cache or on
- * disk. So a slow reader costs itself only.
+ * takes it, and says how far it has come. A reader holds one entry and its share of the bytes that may
+ * wait for clients (`Room`); what comes meanwhile stays where it is, in the cache or on disk. So a slow
+ * reader costs itself only, and one that takes nothing for too long is cut off.
  *
- * Batches and progress are one ordered sequence; progress claims only what was sent before it.
+ * Batches, gaps and progress are one ordered sequence; progress claims only what was sent before it.
+ * What a filter holds back is told as one gap per progress, never per batch.
  */
 import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { MeridianError } from '../../libs/errors/errors.ts';
 import { encodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
-import { ReadResponseSchema } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { ReadResponse } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import { ReadGap_Kind, ReadResponseSchema } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import type {
+  ReadProgressSchema,
+  ReadResponse,
+} from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type { OrderMachine } from '../../libs/order/types.ts';
 import type { ServerStream } from '../../libs/rpc/rpc.ts';
 import type { Micros, Timestamp } from '../../libs/values/numbers.ts';
 import { EntryWalker } from './entry-walker.ts';
 import type { LaneStore } from './lane-store.ts';
+import { OFFSET_END } from './read-plan.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { ReleaseIndex, StreamRows } from './release-index.ts';
 import type { Watermark } from './watermark.ts';
@@ -25,38 +32,66 @@ export interface ReaderContext {
   readonly store: Pick<LaneStore, 'content'>;
   readonly order: OrderMachine;
   readonly watermark: Watermark;
-  /** Bytes of batches after which a message is sent. */
-  readonly chunkBytes: number;
+  /** Bytes that may wait for this reader at the moment, and those that do, of all readers. */
+  readonly room: Room;
   /** Longest time without progress while the watermark moves. */
   readonly progressMicros: number;
   /** Time without a move of the watermark after which the view counts as stalled. */
   readonly stalledMicros: number;
+  /** Longest time that a client may leave what waits for it untouched. */
+  readonly slowReaderMicros: number;
+  readonly now: () => Micros;
 }
 
-/** Messages that may wait to be sent; beyond, the reader stops pulling. */
-const QUEUED_MAX = 3;
+/** The bound on what waits for slow clients; owned by whoever owns all readers. */
+export interface Room {
+  /** What one reader may have waiting; at least one batch always may. */
+  readonly shareBytes: number;
+  heldBytes: number;
+}
+
+/** What a pump leaves behind: nothing to do, more to look through at once, or the end. */
+export type Pumped = 'idle' | 'more' | 'done';
+
+/** Bytes a filtered read looks through in one go before others have their turn. */
+const SCAN_BYTES = 512 * 1024;
+
+type Progress = MessageInitShape<typeof ReadProgressSchema>;
 
 export class Reader {
   readonly #context: ReaderContext;
   readonly #stream: ServerStream<ReadResponse>;
   readonly #plan: ReadPlan;
   readonly #walker: EntryWalker;
-  readonly #rows: StreamRows | null;
+  #rows: StreamRows | null = null;
   /** Next ordinal, or next row of the stream. */
   #next: number;
   #recordsLeft: number;
+  #bytesLeft: number;
   #progress = -1;
   #progressAt = -Infinity;
+  /** First position that the filter held back since something was last sent. */
+  #skippedFrom: { readonly timestamp: number; readonly recordOffset: number } | null = null;
+  #scannedBytes = 0;
+  #pastEnd = false;
   #done = false;
+  #closed = false;
+  #heldBytes = 0;
+  /** Since when nothing of what waits has been taken. */
+  #waitingSince = Infinity;
+  /** Everything up to here has been written to the call. */
+  #cursor: { readonly timestamp: number; readonly recordOffset: number } | null = null;
+  /** Told when there is room again. */
+  onRoom: () => void = () => undefined;
 
   constructor(context: ReaderContext, stream: ServerStream<ReadResponse>, plan: ReadPlan) {
     this.#context = context;
     this.#stream = stream;
     this.#plan = plan;
     this.#walker = new EntryWalker(context.index, context.store, plan.stream);
-    this.#rows = plan.stream === null ? null : context.index.rows(plan.stream);
     this.#next = plan.start;
     this.#recordsLeft = plan.limitRecords;
+    this.#bytesLeft = plan.limitBytes;
   }
 
   /** true: ended, well or not; it must not be pumped again. */
@@ -65,41 +100,91 @@ export class Reader {
   }
 
   /** Sends what there is to send and the client has room for. */
-  pump(now: Micros): void {
+  pump(now: Micros): Pumped {
     this.#walker.resume();
-    while (!this.done && this.#stream.queued < QUEUED_MAX) {
-      const sent = this.#sendChunk();
+    this.#scannedBytes = 0;
+    while (!this.done && this.#heldBytes < this.#context.room.shareBytes) {
+      const items = this.#takeChunk();
       if (this.#finished()) {
-        this.#finish(now);
-        return;
+        this.#finish(items, now);
+        return 'done';
       }
-      this.#maybeProgress(now, sent);
-      if (!sent) return;
+      this.#send(items, this.#dueProgress(now, items.length > 0), now);
+      if (this.#scannedBytes >= SCAN_BYTES) return 'more';
+      if (items.length === 0) return 'idle';
     }
+    return this.done ? 'done' : 'idle';
   }
 
-  #sendChunk(): boolean {
-    const items: Delivery[] = [];
-    let bytes = 0;
-    while (bytes < this.#context.chunkBytes && this.#recordsLeft > 0 && this.#toNextBatch()) {
-      const { batch, timestamp, recordOffset, firstSeqNum, recordCount } = this.#walker;
-      items.push({ timestamp, recordOffset, firstSeqNum, instance: 0, batch });
-      bytes += batch.length;
-      this.#recordsLeft -= recordCount;
-    }
-    if (items.length === 0) return false;
-    const value = { frames: encodeDeliveries(items) };
-    this.#stream.write(create(ReadResponseSchema, { message: { case: 'batches', value } }));
+  /** The call is over: nothing waits any more. */
+  close(): void {
+    this.#done = true;
+    this.#context.room.heldBytes -= this.#heldBytes;
+    this.#heldBytes = 0;
+    this.#closed = true;
+  }
+
+  /** Cuts the reader off when its client has taken nothing for too long; then true. */
+  checkPace(now: Micros): boolean {
+    const { slowReaderMicros } = this.#context;
+    if (this.done || now - this.#waitingSince <= slowReaderMicros) return false;
+    this.#done = true;
+    const { timestamp, recordOffset } = this.#cursor ?? { timestamp: 0, recordOffset: OFFSET_END };
+    this.#stream.fail(
+      new MeridianError(
+        'SLOW_READER',
+        `nothing was taken for ${Math.round(slowReaderMicros / 1000)} ms; resume after ${timestamp}/${recordOffset}`,
+        { details: { timestamp, recordOffset } },
+      ),
+    );
     return true;
   }
 
-  /** Stands on the next batch to deliver; false when there is none for now. */
+  #takeChunk(): Delivery[] {
+    const items: Delivery[] = [];
+    const chunkBytes = this.#context.room.shareBytes / 2;
+    let bytes = 0;
+    while (bytes < chunkBytes && !this.#limitReached && this.#toNextBatch()) {
+      const { batch, timestamp, recordOffset, firstSeqNum, recordCount } = this.#walker;
+      const wanted = this.#wantedRecords();
+      if (wanted === 0) {
+        this.#skippedFrom ??= { timestamp, recordOffset };
+        if (this.#scannedBytes >= SCAN_BYTES) break;
+        continue;
+      }
+      this.#skippedFrom = null;
+      items.push({ timestamp, recordOffset, firstSeqNum, instance: 0, batch });
+      bytes += batch.length;
+      this.#recordsLeft -= wanted;
+      this.#bytesLeft -= batch.length;
+      this.#cursor = { timestamp, recordOffset: recordOffset + recordCount - 1 };
+    }
+    return items;
+  }
+
+  get #limitReached(): boolean {
+    return this.#recordsLeft <= 0 || this.#bytesLeft <= 0;
+  }
+
+  #wantedRecords(): number {
+    const { batch, recordsOffset, recordCount } = this.#walker;
+    const { filter } = this.#plan;
+    if (filter === null) return recordCount;
+    this.#scannedBytes += batch.length;
+    return filter.countIn(batch, recordsOffset, recordCount);
+  }
+
+  /** Stands on the next batch of the plan, whatever is in it; false when there is none for now. */
   #toNextBatch(): boolean {
-    const { fromSeqNum, fromTimestamp, afterOffset } = this.#plan;
+    const { stream, fromSeqNum, fromTimestamp, afterOffset, untilSeqNum } = this.#plan;
     const walker = this.#walker;
     for (;;) {
       while (walker.inside && walker.advance()) {
-        if (walker.firstSeqNum + walker.recordCount <= fromSeqNum && this.#rows !== null) continue;
+        if (stream !== null) {
+          if (walker.firstSeqNum + walker.recordCount <= fromSeqNum) continue;
+          this.#pastEnd = walker.firstSeqNum >= untilSeqNum;
+          if (this.#pastEnd) return false;
+        }
         const last = walker.recordOffset + walker.recordCount - 1;
         if (walker.timestamp === fromTimestamp && last <= afterOffset) continue;
         return true;
@@ -113,11 +198,14 @@ export class Reader {
 
   /** -1: not released yet. */
   #nextOrdinal(): number {
-    if (this.#rows !== null) {
-      const { ordinals } = this.#rows;
-      return this.#next < ordinals.length ? ordinals.at(this.#next) : -1;
-    }
-    return this.#next < this.#context.index.count ? this.#next : -1;
+    const { index } = this.#context;
+    const { stream } = this.#plan;
+    if (stream === null) return this.#next < index.count ? this.#next : -1;
+    // A stream that is empty has no rows yet.
+    this.#rows ??= index.rows(stream);
+    if (this.#rows === null) return -1;
+    const { ordinals } = this.#rows;
+    return this.#next < ordinals.length ? ordinals.at(this.#next) : -1;
   }
 
   #isBeyond(ordinal: number): boolean {
@@ -125,7 +213,7 @@ export class Reader {
     return timestamp >= this.#plan.untilTimestamp || timestamp > this.#plan.endWatermark;
   }
 
-  /** Everything up to here has been sent. */
+  /** Everything up to here has been sent, or held back by the filter. */
   #covered(): Timestamp {
     const { index, watermark } = this.#context;
     if (this.#walker.inside) return (this.#walker.timestamp - 1) as Timestamp;
@@ -136,50 +224,101 @@ export class Reader {
   }
 
   #finished(): boolean {
-    if (this.#recordsLeft <= 0) return true;
+    if (this.#limitReached || this.#pastEnd) return true;
     if (this.#walker.inside) return false;
-    const { untilTimestamp, endWatermark } = this.#plan;
+    const { untilTimestamp, untilSeqNum, endWatermark } = this.#plan;
+    if (this.#tailSeqNum() >= untilSeqNum) return true;
     const end = Math.min(untilTimestamp - 1, endWatermark);
     return end !== Infinity && this.#covered() >= end;
   }
 
   /** After a limit there is nothing to promise: more records may lie at the same timestamp. */
-  #finish(now: Micros): void {
+  #finish(items: readonly Delivery[], now: Micros): void {
+    this.#send(items, this.#limitReached ? null : this.#progressTo(this.#covered(), false), now);
     this.#done = true;
-    if (this.#recordsLeft > 0) this.#sendProgress(now, this.#covered(), false);
     this.#stream.end();
   }
 
-  #maybeProgress(now: Micros, sent: boolean): void {
+  #dueProgress(now: Micros, sent: boolean): Progress | null {
     const { progressMicros, stalledMicros, watermark } = this.#context;
     const waited = now - this.#progressAt;
     const covered = this.#covered();
-    const caughtUp = covered === watermark.value;
     if (covered > this.#progress) {
-      if ((sent && caughtUp) || waited >= progressMicros) this.#sendProgress(now, covered, false);
-    } else if (waited >= stalledMicros && now - watermark.movedAt >= stalledMicros) {
-      this.#sendProgress(now, covered, true);
+      const caughtUp = covered === watermark.value;
+      const due = (sent && caughtUp) || waited >= progressMicros;
+      return due ? this.#progressTo(covered, false) : null;
+    }
+    const stalled = waited >= stalledMicros && now - watermark.movedAt >= stalledMicros;
+    return stalled ? this.#progressTo(covered, true) : null;
+  }
+
+  #progressTo(covered: Timestamp, stalled: boolean): Progress {
+    return { watermark: BigInt(covered), tailSeqNum: BigInt(this.#tailSeqNum()), stalled };
+  }
+
+  /** Batches, then the gap behind them, then progress: each only where there is one. */
+  #send(items: readonly Delivery[], progress: Progress | null, now: Micros): void {
+    const covered = Number(progress?.watermark ?? 0);
+    const gapFrom = this.#skippedFrom;
+    const gap = progress !== null && gapFrom !== null && gapFrom.timestamp <= covered;
+    if (items.length > 0) {
+      const frames = encodeDeliveries(items);
+      const value = gap || progress === null ? { frames } : { frames, progress };
+      this.#write({ case: 'batches', value }, frames.length, now);
+    }
+    if (gap) {
+      const value = {
+        kind: ReadGap_Kind.FILTERED,
+        from: { timestamp: BigInt(gapFrom.timestamp), recordOffset: gapFrom.recordOffset },
+        to: { timestamp: BigInt(covered + 1), recordOffset: 0 },
+      };
+      this.#skippedFrom = null;
+      this.#write({ case: 'gap', value }, SMALL_BYTES, now);
+    }
+    if (progress === null) return;
+    if (gap || items.length === 0) {
+      this.#write({ case: 'progress', value: progress }, SMALL_BYTES, now);
+    }
+    this.#progress = covered;
+    this.#progressAt = now;
+    if (covered >= (this.#cursor?.timestamp ?? 0)) {
+      this.#cursor = { timestamp: covered, recordOffset: OFFSET_END };
     }
   }
 
-  #sendProgress(now: Micros, covered: Timestamp, stalled: boolean): void {
-    this.#progress = covered;
-    this.#progressAt = now;
-    const value = {
-      watermark: BigInt(covered),
-      tailSeqNum: BigInt(this.#tailSeqNum()),
-      stalled,
-    };
-    this.#stream.write(create(ReadResponseSchema, { message: { case: 'progress', value } }));
+  #write(
+    message: MessageInitShape<typeof ReadResponseSchema>['message'] & object,
+    bytes: number,
+    now: Micros,
+  ): void {
+    const { room } = this.#context;
+    if (this.#heldBytes === 0) this.#waitingSince = now;
+    this.#heldBytes += bytes;
+    room.heldBytes += bytes;
+    this.#stream.write(create(ReadResponseSchema, { message }), () => {
+      this.#taken(bytes);
+    });
+  }
+
+  #taken(bytes: number): void {
+    if (this.#closed) return;
+    const { room, now } = this.#context;
+    const wasFull = this.#heldBytes >= room.shareBytes;
+    this.#heldBytes -= bytes;
+    room.heldBytes -= bytes;
+    this.#waitingSince = this.#heldBytes === 0 ? Infinity : now();
+    if (wasFull && !this.done && this.#heldBytes < room.shareBytes) this.onRoom();
   }
 
   /** Number of the stream's next record at the progress of the moment. */
   #tailSeqNum(): number {
     const { stream } = this.#plan;
-    if (stream === null || this.#rows === null) return 0;
-    const { firstSeqNums } = this.#rows;
-    if (this.#walker.inside) return firstSeqNums.at(this.#next - 1);
-    if (this.#next < firstSeqNums.length) return firstSeqNums.at(this.#next);
+    if (stream === null) return 0;
+    if (this.#walker.inside) return this.#rows?.firstSeqNums.at(this.#next - 1) ?? 0;
+    if (this.#nextOrdinal() !== -1) return this.#rows?.firstSeqNums.at(this.#next) ?? 0;
     return this.#context.order.stream(stream)?.nextSeqNum ?? 0;
   }
 }
+
+/** What a message of mere words counts in the bound. */
+const SMALL_BYTES = 64;

@@ -1,6 +1,13 @@
 /**
- * All reads of this replica. Owns when they are pumped: after a step that moved the watermark, at most
- * once a millisecond each, and on every tick; a reader itself knows what there is to send.
+ * All reads of this replica. Owns when they are pumped and what may wait for their clients:
+ *
+ * - after a step that moved the watermark, at most once a millisecond, and never for more than a
+ *   quarter of the time: with many readers at the tail each message carries more;
+ * - when a client has made room; and, for filtered reads with much to look through, in slices by turns;
+ * - bytes that wait for clients are bounded over all reads: each has an equal share of the bound, so a
+ *   hundred slow readers hold no more than ten.
+ *
+ * A reader itself knows what there is to send.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { ReadRequest, ReadResponse } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
@@ -10,37 +17,69 @@ import type { Clocks } from './clocks.ts';
 import type { Linearizer } from './linearizer.ts';
 import { planRead } from './read-plan.ts';
 import { Reader } from './reader.ts';
-import type { ReaderContext } from './reader.ts';
+import type { ReaderContext, Room } from './reader.ts';
 import type { Target } from './target.ts';
 
-export interface ReadersOptions extends ReaderContext {
+export interface ReadersOptions extends Omit<ReaderContext, 'room' | 'now'> {
   readonly target: Target;
   readonly clocks: Clocks;
   readonly linearizer: Linearizer;
   readonly readersMax: number;
+  /** Bytes of batches after which a message is sent, where the bound below leaves room. */
+  readonly chunkBytes: number;
+  /** Bytes that may wait for the clients of all reads together. */
+  readonly readersBytesMax: number;
   readonly onUnreadable: (error: MeridianError) => void;
 }
 
-/** A pump sends two messages at least; more often than this they would cost more than they bring. */
+/** What SREs ask about reads. */
+export interface ReaderFigures {
+  opened: number;
+  refused: number;
+  cutOff: number;
+}
+
+/** More often than this, a pump would cost more than it brings. */
 const PUMP_MICROS = 1_000;
+/** Pauses between pumps, as a multiple of what the last one took. */
+const PUMP_REST = 3;
+/** However many readers: less makes messages too small to be worth their cost. */
+const SHARE_BYTES_MIN = 32 * 1024;
 /** How far ahead of everything seen here another replica's clock may be. */
 const FUTURE_MICROS = 10_000_000;
+/** Filtered reads that look through their slice in one turn of the event loop. */
+const SCANS_PER_TURN = 2;
 
 type Stream = ServerStream<ReadResponse>;
 
 export class Readers {
   readonly #options: ReadersOptions;
+  readonly #context: ReaderContext;
+  readonly #room: { shareBytes: number; heldBytes: number } & Room;
   readonly #readers = new Map<Reader, Stream>();
   readonly #streams = new Set<Stream>();
-  #pumpedAt = -Infinity;
+  /** Have more to look through at once. */
+  readonly #scanning = new Set<Reader>();
+  readonly figures: ReaderFigures = { opened: 0, refused: 0, cutOff: 0 };
+  #pumpFrom = -Infinity;
   #late: NodeJS.Timeout | null = null;
+  #scanScheduled = false;
+  #stopped = false;
 
   constructor(options: ReadersOptions) {
     this.#options = options;
+    this.#room = { shareBytes: 0, heldBytes: 0 };
+    this.#context = { ...options, room: this.#room, now: () => options.clocks.monotonic() };
+    this.#divide();
   }
 
   get count(): number {
     return this.#streams.size;
+  }
+
+  /** Bytes that wait for clients. */
+  get heldBytes(): number {
+    return this.#room.heldBytes;
   }
 
   /** Takes a read call. Throws what is wrong with it at once. */
@@ -48,20 +87,30 @@ export class Readers {
     const { target, linearizer, readersMax } = this.#options;
     target.check(request.target);
     if (this.#streams.size >= readersMax) {
+      this.figures.refused += 1;
       throw new MeridianError('OVERLOADED', `${readersMax} reads are open at this replica`, {
         details: { retryAfterMs: 1000, limit: readersMax },
       });
     }
     let giveUp: () => void = () => undefined;
+    let reader: Reader | null = null;
+    this.figures.opened += 1;
+    // A read that was cut off counts until its client has taken what waits for it, or is gone.
     this.#streams.add(stream);
+    this.#divide();
     stream.onClose(() => {
       giveUp();
+      reader?.close();
       this.#streams.delete(stream);
+      this.#divide();
     });
-    if (this.#begin(request, stream, false)) return;
+    reader = this.#begin(request, stream, false);
+    if (reader !== null) return;
     giveUp = linearizer.ask(true, {
       settled: () => {
-        this.#attempt(stream, () => this.#begin(request, stream, true));
+        this.#attempt(stream, () => {
+          reader = this.#begin(request, stream, true);
+        });
       },
       failed: (error) => {
         stream.fail(error);
@@ -71,58 +120,92 @@ export class Readers {
 
   /** Ends all reads; their clients go on elsewhere from where they are. */
   stop(error: MeridianError): void {
+    this.#stopped = true;
     if (this.#late !== null) clearTimeout(this.#late);
     for (const stream of this.#streams) stream.fail(error);
     this.#readers.clear();
+    this.#scanning.clear();
   }
 
   /** Called after every step. */
   pump(): void {
     if (this.#readers.size === 0) return;
     const now = this.#options.clocks.monotonic();
-    if (now - this.#pumpedAt >= PUMP_MICROS) this.#pumpAll(now);
+    if (now >= this.#pumpFrom) this.#pumpAll(now);
     else {
-      this.#late ??= setTimeout(() => {
-        this.#late = null;
-        this.#pumpAll(this.#options.clocks.monotonic());
-      }, 1);
+      this.#late ??= setTimeout(
+        () => {
+          this.#late = null;
+          this.#pumpAll(this.#options.clocks.monotonic());
+        },
+        Math.ceil((this.#pumpFrom - now) / 1000),
+      );
     }
   }
 
   #pumpAll(now: Micros): void {
-    this.#pumpedAt = now;
     for (const [reader, stream] of this.#readers) {
+      if (!reader.done && reader.checkPace(now)) this.figures.cutOff += 1;
       if (reader.done) this.#readers.delete(reader);
-      else this.#pumpOne(reader, stream, now);
+      else if (!this.#scanning.has(reader)) this.#pumpOne(reader, stream, now);
     }
+    const took = this.#options.clocks.monotonic() - now;
+    this.#pumpFrom = now + took + Math.max(PUMP_MICROS, took * PUMP_REST);
   }
 
   /** Bytes that cannot be read back cost the reads that want them, not the replica. */
   #pumpOne(reader: Reader, stream: Stream, now: Micros): void {
     try {
-      reader.pump(now);
+      if (reader.pump(now) === 'more') this.#scanLater(reader);
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error;
       this.#options.onUnreadable(error);
+      this.#readers.delete(reader);
       stream.fail(error);
     }
   }
 
-  /** false: this replica may not know enough yet. */
-  #begin(request: ReadRequest, stream: Stream, settled: boolean): boolean {
+  #scanLater(reader: Reader): void {
+    this.#scanning.add(reader);
+    if (this.#scanScheduled) return;
+    this.#scanScheduled = true;
+    setImmediate(this.#scan);
+  }
+
+  readonly #scan = (): void => {
+    this.#scanScheduled = false;
+    if (this.#stopped) return;
+    const turn = [...this.#scanning].slice(0, SCANS_PER_TURN);
+    for (const reader of turn) {
+      this.#scanning.delete(reader);
+      const stream = this.#readers.get(reader);
+      if (stream === undefined || reader.done) continue;
+      this.#pumpOne(reader, stream, this.#options.clocks.monotonic());
+    }
+    for (const reader of this.#scanning) this.#scanLater(reader);
+  };
+
+  #divide(): void {
+    const { chunkBytes, readersBytesMax } = this.#options;
+    const share = Math.floor(readersBytesMax / Math.max(1, this.#streams.size));
+    this.#room.shareBytes = Math.max(SHARE_BYTES_MIN, Math.min(2 * chunkBytes, share));
+  }
+
+  /** null: this replica may not know enough yet. */
+  #begin(request: ReadRequest, stream: Stream, settled: boolean): Reader | null {
     const { clocks, watermark, index, store, order } = this.#options;
     const reached = watermark.value;
     const futureFrom = Math.max(clocks.wall(), reached) + FUTURE_MICROS;
     const state = { index, store, order, watermark: reached, futureFrom };
     const plan = planRead(request, state, settled);
-    if (plan === 'later') return false;
-    const reader = new Reader(this.#options, stream, plan);
+    if (plan === 'later') return null;
+    const reader = new Reader(this.#context, stream, plan);
     this.#readers.set(reader, stream);
-    stream.onDrain(() => {
-      if (!reader.done) this.#pumpOne(reader, stream, clocks.monotonic());
-    });
+    reader.onRoom = () => {
+      if (!this.#scanning.has(reader)) this.#pumpOne(reader, stream, clocks.monotonic());
+    };
     this.#pumpOne(reader, stream, clocks.monotonic());
-    return true;
+    return reader;
   }
 
   #attempt(stream: Stream, action: () => void): void {

@@ -119,6 +119,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     chunkBytes: limits.chunkBytes,
     progressMicros: timings.progressMs * 1000,
     stalledMicros: timings.stalledMs * 1000,
+    slowReaderMicros: timings.slowReaderMs * 1000,
+    readersBytesMax: limits.readersBytesMax,
     onUnreadable: (error) => {
       logger.error({ error }, 'stored bytes cannot be read back');
     },

@@ -255,6 +255,7 @@ export function readAll(
         onMessage: ({ message }) => {
           if (message.case === 'progress') result.progress.push(message.value);
           if (message.case !== 'batches') return;
+          if (message.value.progress !== undefined) result.progress.push(message.value.progress);
           for (const { batch, timestamp, firstSeqNum } of decodeDeliveries(message.value.frames)) {
             const { stream } = decodeBatchHeader(batch);
             decodeRecords(batch).forEach((record, i) => {
