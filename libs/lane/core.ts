@@ -4,7 +4,7 @@
  * order of things inside a step; each part's rules stand in the part.
  */
 import { assert, at } from '../values/assert.ts';
-import type { Epoch, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
+import type { Epoch, Index, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import { Merge } from '../merge/merge.ts';
 import { Clock } from './clock.ts';
@@ -95,11 +95,18 @@ export class LaneCore<Content, A extends Append = Append> {
       },
     };
     this.lanes = REPLICAS.map((id) => {
-      const { promised, entries } = at(recovered.lanes, id);
-      return new Lane<Content, A>(this.context, id, promised, entries);
+      const start = at(recovered.lanes, id);
+      const readBack = (index: Index): Entry<Content> => options.readBack(id, index);
+      return new Lane<Content, A>(this.context, id, start.promised, start, readBack);
     });
+    // O5: whoever took the checkpoint had released up to here; no lane brings anything below any more.
+    const { watermark } = recovered;
+    this.clock.raise(watermark);
     for (const lane of this.lanes) {
       this.clock.raise(lane.log.timestampAt(lane.log.last));
+      lane.resolved = watermark;
+      this.merged[lane.id] = lane.log.released.index;
+      this.merge.close(lane.id, watermark);
       lane.onRemoved = (entries) => {
         this.home.removed(lane, entries);
       };
@@ -189,6 +196,9 @@ export class LaneCore<Content, A extends Append = Append> {
         return;
       case 'heartbeat':
         this.heartbeats.ask(input.id);
+        return;
+      case 'trimmed':
+        for (const lane of this.lanes) lane.log.trim(at(input.bases, lane.id));
         return;
       case 'tick':
         return;
@@ -430,6 +440,10 @@ export class LaneCore<Content, A extends Append = Append> {
       effects.released.push({ entry, appends: this.home.released(entry) });
     });
     effects.watermark = this.merge.watermark as Timestamp;
+    for (const { log } of this.lanes) {
+      log.release(effects.watermark);
+      log.cool(this.context.settings.hotEntriesMax);
+    }
   }
 
   /** A writer's own word about its lane: nothing further at or below its clock (O2). */

@@ -20,7 +20,7 @@ function appendMany(trio: Trio, id: ReplicaId, count: number, name: string): voi
 }
 
 describe('feeding', () => {
-  it('§8: sends a peer that confirms nothing no more than the window', () => {
+  it('§9: sends a peer that confirms nothing no more than the window', () => {
     const trio = Trio.open({ settings: { feedBytesMax: 500 } });
     trio.run(300);
     trio.replica(B).disk.held = true;

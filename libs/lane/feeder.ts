@@ -15,8 +15,8 @@ export class Feeder<Content, A extends Append> {
   private epoch = 0;
   private next = 1;
   private matched = 0;
-  /** Sending began here; what is below was not sent, and is taken for held until told otherwise. */
-  private base = 0;
+  /** Feeds under way: the last index of each, and its bytes. */
+  private readonly unconfirmed: { readonly to: number; readonly bytes: number }[] = [];
   private unconfirmedBytes = 0;
   private progressAt = 0;
   private readonly window: SendWindow;
@@ -35,15 +35,21 @@ export class Feeder<Content, A extends Append> {
     const { lane } = this;
     const { log } = lane;
     if (theirs.promised > lane.promised) return null;
+    // C3: what it lacks has left this log; a checkpoint must come first.
+    if (theirs.tail.index < log.base.index) return null;
     this.observe(theirs, now, congested);
     if (this.next > log.last) return null;
+    this.next = Math.max(this.next, log.base.index + 1);
     const room = this.window.bytes - this.unconfirmedBytes;
     if (room <= 0) return null;
     const entries = log.slice(this.next, Math.min(room, this.settings.entryBytesMax));
     const previous = { epoch: log.epochAt(this.next - 1), index: (this.next - 1) as Tail['index'] };
     if (this.next === this.matched + 1) this.progressAt = now;
     this.next += entries.length;
-    for (const entry of entries) this.unconfirmedBytes += entry.bytes;
+    let bytes = 0;
+    for (const entry of entries) bytes += entry.bytes;
+    this.unconfirmed.push({ to: this.next - 1, bytes });
+    this.unconfirmedBytes += bytes;
     this.window.sent(this.next - 1, this.unconfirmedBytes, now);
     const { committed } = log;
     return { lane: lane.id, epoch: lane.promised, previous, entries, committed, adoption: false };
@@ -85,13 +91,16 @@ export class Feeder<Content, A extends Append> {
     const same = agreed.epoch === theirs.tail.epoch && agreed.index === theirs.tail.index;
     const matched = accepted || same ? agreed.index : 0;
     if (matched > this.matched) {
-      const before = Math.max(this.matched, this.base);
-      const confirmed = Math.min(matched, this.next - 1);
-      if (confirmed > before) this.unconfirmedBytes -= log.bytesBetween(before, confirmed);
       this.matched = matched;
       this.next = Math.max(this.next, matched + 1);
       this.progressAt = now;
       this.window.confirmed(matched, now, congested);
+    }
+    // Also what was sent again, below a match: it would fill the window for ever.
+    for (let first = this.unconfirmed[0]; first !== undefined && first.to <= this.matched;) {
+      this.unconfirmedBytes -= first.bytes;
+      this.unconfirmed.shift();
+      first = this.unconfirmed[0];
     }
     if (this.next > this.matched + 1 && now > this.progressAt + this.window.patience) {
       this.window.timedOut();
@@ -101,7 +110,7 @@ export class Feeder<Content, A extends Append> {
 
   private goBack(to: number, now: number): void {
     this.next = to + 1;
-    this.base = to;
+    this.unconfirmed.length = 0;
     this.unconfirmedBytes = 0;
     this.progressAt = now;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AssertionError } from '../values/assert.ts';
 import type { Epoch, Index, Timestamp } from '../values/numbers.ts';
-import { LaneLog } from './lane-log.ts';
+import { LaneLog, wholeLog } from './lane-log.ts';
 import type { Entry, Tail } from './types.ts';
 
 function entry(index: number, epoch: number, timestamp = index * 8): Entry<null> {
@@ -23,7 +23,9 @@ const tail = (epoch: number, index: number): Tail => ({
 
 /** A log whose entries were written in these epochs, synced. */
 const logOf = (...epochs: number[]): LaneLog<null> =>
-  new LaneLog(epochs.map((epoch, i) => entry(i + 1, epoch)));
+  new LaneLog(wholeLog(epochs.map((epoch, i) => entry(i + 1, epoch))), (index) =>
+    entry(index, epochs[index - 1] ?? 0),
+  );
 
 describe('the log of a lane', () => {
   it('L3: what is final is committed and synced', () => {
@@ -96,5 +98,67 @@ describe('the log of a lane', () => {
     expect(log.slice(1, 25)).toHaveLength(2);
     expect(log.slice(2, 1)).toHaveLength(1);
     expect(log.slice(4, 100)).toHaveLength(0);
+  });
+
+  it('C2: keeps released entries in memory only up to a number, and reads the others back', () => {
+    const log = logOf(8, 8, 24, 24, 24);
+    log.commit(4);
+    log.release(3 * 8);
+    log.cool(0);
+    expect(log.released.index).toBe(3);
+    expect(log.hotCount).toBe(2);
+    expect(log.slice(1, 1000).map(({ index, epoch }) => [index, epoch])).toEqual([
+      [1, 8],
+      [2, 8],
+      [3, 24],
+      [4, 24],
+      [5, 24],
+    ]);
+    expect(log.agreement(tail(16, 9))).toEqual(tail(8, 2));
+    expect(log.timestampAt(2)).toBe(16);
+    expect(log.truncate(5 as Index)).toHaveLength(1);
+    log.append(entry(5, 40, 48), 1);
+    expect(log.tail).toEqual(tail(40, 5));
+  });
+
+  it('C1: begins behind its base and still knows the epochs of what follows', () => {
+    const log = logOf(8, 8, 24, 24, 40);
+    log.commit(5);
+    log.release(5 * 8);
+    log.cool(1);
+    log.trim({ ...tail(24, 3), timestamp: 24 as Timestamp });
+    expect(log.base.index).toBe(3);
+    expect(log.agreement(tail(8, 1))).toEqual(tail(24, 3));
+    expect(log.agreement(tail(24, 9))).toEqual(tail(24, 4));
+    expect(log.epochsUpTo(5)).toEqual([
+      { epoch: 24, from: 4 },
+      { epoch: 40, from: 5 },
+    ]);
+    expect(() => log.entry(3)).toThrow(AssertionError);
+    log.trim({ ...tail(40, 5), timestamp: 40 as Timestamp });
+    expect(log.tail).toEqual(tail(40, 5));
+    log.append(entry(6, 40), 1);
+    expect(log.epochsUpTo(6)).toEqual([{ epoch: 40, from: 6 }]);
+  });
+
+  it('C1: goes on from a checkpoint as if it had held the entries', () => {
+    const at = { ...tail(24, 4), timestamp: 32 as Timestamp };
+    const base = { ...tail(8, 2), timestamp: 16 as Timestamp };
+    const epochs = [{ epoch: 24 as Epoch, from: 3 as Index }];
+    const start = { base, released: at, epochs, entries: [entry(5, 24)] };
+    const log = new LaneLog<null>(start, (index) => entry(index, 24));
+    expect([log.committed, log.synced, log.final, log.last]).toEqual([4, 5, 4, 5]);
+    expect(log.agreement(tail(16, 4))).toEqual(tail(8, 2));
+    expect(log.slice(3, 1000)).toHaveLength(3);
+    expect(() => log.truncate(4 as Index)).toThrow(AssertionError);
+  });
+
+  it('C2: nothing leaves that was not released', () => {
+    const log = logOf(8, 8);
+    log.commit(2);
+    log.release(8);
+    expect(() => {
+      log.trim({ ...tail(8, 2), timestamp: 16 as Timestamp });
+    }).toThrow(AssertionError);
   });
 });

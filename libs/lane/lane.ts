@@ -9,7 +9,7 @@ import { writerOf } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { Facts } from './facts.ts';
 import { LaneLog } from './lane-log.ts';
-import type { Announcement, Append, Entry, Feed, LaneStatus, Tail } from './types.ts';
+import type { Announcement, Append, Entry, Feed, LaneStart, LaneStatus, Tail } from './types.ts';
 
 /**
  * follower: takes what the promised epoch's writer wrote. preparing: waits for a second promise.
@@ -52,11 +52,12 @@ export class Lane<Content, A extends Append> {
     context: Context<Content, A>,
     id: LaneId,
     promised: Epoch,
-    entries: readonly Entry<Content>[],
+    start: LaneStart<Content>,
+    readBack: (index: Index) => Entry<Content>,
   ) {
     this.context = context;
     this.id = id;
-    this.log = new LaneLog(entries);
+    this.log = new LaneLog(start, readBack);
     this.facts = new Facts(context.broken);
     this.promised = promised;
     this.promisedOnDisk = promised;
@@ -111,6 +112,7 @@ export class Lane<Content, A extends Append> {
       tail: this.context.broken.has('L4-ack-unsynced') ? this.log.tail : this.log.syncedTail,
       closed: (knows ? Math.min(spoken.closed, this.context.clock.ceiling) : 0) as Timestamp,
       feeder,
+      base: this.log.base.index,
     };
   }
 
@@ -148,7 +150,7 @@ export class Lane<Content, A extends Append> {
     this.take(feed);
     if (this.context.broken.has('L2-writer-assumed')) {
       const tail = { epoch: feed.epoch, index: this.log.last };
-      const claim = { promised: feed.epoch, tail, closed: 0 as Timestamp, feeder: from };
+      const claim = { ...this.status(from), promised: feed.epoch, tail, closed: 0 as Timestamp };
       if (this.log.lastEpoch === feed.epoch) this.facts.learn(writerOf(feed.epoch), claim);
     }
     const matched = feed.previous.index + feed.entries.length;
@@ -162,6 +164,8 @@ export class Lane<Content, A extends Append> {
       assert(entry.index === next && entry.lane === this.id, 'a feed is contiguous');
       next += 1;
       if (entry.index <= this.log.last) {
+        // C3: what has left the log is committed, so it is in every log that may be taken from.
+        if (entry.index <= this.log.base.index) continue;
         if (this.log.epochAt(entry.index) === entry.epoch) continue;
         this.truncate(entry.index);
       }

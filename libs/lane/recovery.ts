@@ -151,10 +151,11 @@ export class Recovery<Content, A extends Append> {
   handleMismatch(from: ReplicaId, lane: number, resume: Tail): void {
     const copy = this.copies?.[lane];
     if (copy?.source !== from) return;
-    const agreed = at(this.lanes, lane).log.agreement(resume);
-    if (agreed.index >= copy.after.index && copy.after.index > 0) {
+    const { log } = at(this.lanes, lane);
+    const agreed = log.agreement(resume);
+    if (agreed.index >= copy.after.index && copy.after.index > log.base.index) {
       const index = (copy.after.index - 1) as Index;
-      copy.after = { epoch: at(this.lanes, lane).log.epochAt(index), index };
+      copy.after = { epoch: log.epochAt(index), index };
     } else copy.after = agreed;
     this.fetch(copy, lane);
   }

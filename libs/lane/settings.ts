@@ -14,4 +14,5 @@ export const defaultSettings: LaneSettings = {
   inflightBytesMax: 64 << 20,
   queueBytesMax: 64 << 20,
   feedBytesMax: 16 << 20,
+  hotEntriesMax: 1024,
 };

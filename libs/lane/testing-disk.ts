@@ -2,8 +2,10 @@
  * The disk of a replica in tests: writes lie in a buffer until their sync, a crash keeps what was
  * synced and as many of the first buffered writes as the test says.
  */
-import type { Epoch, Timestamp } from '../values/numbers.ts';
+import { assert } from '../values/assert.ts';
+import type { Epoch, Index, LaneId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
+import { wholeLog } from './lane-log.ts';
 import type { Entry, Recovered, Write } from './types.ts';
 
 interface Group<Content> {
@@ -32,7 +34,8 @@ export class TestDisk<Content = readonly string[]> {
 
   recovered(): Recovered<Content> {
     return {
-      lanes: this.lanes.map(({ promised, entries }) => ({ promised, entries: [...entries] })),
+      lanes: this.lanes.map(({ promised, entries }) => ({ promised, ...wholeLog([...entries]) })),
+      watermark: 0 as Timestamp,
       reservation: this.reservation,
       incarnation: this.incarnation,
       incarnations: [...this.incarnations],
@@ -70,6 +73,13 @@ export class TestDisk<Content = readonly string[]> {
     this.incarnations = REPLICAS.map(() => 0);
     for (const lane of this.lanes) lane.promised = lane.entries.at(-1)?.epoch ?? lane.promised;
   }
+
+  /** An entry that the core no longer keeps in memory. */
+  readBack = (lane: LaneId, index: Index): Entry<Content> => {
+    const entry = this.lanes[lane]?.entries[index - 1];
+    assert(entry !== undefined, 'only what is on disk is read back');
+    return entry;
+  };
 
   /** The writes that a crash would lose. */
   get unsynced(): readonly Write<Content>[] {

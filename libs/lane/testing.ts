@@ -149,6 +149,7 @@ export class Trio {
         content: appends.map(({ name }) => name),
         bytes: appends.reduce((sum, { bytes }) => sum + bytes, 48),
       }),
+      readBack: replica.disk.readBack,
       settings: this.settings,
       broken: this.broken,
     });

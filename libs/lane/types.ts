@@ -44,6 +44,17 @@ export interface Tail {
   readonly index: Index;
 }
 
+/** A position with its timestamp: where a log begins, or how far it has been released. */
+export interface Mark extends Tail {
+  readonly timestamp: Timestamp;
+}
+
+/** From `from` on the entries of the log were written in `epoch`. */
+export interface EpochRun {
+  readonly epoch: Epoch;
+  readonly from: Index;
+}
+
 // ---- what the log keeps ---------------------------------------------------------------------
 
 export type Write<Content> =
@@ -81,6 +92,8 @@ export interface LaneStatus {
   readonly closed: Timestamp;
   /** From whom this replica wants the lane's entries. */
   readonly feeder: ReplicaId;
+  /** Entries at or below have left its log (C1): whoever lacks them needs a checkpoint. */
+  readonly base: Index;
 }
 
 /** A writer's word: every record of the lane up to `closed` is at or before `index` (O2). */
@@ -184,6 +197,8 @@ export type Input<Content, A extends Append = Append> =
   /** A new connection to the peer stands: what was under way on the old one may be lost. */
   | { readonly type: 'connected'; readonly peer: ReplicaId }
   | { readonly type: 'heartbeat'; readonly id: number }
+  /** Entries at or below these marks, one a lane, have left the log; a checkpoint covers them (C2). */
+  | { readonly type: 'trimmed'; readonly bases: readonly Mark[] }
   | { readonly type: 'tick' };
 
 export type RefusalReason = 'CLOCK_UNSAFE' | 'OVERLOADED' | 'RECOVERING';
@@ -211,13 +226,26 @@ export interface Effects<Content, A extends Append = Append> {
   readonly refused: readonly { readonly append: A; readonly reason: RefusalReason }[];
 }
 
-/** What the log held at start. */
+/** One lane's log at start: where it begins, what a checkpoint covers, and the entries after that. */
+export interface LaneStart<Content> {
+  /** Entries at or below are not in the log any more; zeros for a whole log. */
+  readonly base: Mark;
+  /** Everything up to here was released before the checkpoint; equal to `base` without one. */
+  readonly released: Mark;
+  /** Epochs of the entries above `base` up to `released`, ascending. */
+  readonly epochs: readonly EpochRun[];
+  /** The entries above `released`, in index order. */
+  readonly entries: readonly Entry<Content>[];
+}
+
+/** What the log and the checkpoint held at start. */
 export interface Recovered<Content> {
-  /** Per lane: the highest promised epoch and the entries in index order from 1. */
-  readonly lanes: readonly {
+  readonly lanes: readonly (LaneStart<Content> & {
+    /** The highest promised epoch. */
     readonly promised: Epoch;
-    readonly entries: readonly Entry<Content>[];
-  }[];
+  })[];
+  /** Everything up to here is in the checkpoint; 0 without one. */
+  readonly watermark: Timestamp;
   readonly reservation: Timestamp;
   /** Number of this data directory's life, chosen when it was made: higher than any before it (wall clock microseconds). */
   readonly incarnation: number;
@@ -235,6 +263,8 @@ export interface LaneOptions<Content, A extends Append> {
     header: EntryHeader,
     appends: readonly A[],
   ) => { content: Content; bytes: number };
+  /** Reads an entry back that `entry` of the core's log no longer holds in memory, by place. */
+  readonly readBack: (lane: LaneId, index: Index) => Entry<Content>;
   readonly settings: LaneSettings;
   /** Rules switched off, to prove that the checks notice. Empty in production. */
   readonly broken?: ReadonlySet<RuleId>;
@@ -269,4 +299,6 @@ export interface LaneSettings {
   readonly queueBytesMax: number;
   /** Bytes sent to one peer and not yet confirmed by it. Default 16 MiB. */
   readonly feedBytesMax: number;
+  /** Released entries of a lane kept in memory for peers that are a little behind. Default 1024. */
+  readonly hotEntriesMax: number;
 }

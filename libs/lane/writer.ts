@@ -121,6 +121,8 @@ export function answerFetch<C, A extends Append>(
   after: Tail,
 ): Feed<C> | null {
   if (epoch !== 0 && epoch !== lane.promised) return null;
+  // C3: the status says where this log begins; who is behind that fetches a checkpoint.
+  if (after.index < lane.log.base.index) return null;
   if (!lane.log.has(after)) {
     const resume = lane.log.agreement(after);
     context.letter(from, { type: 'mismatch', lane: lane.id, epoch, resume });

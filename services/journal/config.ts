@@ -72,6 +72,13 @@ const limits = z.strictObject({
   feedBytesMax: bytes(defaultSettings.feedBytesMax, MIB).describe(
     'bytes sent to one peer and not yet confirmed',
   ),
+  hotEntriesMax: z
+    .number()
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(defaultSettings.hotEntriesMax)
+    .describe('released entries of a lane kept at hand for peers a little behind'),
   windowBytes: bytes(8 * MIB, 1024).describe('unanswered bytes of one append session'),
   unansweredBytesMax: bytes(defaultSettings.queueBytesMax, 1024).describe(
     'bytes of all clients between arrival and release',
@@ -148,5 +155,6 @@ export function laneSettings({ timings: time, limits: limit }: JournalConfig): L
     // Whatever the sessions have admitted fits into the queue, so the core never refuses part of it.
     queueBytesMax: limit.unansweredBytesMax,
     feedBytesMax: limit.feedBytesMax,
+    hotEntriesMax: limit.hotEntriesMax,
   };
 }

@@ -12,6 +12,7 @@ import { assert, at } from '../../libs/values/assert.ts';
 import type { Index, LaneId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import { Column } from './columns.ts';
+import { readEntry } from './entry-codec.ts';
 import { FrameRing } from './frame-ring.ts';
 import type { Frame, JournalEntry } from './content.ts';
 
@@ -73,6 +74,12 @@ export class LaneStore {
   /** Content of an entry the core has handed out, evicted or not. */
   contentOf = (entry: JournalEntry): Frame =>
     entry.content ?? this.content(entry.lane, entry.index);
+
+  /** The entry at this place, with its content: the cached one, or one read back. Throws `CORRUPT`. */
+  entry(lane: LaneId, index: Index): JournalEntry {
+    const shelf = at(this.#shelves, lane);
+    return shelf.cached.get(index) ?? readEntry(this.#readBack(shelf, lane, index));
+  }
 
   /**
    * The entry frame at this place, good until the next `add`. Throws `CORRUPT` when the disk returns

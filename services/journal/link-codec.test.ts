@@ -10,7 +10,13 @@ import { decodePacket, splitPackets } from './packet.ts';
 
 function packetOf(bodyBytes: number): JournalPacket {
   const tail = { epoch: epoch(8), index: index(0) };
-  const lane = { promised: epoch(8), tail, closed: timestamp(0), feeder: 0 as const };
+  const lane = {
+    promised: epoch(8),
+    tail,
+    closed: timestamp(0),
+    feeder: 0 as const,
+    base: index(0),
+  };
   const header = {
     lane: 0 as const,
     epoch: epoch(8),

@@ -2,7 +2,7 @@
  * What one replica tells another, as bytes. A packet is a head with all fields and, after it, the
  * entry frames of its feeds one after the other, in the very bytes that go to disk:
  *
- *   u32 total bytes · u32 checksum over [8, head end) · u8 version = 1 · 3 × u8 0 · u32 head end
+ *   u32 total bytes · u32 checksum over [8, head end) · u8 version = 2 · 3 × u8 0 · u32 head end
  *   status · clocks · announcements · feeds · relayed status · letters      (to head end)
  *   entry frames
  *
@@ -22,7 +22,7 @@ import { readLetter, readReplica, writeLetter } from './letter-codec.ts';
 import { ByteReader } from './packet-bytes.ts';
 import type { ByteWriter } from './packet-bytes.ts';
 
-export const PACKET_VERSION = 1;
+export const PACKET_VERSION = 2;
 const PREFIX_BYTES = 16;
 const FLAG_ECHO = 1;
 const FLAG_RELAYED = 2;
@@ -150,6 +150,7 @@ function writeStatus(head: ByteWriter, status: Status): void {
     head.u64(lane.tail.epoch);
     head.u64(lane.tail.index);
     head.u64(lane.closed);
+    head.u64(lane.base);
   }
 }
 
@@ -165,7 +166,8 @@ function readStatus(reader: ByteReader): Status {
     const feeder = readReplica(reader);
     const promised = reader.u64() as Epoch;
     const tail = { epoch: reader.u64() as Epoch, index: reader.u64() as Index };
-    return { promised, tail, closed: reader.u64() as Timestamp, feeder };
+    const closed = reader.u64() as Timestamp;
+    return { promised, tail, closed, feeder, base: reader.u64() as Index };
   });
   return { replica, incarnation, version, hears, lanes, voting };
 }

@@ -4,6 +4,7 @@
  * vote from the start, and the silent one for a replica that lost its disk, which may not.
  */
 import { decodeEntryHeader } from '../../libs/frames/entry.ts';
+import { wholeLog } from '../../libs/lane/lane-log.ts';
 import type { Recovered, Write } from '../../libs/lane/types.ts';
 import { formatDirectory, openLog } from '../../libs/storage/log.ts';
 import type { Identity, Log, LogFrame } from '../../libs/storage/log.ts';
@@ -35,7 +36,8 @@ export class Replay {
 
   result(): Recovered<Frame> {
     return {
-      lanes: this.#lanes,
+      lanes: this.#lanes.map(({ promised, entries }) => ({ promised, ...wholeLog(entries) })),
+      watermark: 0 as Timestamp,
       reservation: this.#reservation,
       incarnation: at(this.#incarnations, this.#self),
       incarnations: this.#incarnations,

@@ -80,6 +80,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     self,
     recovered,
     assemble: assembleEntry,
+    readBack: (lane, index) => store.entry(lane, index),
     settings: laneSettings(config),
   });
   const syncLatency = new Latency();

@@ -3,8 +3,9 @@
  * a crash keeps what was synced and any prefix of the rest. What is durable here is what the
  * checkers call "on disk". It owns what a start recovers and nothing else of the replica.
  */
+import { wholeLog } from '../../libs/lane/lane-log.ts';
 import type { Entry, Recovered, Write } from '../../libs/lane/types.ts';
-import type { Epoch, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
+import type { Epoch, Index, LaneId, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { Content } from './operations.ts';
 import type { DiskOptions } from './options.ts';
@@ -68,12 +69,23 @@ export class Disk {
   open(onSynced: (seq: number) => void): Recovered<Content> {
     this.onSynced = onSynced;
     return {
-      lanes: this.lanes.map(({ promised, entries }) => ({ promised, entries: entries.slice() })),
+      lanes: this.lanes.map(({ promised, entries }) => ({
+        promised,
+        ...wholeLog(entries.slice()),
+      })),
+      watermark: 0 as Timestamp,
       reservation: this.reservation,
       incarnation: this.incarnation,
       incarnations: this.incarnations.slice(),
       voting: this.voting || this.bug === 'wiped-replica-votes',
     };
+  }
+
+  /** What the core no longer keeps in memory. */
+  readBack(lane: LaneId, index: Index): Entry<Content> {
+    const entry = this.lane(lane).entries[index - 1];
+    if (entry === undefined) throw new RangeError(`r${this.replica} holds no ${lane}/${index}`);
+    return entry;
   }
 
   stage(write: Write<Content>): void {

@@ -270,5 +270,6 @@ function drawSettings(
     inflightBytesMax: draw.pick([5_000, 64 << 20]),
     queueBytesMax: draw.pick([5_000, 64 << 20]),
     feedBytesMax: draw.pick([2_000, 16 << 20]),
+    hotEntriesMax: draw.pick([0, 3, 1_024]),
   };
 }

@@ -98,6 +98,7 @@ export class Replica implements NetworkUser {
         content: appends.slice(),
         bytes: 48 + appends.reduce((sum, append) => sum + append.bytes, 0),
       }),
+      readBack: (lane, index) => this.disk.readBack(lane, index),
       settings: p.settings,
       broken: p.options.broken,
     });
