@@ -1,0 +1,47 @@
+/**
+ * The one table of commands, groups and topics. Its order is the order of the help. Light: commands are
+ * imported only when they run.
+ */
+import type { CommandSpec, GroupSpec, OptionSpec } from '../spec.ts';
+import { LOCAL_COMMANDS } from './local.ts';
+import { OPERATION_COMMANDS } from './operations.ts';
+import { CONNECTION_OPTIONS, GENERAL_OPTIONS } from './options.ts';
+import { RECORD_COMMANDS } from './records.ts';
+import { STREAM_COMMANDS } from './streams.ts';
+import { TOPICS } from './topics.ts';
+
+export { CONNECTION_OPTIONS, GENERAL_OPTIONS, TOPICS };
+
+/** Options that may stand before the command. */
+export const LEADING_OPTIONS: readonly OptionSpec[] = [...GENERAL_OPTIONS, ...CONNECTION_OPTIONS];
+
+export const SECTIONS: readonly {
+  readonly title: string;
+  readonly commands: readonly CommandSpec[];
+}[] = [
+  { title: 'Records', commands: RECORD_COMMANDS },
+  { title: 'Streams and writers', commands: STREAM_COMMANDS },
+  { title: 'Operations', commands: OPERATION_COMMANDS },
+  { title: 'This machine', commands: LOCAL_COMMANDS },
+];
+
+const GROUPS: readonly GroupSpec[] = [
+  { name: 'streams', summary: 'Streams: list, create, describe, configure and delete them.' },
+  { name: 'lease', summary: 'The lease of a stream: who may write to it, for how long.' },
+].filter(({ name }) =>
+  SECTIONS.some(({ commands }) => commands.some(({ path }) => path[0] === name)),
+);
+
+export const TABLE: {
+  readonly commands: readonly CommandSpec[];
+  readonly groups: readonly GroupSpec[];
+} = {
+  commands: SECTIONS.flatMap(({ commands }) => commands),
+  groups: GROUPS,
+};
+
+/** All options of a command, its own first. */
+export function optionsOf(command: CommandSpec): readonly OptionSpec[] {
+  const connection = command.connects ? CONNECTION_OPTIONS : [];
+  return [...(command.options ?? []), ...connection, ...GENERAL_OPTIONS];
+}
