@@ -1,0 +1,109 @@
+/**
+ * The endpoint of a process for its keepers, plain HTTP on an address of its own: `/metrics` for
+ * Prometheus, `/livez` (the event loop turns) and `/readyz` (it can do its work) for an orchestrator.
+ * Nobody is authenticated here: listen where only keepers reach.
+ *
+ * Bounded: a few connections, no bodies, short timeouts; a storm of scrapes is answered with the text
+ * of the same second.
+ */
+import { createServer } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { MeridianError } from '../errors/errors.ts';
+import type { Registry } from './metrics.ts';
+
+export interface MetricsServerOptions {
+  /** host:port; port 0 takes a free one. */
+  readonly address: string;
+  readonly registry: Registry;
+  /** null: ready; else why not, for people. */
+  readonly notReady: () => string | null;
+}
+
+export interface MetricsServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+const CONNECTIONS_MAX = 32;
+const TIMEOUT_MS = 5_000;
+const FRESH_MS = 1_000;
+
+/** Errors: REFUSED when the address cannot be listened on. */
+export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
+  const { registry, notReady, address } = options;
+  let text: Promise<string> | null = null;
+  let readAt = -Infinity;
+  const scrape = (): Promise<string> => {
+    if (text === null || performance.now() - readAt > FRESH_MS) {
+      readAt = performance.now();
+      text = registry.text();
+    }
+    return text;
+  };
+  const server = createServer((request, response) => {
+    const { method, url = '' } = request;
+    const path = url.split('?', 1)[0];
+    request.resume();
+    if (method !== 'GET' && method !== 'HEAD') answer(response, 405, 'only GET\n');
+    else if (path === '/metrics') {
+      scrape().then(
+        (metrics) => {
+          answer(response, 200, metrics, CONTENT_TYPE);
+        },
+        (error: unknown) => {
+          text = null;
+          answer(response, 500, `${error instanceof Error ? error.message : String(error)}\n`);
+        },
+      );
+    } else if (path === '/livez') answer(response, 200, 'ok\n');
+    else if (path === '/readyz') {
+      const reason = notReady();
+      answer(response, reason === null ? 200 : 503, `${reason ?? 'ok'}\n`);
+    } else answer(response, 404, 'there are /metrics, /livez and /readyz\n');
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  server.headersTimeout = TIMEOUT_MS;
+  server.requestTimeout = TIMEOUT_MS;
+  server.keepAliveTimeout = TIMEOUT_MS;
+  await listen(server, address);
+  server.unref();
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, address: string): Promise<void> {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      const message = `cannot serve metrics on ${address}: ${cause.message}; choose another metricsListen`;
+      reject(new MeridianError('REFUSED', message, { details: { address }, cause }));
+    });
+    server.listen(Number(address.slice(colon + 1)), host, () => {
+      server.removeAllListeners('error');
+      // A connection that breaks off is its own affair.
+      server.on('error', () => undefined);
+      resolve();
+    });
+  });
+}
+
+function answer(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
