@@ -46,8 +46,19 @@ export class Cluster {
     this.clientPorts = ports.slice(0, 3);
     this.peerPorts = ports.slice(3);
     releasePorts(ports);
+    await this.beforeStart();
     await Promise.all([0, 1, 2].map((replica) => this.format(replica)));
     await Promise.all([0, 1, 2].map((replica) => this.startReplica(replica)));
+  }
+
+  /** The ports are known, nothing runs yet. */
+  protected beforeStart(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Where `caller` reaches `callee`. */
+  protected peerAddress(_caller: number, callee: number): string {
+    return `127.0.0.1:${this.peerPorts[callee]}`;
   }
 
   configOf(replica: number): Record<string, unknown> {
@@ -63,7 +74,7 @@ export class Cluster {
         .map((other) => ({
           replica: other,
           region: `r${other}`,
-          address: `127.0.0.1:${this.peerPorts[other]}`,
+          address: this.peerAddress(replica, other),
         })),
       ...this.overrides,
     };
@@ -172,6 +183,8 @@ export class RawSession {
   error: MeridianError | null | undefined;
   readonly #write: (frames: Uint8Array) => void;
   readonly #end: () => void;
+  /** Called after every message of answers. */
+  onAnswer: () => void = () => undefined;
   #onAnswer: () => void = () => undefined;
 
   constructor(channel: Channel, ack: Ack = Ack.ORDERED, target: typeof TARGET = TARGET) {
@@ -186,6 +199,7 @@ export class RawSession {
           this.runs.push(run);
           this.answered += run.count;
         }
+        this.onAnswer();
         this.#onAnswer();
       },
       onEnd: (error) => {
