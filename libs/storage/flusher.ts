@@ -65,6 +65,11 @@ export class Flusher {
     return this.#syncedFrame;
   }
 
+  /** The segment being written. */
+  get segment(): number {
+    return this.#current.segment;
+  }
+
   get failure(): Error | undefined {
     return this.#failure;
   }

@@ -16,6 +16,8 @@ export const CLOSE_FRAME = 0;
 
 const MAGIC = Buffer.from('MERIDIAN', 'latin1');
 const DIGEST_BYTES = 16;
+const CHECKPOINT_NAME = /^checkpoint-(\d{10})$/;
+const UNFINISHED = '.new';
 
 export interface SegmentHeader {
   readonly segment: number;
@@ -62,6 +64,25 @@ export function segmentName(segment: number): string {
 export function segmentOfName(name: string): number | undefined {
   const segment = /^\d{10}\.log$/.test(name) ? Number.parseInt(name, 10) : 0;
   return segment >= 1 && segment <= 0xffff_ffff ? segment : undefined;
+}
+
+export function checkpointName(number: number): string {
+  return `checkpoint-${String(number).padStart(10, '0')}`;
+}
+
+/** The name of a checkpoint while it is being written. */
+export function unfinishedName(number: number): string {
+  return checkpointName(number) + UNFINISHED;
+}
+
+/** Number of a checkpoint's name; undefined for any other name, unfinished ones included. */
+export function checkpointOfName(name: string): number | undefined {
+  const digits = CHECKPOINT_NAME.exec(name)?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits, 10);
+}
+
+export function isUnfinished(name: string): boolean {
+  return name.endsWith(UNFINISHED) && CHECKPOINT_NAME.test(name.slice(0, -UNFINISHED.length));
 }
 
 export function writeSegmentHeader(

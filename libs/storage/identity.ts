@@ -33,6 +33,8 @@ export type DirectoryState =
 export const IDENTITY_FILE = 'identity';
 export const LOCK_FILE = 'lock';
 const IDENTITY_FILE_NEW = 'identity.new';
+/** Directories of what was set aside; they are nobody's any more and never touched. */
+export const ASIDE_PREFIX = 'aside-';
 const IDENTITY_BYTES_MAX = 4096;
 const FIRST_SEGMENT = segmentName(1);
 
@@ -86,7 +88,9 @@ export function inspectDirectory(directory: string, files: Files = nodeFiles): D
   if (names.includes(IDENTITY_FILE)) {
     return { kind: 'log', identity: readIdentity(directory, files).identity };
   }
-  const others = names.filter((name) => name !== LOCK_FILE && name !== IDENTITY_FILE_NEW);
+  const others = names.filter(
+    (name) => name !== LOCK_FILE && name !== IDENTITY_FILE_NEW && !name.startsWith(ASIDE_PREFIX),
+  );
   if (others.length === 0) return { kind: 'empty' };
   const path = join(directory, IDENTITY_FILE);
   if (others.some((name) => segmentOfName(name) !== undefined)) {
@@ -104,6 +108,33 @@ export function inspectDirectory(directory: string, files: Files = nodeFiles): D
     `${directory} is not empty and not a log (it holds ${others.slice(0, 3).join(', ')})`,
     { details: { directory } },
   );
+}
+
+/**
+ * Moves everything that makes up the log into a directory of its own beside it, whole or damaged, so
+ * that it can be looked at; returns that directory. Interrupted, it leaves a log that is damaged still.
+ */
+export function setAside(directory: string, files: Files = nodeFiles): string {
+  const lock = files.lock(join(directory, LOCK_FILE));
+  try {
+    const names = files.list(directory) ?? [];
+    const taken = names.filter((name) => name.startsWith(ASIDE_PREFIX)).length;
+    const target = join(directory, `${ASIDE_PREFIX}${String(taken + 1).padStart(4, '0')}`);
+    files.makeDirectory(target);
+    const parts = names.filter((name) => name !== LOCK_FILE && !name.startsWith(ASIDE_PREFIX));
+    // The identity last: without its segments it cannot pass for a log.
+    for (const name of parts.filter((part) => part !== IDENTITY_FILE)) {
+      files.rename(join(directory, name), join(target, name));
+    }
+    if (parts.includes(IDENTITY_FILE)) {
+      files.rename(join(directory, IDENTITY_FILE), join(target, IDENTITY_FILE));
+    }
+    files.syncDirectory(target);
+    files.syncDirectory(directory);
+    return target;
+  } finally {
+    files.close(lock);
+  }
 }
 
 /** The identity and the digest that every segment of this log carries. */

@@ -3,13 +3,14 @@
  * by group commit: one flush in flight, whatever was staged meanwhile goes into the next. Callbacks
  * instead of promises, no worker thread: both would cost more than the sync itself.
  *
- * Owns the data directory, its lock and its files. Does not know what frames mean, does not trim,
- * and never retries: after the first failed write or sync the log is dead, and so is the process
+ * Owns the data directory, its lock and its files. Does not know what frames mean, deletes old segments
+ * only when told to, and never retries: after the first failed write or sync the log is dead, and so is the process
  * (S1). The driver bounds what it appends at once; `stagedBytesMax` is the backstop.
  */
 import { join } from 'node:path';
 import { assert } from '../values/assert.ts';
 import { MeridianError } from '../errors/errors.ts';
+import { CheckpointShelf } from './checkpoint-shelf.ts';
 import { Flusher } from './flusher.ts';
 import { nodeFiles } from './files.ts';
 import type { Files } from './files.ts';
@@ -18,6 +19,7 @@ import {
   FRAME_BYTES_MAX,
   FRAME_HEADER_BYTES,
   SEGMENT_HEADER_BYTES,
+  segmentName,
   tagOf,
   writeFrameHeader,
   writeSegmentHeader,
@@ -30,7 +32,7 @@ import { SegmentReader } from './segment-reader.ts';
 import { Staging } from './staging.ts';
 
 export type { Files } from './files.ts';
-export { formatDirectory, inspectDirectory } from './identity.ts';
+export { formatDirectory, inspectDirectory, setAside } from './identity.ts';
 export type { DirectoryState, Identity } from './identity.ts';
 export type { Location, LogFrame } from './recovery.ts';
 
@@ -48,6 +50,11 @@ export interface LogOptions {
   /** Bytes that may be appended and not yet on disk; 512 MiB unless given. */
   readonly stagedBytesMax?: number;
   readonly files?: Files;
+  /**
+   * Given the sections of the newest checkpoint, returns the first segment whose frames must be
+   * replayed on top of it. Throws CORRUPT when they make no sense; then the one before is tried.
+   */
+  readonly onCheckpoint?: (sections: Iterable<Uint8Array>) => number;
   /** Called at most once, when a write or sync failed. The process must end. */
   readonly onFatal: (error: Error) => void;
 }
@@ -66,6 +73,10 @@ export interface LogStats {
   readonly recoveredFrames: number;
   /** Bytes of a torn tail that opening the log cut. */
   readonly tornBytes: number;
+  /** Bytes of frames and segments appended since the log was opened, on disk or not. */
+  readonly appendedBytes: number;
+  /** The oldest segment there is. */
+  readonly firstSegment: number;
 }
 
 export interface Log {
@@ -79,6 +90,24 @@ export interface Log {
    * order. After a fatal error no `done` runs any more. Throws UNAVAILABLE like `append`.
    */
   sync(done: () => void): void;
+  /** Where the next frame goes at the earliest. */
+  readonly position: { readonly segment: number; readonly offset: number };
+  /** Numbers of the checkpoints on disk, ascending. */
+  readonly checkpoints: readonly number[];
+  /** Number of the checkpoint that the log was opened with; null when it was replayed whole. */
+  readonly openedWith: number | null;
+  /** Checkpoints that could not be read; each was set aside and the one before it was used. */
+  readonly findings: readonly MeridianError[];
+  /**
+   * Writes a checkpoint, asking for each section when the ones before it are on disk, and calls `done`
+   * with its number when all of it is. One at a time. A failure leaves everything as it was.
+   */
+  saveCheckpoint(sections: Iterator<Uint8Array>, done: SaveDone): void;
+  /** The sections of a checkpoint. Throws CORRUPT. */
+  readCheckpoint(number: number): Generator<Uint8Array>;
+  dropCheckpoint(number: number): void;
+  /** Deletes the segments below; a checkpoint must cover them. The one being written stays. */
+  dropBefore(segment: number): void;
   /** The body at a location that `append` or the replay gave. Throws CORRUPT with file and offset. */
   read(location: Location): Uint8Array;
   /**
@@ -88,6 +117,8 @@ export interface Log {
   close(): Promise<void>;
   readonly stats: LogStats;
 }
+
+export type SaveDone = (error: Error | null, number: number) => void;
 
 /**
  * Opens the log: takes the lock, checks the identity, gives every frame in order to `onFrame`, and
@@ -116,10 +147,12 @@ export function openLog(options: LogOptions, onFrame: (frame: LogFrame) => void)
   const lock = files.lock(join(directory, LOCK_FILE));
   try {
     const { digest } = readIdentity(directory, files);
-    const recovery = recover(files, directory, digest, onFrame);
+    const shelf = new CheckpointShelf({ files, directory, digest });
+    const from = shelf.open(options.onCheckpoint);
+    const recovery = recover(files, directory, digest, from, onFrame);
     const { stagedBytesMax = STAGED_BYTES_MAX_DEFAULT } = options;
     const place = { files, directory, digest, lock, segmentBytes, stagedBytesMax };
-    return new SegmentedLog(place, recovery, options.onFatal);
+    return new SegmentedLog(place, recovery, shelf, options.onFatal);
   } catch (error) {
     files.close(lock);
     throw error;
@@ -141,16 +174,26 @@ class SegmentedLog implements Log {
   readonly #staging = new Staging();
   readonly #flusher: Flusher;
   readonly #reader: SegmentReader;
+  readonly #shelf: CheckpointShelf;
+  #firstSegment: number;
+  #appendedBytes = 0;
   /** Where the next frame goes, and what it continues. */
   #tail: Tail;
   #tag: number;
   #frames = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(place: Place, recovery: Recovery, onFatal: (error: Error) => void) {
+  constructor(
+    place: Place,
+    recovery: Recovery,
+    shelf: CheckpointShelf,
+    onFatal: (error: Error) => void,
+  ) {
     const { files, directory, digest } = place;
     this.#place = place;
     this.#recovery = recovery;
+    this.#shelf = shelf;
+    this.#firstSegment = recovery.firstSegment;
     this.#tail = recovery.tail;
     this.#tag = tagOf(digest, this.#tail.segment);
     this.#reader = new SegmentReader(files, directory, digest);
@@ -196,6 +239,45 @@ class SegmentedLog implements Log {
     return staged ?? this.#reader.read(location);
   }
 
+  get position(): { segment: number; offset: number } {
+    const { segment, offset } = this.#tail;
+    return { segment, offset };
+  }
+
+  get checkpoints(): readonly number[] {
+    return this.#shelf.numbers;
+  }
+
+  get openedWith(): number | null {
+    return this.#shelf.openedWith;
+  }
+
+  get findings(): readonly MeridianError[] {
+    return this.#shelf.findings;
+  }
+
+  saveCheckpoint(sections: Iterator<Uint8Array>, done: SaveDone): void {
+    this.#requireOpen();
+    this.#shelf.save(sections, done);
+  }
+
+  readCheckpoint(number: number): Generator<Uint8Array> {
+    return this.#shelf.read(number);
+  }
+
+  dropCheckpoint(number: number): void {
+    this.#shelf.drop(number);
+  }
+
+  dropBefore(segment: number): void {
+    const { files, directory } = this.#place;
+    const end = Math.min(segment, this.#flusher.segment);
+    this.#reader.forgetBefore(end);
+    for (; this.#firstSegment < end; this.#firstSegment += 1) {
+      files.remove(join(directory, segmentName(this.#firstSegment)));
+    }
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -205,10 +287,12 @@ class SegmentedLog implements Log {
     return {
       ...this.#flusher.stats,
       frames: this.#frames,
-      segments: this.#tail.segment,
+      segments: this.#tail.segment - this.#firstSegment + 1,
       stagedBytes: this.#staging.bytes,
       recoveredFrames: this.#recovery.frameCount,
       tornBytes: this.#recovery.tornBytes,
+      appendedBytes: this.#appendedBytes,
+      firstSegment: this.#firstSegment,
     };
   }
 
@@ -232,6 +316,7 @@ class SegmentedLog implements Log {
       number,
       type,
     });
+    this.#appendedBytes += frameBytes;
     const isClosed = type === CLOSE_FRAME;
     this.#tail = { segment, offset: offset + frameBytes, frame: number, checksum, isClosed };
     if (!isClosed) this.#frames++;

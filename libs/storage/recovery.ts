@@ -8,10 +8,12 @@ import { MeridianError } from '../errors/errors.ts';
 import { writeFully } from './files.ts';
 import type { Files } from './files.ts';
 import {
+  checkpointOfName,
   CLOSE_FRAME,
   findFrame,
   FORMAT_VERSION,
   FRAME_HEADER_BYTES,
+  isUnfinished,
   readFrameHeader,
   readSegmentHeader,
   SEGMENT_HEADER_BYTES,
@@ -20,7 +22,7 @@ import {
   tagOf,
 } from './format.ts';
 import type { FrameHeader } from './format.ts';
-import { IDENTITY_FILE, LOCK_FILE } from './identity.ts';
+import { ASIDE_PREFIX, IDENTITY_FILE, LOCK_FILE } from './identity.ts';
 
 /** Where a frame's body lies. */
 export interface Location {
@@ -50,6 +52,8 @@ export interface Tail {
 
 export interface Recovery {
   readonly tail: Tail;
+  /** The oldest segment that is there. */
+  readonly firstSegment: number;
   readonly frameCount: number;
   /** Bytes of an incomplete last write that were cut. */
   readonly tornBytes: number;
@@ -66,26 +70,33 @@ interface Scan {
   readonly unsyncedFrom: number;
 }
 
+/** Replays from segment `from` on: what is before it, a checkpoint covers, and it is not read. */
 export function recover(
   files: Files,
   directory: string,
   digest: Uint8Array,
+  from: number,
   onFrame: (frame: LogFrame) => void,
 ): Recovery {
-  const segments = listSegments(files, directory);
-  let tail: Tail = { segment: 1, offset: 0, frame: 0, checksum: 0, isClosed: false };
+  const { firstSegment, segments } = listSegments(files, directory, from);
+  let tail: Tail = { segment: from, offset: 0, frame: 0, checksum: 0, isClosed: false };
   let frameCount = 0;
   let tornBytes = 0;
   for (const [position, segment] of segments.entries()) {
     const path = join(directory, segmentName(segment));
+    const isFirst = position === 0 && segment > 1;
     const isLast = position === segments.length - 1;
     const file = files.open(path, 'write');
     try {
       const bytes = readWhole(files, file, path);
-      const scan = scanSegment(bytes, { path, segment, digest, before: tail, isLast }, (frame) => {
-        frameCount++;
-        onFrame(frame);
-      });
+      const scan = scanSegment(
+        bytes,
+        { path, segment, digest, before: tail, isFirst, isLast },
+        (frame) => {
+          frameCount++;
+          onFrame(frame);
+        },
+      );
       if (isLast) {
         tornBytes = bytes.length - scan.tail.offset;
         settle(files, file, bytes, scan);
@@ -97,37 +108,46 @@ export function recover(
     }
   }
   files.syncDirectory(directory);
-  return { tail, frameCount, tornBytes };
+  return { tail, firstSegment, frameCount, tornBytes };
 }
 
 /**
- * Segments from 1 to the last one with bytes. Files without bytes after it are prepared, not used.
+ * Segments from `from` to the last one with bytes. Files without bytes after it are prepared, not used.
  */
-function listSegments(files: Files, directory: string): readonly number[] {
+function listSegments(
+  files: Files,
+  directory: string,
+  from: number,
+): { firstSegment: number; segments: readonly number[] } {
   const segments: number[] = [];
+  let firstSegment = from;
   for (const name of files.list(directory) ?? []) {
     if (name === IDENTITY_FILE || name === LOCK_FILE) continue;
+    if (checkpointOfName(name) !== undefined || isUnfinished(name)) continue;
+    if (name.startsWith(ASIDE_PREFIX)) continue;
     const segment = segmentOfName(name);
     if (segment === undefined) {
       throw new MeridianError('REFUSED', `${join(directory, name)} does not belong to a log`, {
         details: { file: join(directory, name) },
       });
     }
-    const expected = segments.length + 1;
+    firstSegment = Math.min(firstSegment, segment);
+    if (segment < from) continue;
+    const expected = from + segments.length;
     if (segment !== expected) {
       throw corrupt(join(directory, segmentName(expected)), 0, `missing, but ${name} exists`);
     }
     segments.push(segment);
   }
-  if (segments.length === 0) throw corrupt(join(directory, segmentName(1)), 0, 'missing');
+  if (segments.length === 0) throw corrupt(join(directory, segmentName(from)), 0, 'missing');
   while (segments.length > 1) {
-    const file = files.open(join(directory, segmentName(segments.length)), 'read');
+    const file = files.open(join(directory, segmentName(segments.at(-1) ?? from)), 'read');
     const bytes = files.size(file);
     files.close(file);
     if (bytes > 0) break;
     segments.pop();
   }
-  return segments;
+  return { firstSegment, segments };
 }
 
 interface Place {
@@ -136,17 +156,20 @@ interface Place {
   readonly digest: Uint8Array;
   /** The end of the segment before. */
   readonly before: Tail;
+  /** Nothing is known of the segment before: a checkpoint covers it. */
+  readonly isFirst: boolean;
   readonly isLast: boolean;
 }
 
 function scanSegment(bytes: Buffer, place: Place, onFrame: (frame: LogFrame) => void): Scan {
   const { path, segment, isLast } = place;
   const tag = tagOf(place.digest, segment);
-  if (!checkSegmentHeader(bytes, place, tag)) {
+  const before = checkSegmentHeader(bytes, place, tag);
+  if (before === null) {
     const tail = { ...place.before, segment, offset: 0 };
     return { tail, synced: tail.frame, unsyncedFrom: 0 };
   }
-  let { frame, checksum, isClosed } = place.before;
+  let { frame, checksum, isClosed } = before;
   let offset = SEGMENT_HEADER_BYTES;
   let synced = frame;
   const starts: number[] = [];
@@ -183,8 +206,8 @@ function scanSegment(bytes: Buffer, place: Place, onFrame: (frame: LogFrame) => 
   return { tail, synced, unsyncedFrom: Math.min(unsyncedFrom, offset) };
 }
 
-/** false: a header torn in the first write of this segment. */
-function checkSegmentHeader(bytes: Buffer, place: Place, tag: number): boolean {
+/** What the segment continues; null: a header torn in the first write of this segment. */
+function checkSegmentHeader(bytes: Buffer, place: Place, tag: number): Tail | null {
   const { path, segment, before } = place;
   const finding = readSegmentHeader(bytes, place.digest);
   switch (finding.kind) {
@@ -193,8 +216,12 @@ function checkSegmentHeader(bytes: Buffer, place: Place, tag: number): boolean {
       if (header.segment !== segment) {
         throw corrupt(path, 0, `it is segment ${header.segment}, expected ${segment}`);
       }
-      if (header.firstFrame === before.frame + 1 && header.previous === before.checksum)
-        return true;
+      if (place.isFirst) {
+        return { ...before, frame: header.firstFrame - 1, checksum: header.previous };
+      }
+      if (header.firstFrame === before.frame + 1 && header.previous === before.checksum) {
+        return before;
+      }
       throw corrupt(
         join(path, '..', segmentName(before.segment)),
         before.offset,
@@ -210,11 +237,13 @@ function checkSegmentHeader(bytes: Buffer, place: Place, tag: number): boolean {
     case 'foreign':
       throw corrupt(path, 0, 'it is a segment of another log, or of an earlier life of this one');
     case 'damaged':
-      if (segment === 1 || !place.isLast) throw corrupt(path, 0, 'the header is damaged');
+      if (segment === 1 || place.isFirst || !place.isLast) {
+        throw corrupt(path, 0, 'the header is damaged');
+      }
       if (findFrame(bytes, 0, tag) >= 0) {
         throw corrupt(path, 0, 'the header is damaged and whole frames follow');
       }
-      return false;
+      return null;
   }
 }
 

@@ -47,6 +47,15 @@ export class SegmentReader {
     return frame.subarray(FRAME_HEADER_BYTES);
   }
 
+  /** Closes what is open of segments below. */
+  forgetBefore(segment: number): void {
+    for (const [number, { file }] of this.#open) {
+      if (number >= segment) continue;
+      this.#files.close(file);
+      this.#open.delete(number);
+    }
+  }
+
   close(): void {
     for (const { file } of this.#open.values()) this.#files.close(file);
     this.#open.clear();
