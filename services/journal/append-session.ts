@@ -29,6 +29,7 @@ import type { BidiStream } from '../../libs/rpc/rpc.ts';
 import { assert, at } from '../../libs/values/assert.ts';
 import type { Admission } from './admission.ts';
 import type { AppendOwner, PendingAppend } from './content.ts';
+import type { HotFigures } from './hot-figures.ts';
 import { RunBuilder } from './outcomes.ts';
 import type { Target } from './target.ts';
 
@@ -49,6 +50,7 @@ export interface SessionContext {
   readonly latency: (startedAt: number) => void;
   /** Region through which this replica reaches the third one at the moment; empty: directly. */
   readonly forwardedVia: () => string;
+  readonly figures: Pick<HotFigures, 'taken' | 'answered' | 'sessionEnded'>;
   readonly now: () => number;
   readonly closed: (session: AppendSession) => void;
 }
@@ -99,8 +101,9 @@ export class AppendSession implements AppendOwner {
   /** Ends at once; what is unanswered stays unknown to the client. */
   abandon(message: string): void {
     if (this.#closed) return;
-    const unknown = this.unansweredCount > 0;
-    this.#stream.fail(new MeridianError(unknown ? 'INDEFINITE' : 'UNAVAILABLE', message));
+    const reason = this.unansweredCount > 0 ? 'INDEFINITE' : 'UNAVAILABLE';
+    this.#context.figures.sessionEnded(reason);
+    this.#stream.fail(new MeridianError(reason, message));
     this.#close();
   }
 
@@ -151,6 +154,7 @@ export class AppendSession implements AppendOwner {
       this.#forgetBefore(head);
       const value = { runs: [...runs] };
       this.#stream.write(create(AppendResponseSchema, { message: { case: 'outcomes', value } }));
+      this.#context.figures.answered(this.#ack, runs);
     }
     if (this.#ending !== null && this.unansweredCount === 0) this.#finish(this.#ending);
   }
@@ -211,6 +215,7 @@ export class AppendSession implements AppendOwner {
         header,
         bytes: frame.length,
         minTimestamp: this.#minTimestamp,
+      context.figures.taken(frame.length, header.recordCount);
         arrivedAt,
         answer: null,
         placed: false,
@@ -247,6 +252,7 @@ export class AppendSession implements AppendOwner {
   }
 
   /** The appends themselves stay with the lane, which cannot unsay them; nobody waits any more. */
+    this.#context.figures.sessionEnded(how === 'well' ? 'OK' : how.reason);
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -70,6 +70,11 @@ export class Driver {
     if (this.#ticker !== null) clearInterval(this.#ticker);
   }
 
+  /** Heartbeats under way. */
+  get heartbeatCount(): number {
+    return this.#heartbeats.size;
+  }
+
   submit(append: PendingAppend): void {
     this.#appends.push(append);
     this.#schedule();

@@ -36,6 +36,16 @@ export interface PeersOptions {
   readonly onChange: (peer: ReplicaId, error: MeridianError | null) => void;
 }
 
+/** What waits for a peer. */
+export interface PeerFigures {
+  readonly replica: ReplicaId;
+  /** The peer listens to this replica. */
+  readonly linked: boolean;
+  readonly queuedBytes: number;
+  /** Packets dropped at the bound. */
+  readonly dropped: number;
+}
+
 export class Peers {
   readonly #options: PeersOptions;
   readonly #outboxes = new Map<ReplicaId, PeerOutbox>();
@@ -77,6 +87,15 @@ export class Peers {
     for (const dialer of this.#dialers) dialer.stop();
     const error = new MeridianError('UNAVAILABLE', 'the replica is going down');
     for (const outbox of this.#outboxes.values()) outbox.detach(error);
+  }
+
+  figures(): PeerFigures[] {
+    return [...this.#outboxes].map(([replica, { linked, queuedBytes, dropped }]) => ({
+      replica,
+      linked,
+      queuedBytes,
+      dropped,
+    }));
   }
 
   send(to: ReplicaId, packet: JournalPacket): void {

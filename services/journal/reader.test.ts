@@ -45,8 +45,9 @@ function open(journal: MemoryJournal, request: Request, chunkBytes = 200): Open 
   const { index, store, order, watermark } = journal;
   const room = { shareBytes: 2 * chunkBytes, heldBytes: 0 };
   const context = { index, store, order, watermark, room, now: () => micros(journal.now) };
+  const figures = { bytes: 0, batches: 0 };
   const times = { progressMicros: 10_000, stalledMicros: 1_000_000, slowReaderMicros: SLOW_MICROS };
-  const reader = new Reader({ ...context, ...times }, stream, planned);
+  const reader = new Reader({ ...context, ...times, figures }, stream, planned);
   const pump = (): void => {
     if (!reader.done) reader.pump(micros(journal.now));
   };

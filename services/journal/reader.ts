@@ -41,6 +41,7 @@ export interface ReaderContext {
   /** Longest time that a client may leave what waits for it untouched. */
   readonly slowReaderMicros: number;
   readonly now: () => Micros;
+  readonly figures: { bytes: number; batches: number };
 }
 
 /** The bound on what waits for slow clients; owned by whoever owns all readers. */
@@ -262,7 +263,10 @@ export class Reader {
     const gapFrom = this.#skippedFrom;
     const gap = progress !== null && gapFrom !== null && gapFrom.timestamp <= covered;
     if (items.length > 0) {
+      const { figures } = this.#context;
       const frames = encodeDeliveries(items);
+      figures.bytes += frames.length;
+      figures.batches += items.length;
       const value = gap || progress === null ? { frames } : { frames, progress };
       this.#write({ case: 'batches', value }, frames.length, now);
     }

@@ -20,7 +20,7 @@ import { Reader } from './reader.ts';
 import type { ReaderContext, Room } from './reader.ts';
 import type { Target } from './target.ts';
 
-export interface ReadersOptions extends Omit<ReaderContext, 'room' | 'now'> {
+export interface ReadersOptions extends Omit<ReaderContext, 'room' | 'now' | 'figures'> {
   readonly target: Target;
   readonly clocks: Clocks;
   readonly linearizer: Linearizer;
@@ -37,6 +37,11 @@ export interface ReaderFigures {
   opened: number;
   refused: number;
   cutOff: number;
+  /** Written to clients. */
+  bytes: number;
+  batches: number;
+  /** Messages made for one reader and sent to another too. */
+  sharedChunks: number;
 }
 
 /** More often than this, a pump would cost more than it brings. */
@@ -60,7 +65,14 @@ export class Readers {
   readonly #streams = new Set<Stream>();
   /** Have more to look through at once. */
   readonly #scanning = new Set<Reader>();
-  readonly figures: ReaderFigures = { opened: 0, refused: 0, cutOff: 0 };
+  readonly figures: ReaderFigures = {
+    opened: 0,
+    refused: 0,
+    cutOff: 0,
+    bytes: 0,
+    batches: 0,
+    sharedChunks: 0,
+  };
   #pumpFrom = -Infinity;
   #late: NodeJS.Timeout | null = null;
   #scanScheduled = false;
@@ -69,7 +81,12 @@ export class Readers {
   constructor(options: ReadersOptions) {
     this.#options = options;
     this.#room = { shareBytes: 0, heldBytes: 0 };
-    this.#context = { ...options, room: this.#room, now: () => options.clocks.monotonic() };
+    this.#context = {
+      ...options,
+      figures: this.figures,
+      room: this.#room,
+      now: () => options.clocks.monotonic(),
+    };
     this.#divide();
   }
 

@@ -11,8 +11,11 @@ import { startServer } from '../../libs/rpc/rpc.ts';
 import type { RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
 import { inspectDirectory, openLog } from '../../libs/storage/log.ts';
 import type { Identity, Log } from '../../libs/storage/log.ts';
+import { Registry } from '../../libs/telemetry/metrics.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
+import type { ReplicaId } from '../../libs/values/numbers.ts';
+import { Actions } from './actions.ts';
 import { Admission } from './admission.ts';
 import { systemClocks } from './clocks.ts';
 import { laneSettings } from './config.ts';
@@ -22,6 +25,9 @@ import { DiskUsage } from './disk-usage.ts';
 import { Driver } from './driver.ts';
 import { assembleEntry } from './entry-codec.ts';
 import { Health } from './health.ts';
+import { HotFigures } from './hot-figures.ts';
+import { serveMetrics } from './metrics-endpoint.ts';
+import type { MetricsEndpoint } from './metrics-endpoint.ts';
 import { journalService } from './journal-service.ts';
 import { LaneStore } from './lane-store.ts';
 import { Linearizer } from './linearizer.ts';
@@ -32,6 +38,8 @@ import { ReleaseIndex } from './release-index.ts';
 import { ReleaseMarks } from './release-marks.ts';
 import { Releaser } from './releaser.ts';
 import { Sessions } from './sessions.ts';
+import { streamService } from './stream-service.ts';
+import { StateStory } from './state-story.ts';
 import { Target } from './target.ts';
 import { Watermark } from './watermark.ts';
 
@@ -79,9 +87,29 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const core = new LaneCore<Frame, PendingAppend>({
     self,
     recovered,
-    assemble: assembleEntry,
+    assemble: (header, appends) => {
+      const entry = assembleEntry(header, appends);
+      figures.entry(entry.bytes, appends.length);
+      return entry;
+    },
     readBack: (lane, index) => store.entry(lane, index),
     settings: laneSettings(config),
+  });
+  const registry = new Registry();
+  const figures = new HotFigures(registry);
+  const regionOf = (id: ReplicaId): string =>
+    config.peers.find((peer) => peer.replica === id)?.region ?? config.region;
+  const forwardedVia = (): string => {
+    const via = core.forwardedVia();
+    return via === null ? '' : regionOf(via);
+  };
+  const story = new StateStory({
+    logger,
+    self,
+    regionOf,
+    forwardedVia,
+    noQuorumMicros: timings.noQuorumMs * 1000,
+    slowSyncMicros: timings.slowSyncMs * 1000,
   });
   const syncLatency = new Latency();
   const appendLatency = new Latency();
@@ -98,6 +126,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     synced: (micros) => {
       syncLatency.record(micros);
+      figures.sync(micros, story.synced(clocks.monotonic(), micros));
     },
     afterStep: () => {
       health.look(clocks.monotonic(), releaser.backlogCount === 0);
@@ -150,15 +179,13 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         driver.answered(session);
       },
       latency: (startedAt) => {
-        appendLatency.record(clocks.monotonic() - startedAt);
+        const took = clocks.monotonic() - startedAt;
+        appendLatency.record(took);
+        figures.append(took);
       },
       now: () => clocks.monotonic(),
-      forwardedVia: () => {
-        const via = core.forwardedVia();
-        return via === null
-          ? ''
-          : (config.peers.find((peer) => peer.replica === via)?.region ?? '');
-      },
+      forwardedVia,
+      figures,
     },
     limits.sessionsMax,
   );
@@ -190,7 +217,11 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   });
   const health = new Health({
     self,
-    inspect: () => core.inspect(),
+    inspect: () => {
+      const inspection = core.inspect();
+      story.look(clocks.monotonic(), inspection);
+      return inspection;
+    },
     noQuorumMicros: timings.noQuorumMs * 1000,
     onServing: (serving) => {
       clientServer?.setServing(serving);
@@ -215,11 +246,12 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       inspect: () => core.inspect(),
       watermark,
       index,
+  const disk = new DiskUsage(config.dataDirectory);
       order,
       clocks,
       appendLatency: () => appendLatency.snapshot(),
       syncLatency: () => syncLatency.snapshot(),
-      disk: new DiskUsage(config.dataDirectory),
+      disk,
       marks,
       load: () => ({
         sessions: sessions.count,
@@ -246,8 +278,39 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   let peerServer: RpcServer | null = null;
   let clientServer: RpcServer | null = null;
   try {
-    peerServer = await listen(config.peerListen, peers.service);
-    clientServer = await listen(config.listen, service);
+    metrics = await serveMetrics({
+      address: config.metricsListen,
+      registry,
+      logger,
+      notReady: () => (health.serving ? null : (health.obstacle()?.message ?? 'not serving yet')),
+      source: {
+        config,
+        clocks,
+        inspect: () => core.inspect(),
+        watermark: () => watermark.value,
+        serving: () => health.serving,
+        forwardedVia,
+        log: () => log.stats,
+        disk: () => disk.figures(),
+        peers: () => peers.figures(),
+        reads: readers.figures,
+        events: story.events,
+        load: () => ({
+          sessions: sessions.count,
+          reads: readers.count,
+          readerBytes: readers.heldBytes,
+          unansweredBytes: admission.bytes,
+          cachedBytes: store.cachedBytes,
+          heartbeats: driver.heartbeatCount,
+          backlogEntries: releaser.backlogCount,
+          released: index.count,
+          streams: order.streamCount,
+          steps: driver.steps,
+        }),
+      },
+    });
+    peerServer = await listen(config.peerListen, [peers.service]);
+    clientServer = await listen(config.listen, [service, streams]);
   } catch (error) {
     await peerServer?.close(0);
     await log.close();
@@ -269,6 +332,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       readers.stop(error);
       await sessions.stop(error, timings.drainMs);
       await forClients.close(1000);
+  let metrics: MetricsEndpoint;
       peers.stop();
       driver.stop();
       await forPeers.close(1000);
@@ -297,6 +361,7 @@ async function openOwnLog(
   const onFatal = (error: Error): void => {
     fatal(error, 'the log cannot be written');
   };
+      await metrics.close();
   const { segmentBytes } = config.limits;
   const log = openLog({ directory, identity, segmentBytes, onFatal }, (frame) => {
     replay.take(frame);
