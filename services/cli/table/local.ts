@@ -3,6 +3,59 @@ import type { CommandSpec } from '../spec.ts';
 
 export const LOCAL_COMMANDS: readonly CommandSpec[] = [
   {
+    path: ['dev'],
+    summary: 'Run a journal on this machine',
+    about: [
+      'Three replicas as processes on loopback, until Ctrl-C: for trying things, and for the tests of a ' +
+        'program. With a command after --, runs it with MERIDIAN_CLUSTER, MERIDIAN_INSTANCE and ' +
+        'MERIDIAN_REPLICAS in its environment, and ends with its exit code.',
+      'Without --directory everything is thrown away at the end. With one, the journal is there again ' +
+        'the next time, on the same ports, and <directory>/meridian.yaml is a configuration file for ' +
+        'this program.',
+    ],
+    rest: { name: 'command…', help: 'What to run meanwhile.' },
+    options: [
+      {
+        name: 'directory',
+        short: 'd',
+        placeholder: 'path',
+        value: { kind: 'text' },
+        help: 'Where the state is kept.',
+        defaultText: 'a temporary one',
+      },
+      {
+        name: 'regions',
+        placeholder: 'a,b,c',
+        value: { kind: 'text' },
+        help: 'Names of the three regions.',
+        defaultText: 'a,b,c',
+      },
+      {
+        name: 'port',
+        placeholder: 'n',
+        value: { kind: 'count', least: 1024, most: 65_530 },
+        help: 'First of six ports in a row: three for clients, three for the replicas.',
+        defaultText: 'those of the last time, else free ones',
+      },
+    ],
+    connects: false,
+    json: {
+      form: 'lines',
+      fields: [
+        { name: 'cluster', help: 'the cluster' },
+        { name: 'instance', help: 'the instance' },
+        { name: 'directory', help: 'where the state is' },
+        { name: 'configFile', help: 'configuration file for --config' },
+        { name: 'replicas', help: 'list of region, address, pid, dataDirectory, logFile' },
+      ],
+    },
+    examples: [
+      { text: 'A journal to play with', command: 'meridian dev' },
+      { text: 'For the tests of a program', command: 'meridian dev -q -- npm test' },
+    ],
+    load: () => import('../commands/dev.ts'),
+  },
+  {
     path: ['completion'],
     summary: 'Print a completion script for a shell',
     about: [

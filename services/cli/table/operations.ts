@@ -1,4 +1,207 @@
 /** Commands for who runs a journal. */
+import { EXIT } from '../exit-codes.ts';
 import type { CommandSpec } from '../spec.ts';
+import { TIMESTAMP_FIELDS } from './options.ts';
 
-export const OPERATION_COMMANDS: readonly CommandSpec[] = [];
+export const OPERATION_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: ['status'],
+    summary: 'Show every replica: who hears whom, lanes, watermarks, lag, clocks, disks',
+    about: [
+      'Asks every replica for its own view and shows them side by side. lag is how far the watermark, ' +
+        'up to which the order is final, is behind the clock; an idle journal shows some tens of ' +
+        'milliseconds. A lane is sealed while its home is away; that is routine.',
+      'A replica that does not answer within two seconds is shown as such. The exit code is 0 when any ' +
+        'answers; for monitoring use --check.',
+    ],
+    options: [
+      {
+        name: 'watch',
+        placeholder: 'duration',
+        value: { kind: 'duration', leastMs: 100, mostMs: 3_600_000 },
+        help: 'Show it again and again, this long apart, until Ctrl-C.',
+      },
+      { name: 'check', help: 'Exit with 9 when there is any problem.' },
+    ],
+    connects: true,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'cluster', help: 'the cluster' },
+        { name: 'instance', help: 'the instance' },
+        { name: 'time', help: 'when it was asked, ISO 8601' },
+        { name: 'healthy', help: 'there are no problems' },
+        { name: 'problems', help: 'list of sentences' },
+        {
+          name: 'replicas',
+          help:
+            'list of region, address, answers, tookMs, error (reason, message; or null), and state ' +
+            '(null without an answer): replica, version, uptimeSeconds, voting, clockSafe, wallClock, ' +
+            'clock, watermark, watermarkLagMs, lastTimestamp, releasedEntries, releaseHash, ' +
+            'backlogEntries, streams, sessions, readers, queuedAppends, unansweredBytes, ' +
+            'appendLatency and syncLatency (count, p50Ms, p99Ms, maxMs), disk (totalBytes, freeBytes, ' +
+            'logBytes, segments), lanes (lane, home, epoch, writer, sealed, role, lastIndex, ' +
+            'syncedIndex, committedIndex, resolved), peers (region, heard, hearsUs, roundTripMs, ' +
+            'clockOffsetMs)',
+        },
+        { name: 'hears', help: 'hears[a][b]: a hears b directly; null when not known' },
+      ],
+    },
+    exits: [
+      { code: EXIT.unavailable, help: 'no replica answers' },
+      { code: EXIT.no, help: 'with --check: there are problems' },
+    ],
+    examples: [
+      { text: 'How it is', command: 'meridian status' },
+      { text: 'For a monitor', command: 'meridian status --check --output json' },
+    ],
+    load: () => import('../commands/status.ts'),
+  },
+  {
+    path: ['check-impact'],
+    summary: 'May a region go down now?',
+    about: [
+      'Judges whether the other two can go on alone: both answer, vote, trust their clocks, hear each ' +
+        'other directly (with the third gone nobody forwards), have on disk what there is, and have ' +
+        'room. Exit code 0 says yes, 9 says no. Without a region: for each of them.',
+      'For scripts that restart regions one after the other: ask before each, and wait for a yes.',
+    ],
+    args: [{ name: 'which', help: 'The region that is to go down.', optional: true }],
+    options: [
+      {
+        name: 'max-lag',
+        placeholder: 'duration',
+        value: { kind: 'duration', leastMs: 1 },
+        help: 'A watermark further behind says no.',
+        defaultText: '5s',
+      },
+      {
+        name: 'max-entries',
+        placeholder: 'n',
+        value: { kind: 'count' },
+        help: 'A replica that misses more entries of a lane says no.',
+        defaultText: '10000',
+      },
+      {
+        name: 'min-free',
+        placeholder: 'size',
+        value: { kind: 'bytes' },
+        help: 'A disk with less free says no.',
+        defaultText: '256MiB',
+      },
+    ],
+    connects: true,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'allowed', help: 'yes, for every region asked about' },
+        {
+          name: 'regions',
+          help: 'list of region, allowed, reasons (why not), effects (what happens)',
+        },
+      ],
+    },
+    exits: [{ code: EXIT.no, help: 'it must not go down now' }],
+    examples: [
+      { text: 'Before a restart', command: 'meridian check-impact eu-west-1' },
+      {
+        text: 'Wait until it may',
+        command: 'until meridian check-impact eu-west-1 -q; do sleep 1; done',
+      },
+    ],
+    load: () => import('../commands/check-impact.ts'),
+  },
+  {
+    path: ['digest'],
+    summary: 'Compare what the replicas released',
+    about: [
+      'Every replica keeps a running hash of everything it released. They are compared at the highest ' +
+        'number of entries that all remember, also while appends go on. A difference means that two ' +
+        'regions read different records: it must never happen, and exit code 9 says so.',
+      'First waits until everything completed before the call is released everywhere.',
+    ],
+    options: [
+      {
+        name: 'wait',
+        placeholder: 'duration',
+        value: { kind: 'duration' },
+        help: 'How long to wait for replicas that are behind.',
+        defaultText: '5s',
+      },
+    ],
+    connects: true,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'equal', help: 'true, false, or null when there was nothing to compare' },
+        { name: 'entries', help: 'after how many entries they were compared' },
+        ...TIMESTAMP_FIELDS,
+        { name: 'covered', help: 'all have released everything completed before the call' },
+        { name: 'agreedEntries', help: 'the highest compared number at which they are equal' },
+        { name: 'missing', help: 'regions that did not answer' },
+        {
+          name: 'replicas',
+          help: 'list of region, hash (at entries), releasedEntries, releaseHash, watermark',
+        },
+      ],
+    },
+    exits: [
+      { code: EXIT.no, help: 'they differ' },
+      { code: EXIT.unavailable, help: 'a replica does not answer, or there is nothing to compare' },
+    ],
+    examples: [
+      { text: 'Compare', command: 'meridian digest' },
+      { text: 'Only what is released now', command: 'meridian digest --wait 0s' },
+    ],
+    load: () => import('../commands/digest.ts'),
+  },
+  {
+    path: ['explain'],
+    summary: 'Tell where one record lives and how far it has come',
+    about: [
+      'A record by its stream and number, or an entry by its timestamp: its lane, epoch and slot, the ' +
+        'batch and writer it came with, and for each replica whether it holds it on disk, knows it to ' +
+        'be on two disks (committed), and has given it its final place (released).',
+    ],
+    args: [
+      { name: 'stream', help: 'The stream.', optional: true },
+      { name: 'seq-num', value: { kind: 'count' }, help: 'Number of the record.', optional: true },
+    ],
+    options: [
+      {
+        name: 'timestamp',
+        placeholder: 'micros',
+        value: { kind: 'count' },
+        help: 'Instead of stream and number: the timestamp that an append was answered with.',
+      },
+    ],
+    connects: true,
+    json: {
+      form: 'document',
+      fields: [
+        {
+          name: 'record',
+          help: 'stream, seqNum, recordOffset, firstSeqNum (of its batch), writer (id, epoch, seq; or null); null for a timestamp',
+        },
+        ...TIMESTAMP_FIELDS,
+        { name: 'lane', help: 'its lane' },
+        { name: 'home', help: 'the home region of the lane' },
+        { name: 'epoch', help: 'epoch in which it was written' },
+        { name: 'writer', help: 'region that wrote it' },
+        { name: 'index', help: 'its slot in the lane' },
+        { name: 'entry', help: 'bytes, batches, records of the entry' },
+        { name: 'copies', help: 'replicas that have it on disk' },
+        { name: 'replicas', help: 'list of region, answers, holds, synced, committed, released' },
+      ],
+    },
+    exits: [{ code: EXIT.notFound, help: 'no such stream or record' }],
+    examples: [
+      { text: 'A record', command: 'meridian explain orders 42' },
+      {
+        text: 'What an append was answered with',
+        command: 'meridian explain --timestamp 1795274529123456',
+      },
+    ],
+    load: () => import('../commands/explain.ts'),
+  },
+];

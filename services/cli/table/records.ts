@@ -291,12 +291,13 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
     options: [
       {
         name: 'last',
+        short: 'n',
         placeholder: 'n',
         value: { kind: 'count' },
         help: 'How many records to begin with; needs a stream.',
         defaultText: '10',
       },
-      LIMIT,
+      { ...LIMIT, short: 'm' },
       ...SHOW_OPTIONS,
     ],
     connects: true,
