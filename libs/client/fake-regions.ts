@@ -243,10 +243,10 @@ export class FakeRegions {
         const kept = this.kept[next];
         next += 1;
         if (kept === undefined || !isWanted(kept)) continue;
-        if (mood === 'corrupt') stream.fail(new MeridianError('CORRUPT', 'as told'));
-        if (mood === 'lag') lag(stream);
         const mood = this.readMood(region);
         if (mood === 'break') stream.fail(new MeridianError('UNAVAILABLE', 'as told'));
+        if (mood === 'corrupt') stream.fail(new MeridianError('CORRUPT', 'as told'));
+        if (mood === 'lag') lag(stream);
         if (mood === 'stall') progress(stream, covered, true);
         over = mood !== 'answer';
         if (over) return;

@@ -48,9 +48,9 @@ export interface SessionContext {
   /** The session has answers; `flush` must be called at the end of the turn. */
   readonly answered: (session: AppendSession) => void;
   readonly latency: (startedAt: number) => void;
+  readonly figures: Pick<HotFigures, 'taken' | 'answered' | 'sessionEnded'>;
   /** Region through which this replica reaches the third one at the moment; empty: directly. */
   readonly forwardedVia: () => string;
-  readonly figures: Pick<HotFigures, 'taken' | 'answered' | 'sessionEnded'>;
   readonly now: () => number;
   readonly closed: (session: AppendSession) => void;
 }
@@ -151,10 +151,10 @@ export class AppendSession implements AppendOwner {
     if (runs.length > 0) {
       // The oldest answer of a flush stands for all of them: the slowest, and one sample a message.
       this.#context.latency(at(this.#pending, this.#head).arrivedAt);
+      this.#context.figures.answered(this.#ack, runs);
       this.#forgetBefore(head);
       const value = { runs: [...runs] };
       this.#stream.write(create(AppendResponseSchema, { message: { case: 'outcomes', value } }));
-      this.#context.figures.answered(this.#ack, runs);
     }
     if (this.#ending !== null && this.unansweredCount === 0) this.#finish(this.#ending);
   }
@@ -209,13 +209,13 @@ export class AppendSession implements AppendOwner {
     for (const frame of splitFrames(batches.frames)) {
       const header = verifyBatch(frame, context.limits);
       this.#takeRoom(frame.length);
+      context.figures.taken(frame.length, header.recordCount);
       const append: PendingAppend = {
         owner: this,
         frame,
         header,
         bytes: frame.length,
         minTimestamp: this.#minTimestamp,
-      context.figures.taken(frame.length, header.recordCount);
         arrivedAt,
         answer: null,
         placed: false,
@@ -246,13 +246,13 @@ export class AppendSession implements AppendOwner {
   }
 
   #finish(how: MeridianError | 'well'): void {
+    this.#context.figures.sessionEnded(how === 'well' ? 'OK' : how.reason);
     if (how === 'well') this.#stream.end();
     else this.#stream.fail(how);
     this.#close();
   }
 
   /** The appends themselves stay with the lane, which cannot unsay them; nobody waits any more. */
-    this.#context.figures.sessionEnded(how === 'well' ? 'OK' : how.reason);
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;

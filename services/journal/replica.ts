@@ -232,6 +232,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       sessions.abandonWaiting('this replica hears neither of the others any more');
     },
   });
+  const disk = new DiskUsage(config.dataDirectory);
   const service = journalService({
     target,
     order,
@@ -246,7 +247,6 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       inspect: () => core.inspect(),
       watermark,
       index,
-  const disk = new DiskUsage(config.dataDirectory);
       order,
       clocks,
       appendLatency: () => appendLatency.snapshot(),
@@ -277,6 +277,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     });
   let peerServer: RpcServer | null = null;
   let clientServer: RpcServer | null = null;
+  let metrics: MetricsEndpoint;
   try {
     metrics = await serveMetrics({
       address: config.metricsListen,
@@ -332,10 +333,10 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       readers.stop(error);
       await sessions.stop(error, timings.drainMs);
       await forClients.close(1000);
-  let metrics: MetricsEndpoint;
       peers.stop();
       driver.stop();
       await forPeers.close(1000);
+      await metrics.close();
       await log.close();
     },
   };
@@ -361,7 +362,6 @@ async function openOwnLog(
   const onFatal = (error: Error): void => {
     fatal(error, 'the log cannot be written');
   };
-      await metrics.close();
   const { segmentBytes } = config.limits;
   const log = openLog({ directory, identity, segmentBytes, onFatal }, (frame) => {
     replay.take(frame);
