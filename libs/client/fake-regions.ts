@@ -24,6 +24,7 @@ import type {
 import { bind, startServer } from '../rpc/rpc.ts';
 import type { BidiStream, RpcServer, ServerStream } from '../rpc/rpc.ts';
 import type { SeqNum, Timestamp } from '../values/numbers.ts';
+import { FakeStreams } from './fake-streams.ts';
 import { Regions } from './regions.ts';
 import type { ReplicaAddress } from './regions.ts';
 
@@ -48,11 +49,11 @@ export type ReadMood =
   | 'answer'
   /** The call fails. */
   | 'break'
-  /** Nothing comes any more on this call. */
   /** The call fails, because what is stored cannot be read back. */
   | 'corrupt'
   /** Says progress below what was said before, again and again. */
   | 'lag'
+  /** Nothing comes any more on this call. */
   | 'silence'
   /** Nothing comes any more but the word that the view does not move. */
   | 'stall';
@@ -80,6 +81,7 @@ export class FakeRegions {
   /** Regions that do not answer unary calls. */
   readonly deaf = new Set<string>();
   windowBytes = 1 << 20;
+  readonly streams = new FakeStreams();
   private readonly servers: RpcServer[] = [];
   private readonly pumps = new Set<() => void>();
   private readonly tails = new Map<string, number>();
@@ -91,6 +93,7 @@ export class FakeRegions {
       const server = await startServer({
         address: '127.0.0.1:0',
         services: [
+          this.streams.bound,
           bind(JournalService, {
             append: (stream) => {
               this.serve(region, stream);
@@ -110,11 +113,6 @@ export class FakeRegions {
               const mine = this.kept.findLast(({ writer }) => writer === writerId);
               if (mine === undefined) return Promise.resolve({ known: false });
               return Promise.resolve({ known: true, epoch: mine.epoch, lastSeq: BigInt(mine.seq) });
-            },
-            createStream: ({ stream }) => {
-              const created = !this.tails.has(stream);
-              if (created) this.tails.set(stream, 0);
-              return Promise.resolve({ created });
             },
             status: () => {
               if (this.deaf.has(region)) {
@@ -269,6 +267,8 @@ export class FakeRegions {
     stream.onClose(() => this.pumps.delete(pump));
     pump();
   }
+}
+
 /** Progress far below everything that was read, every few milliseconds until the call is over. */
 function lag(stream: ServerStream<ReadResponse>): void {
   let watermark = 0;
@@ -278,8 +278,6 @@ function lag(stream: ServerStream<ReadResponse>): void {
   stream.onClose(() => {
     clearInterval(timer);
   });
-}
-
 }
 
 function progress(stream: ServerStream<ReadResponse>, watermark: number, stalled: boolean): void {

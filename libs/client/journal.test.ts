@@ -380,8 +380,6 @@ describe('calls', () => {
     const point = await journal.heartbeat();
     expect(point.readPoint).toBeGreaterThanOrEqual(fakes.kept.at(-1)?.timestamp ?? Infinity);
     expect(await journal.checkTail('s')).toMatchObject({ nextSeqNum: 2 });
-    expect(await journal.createStream('new')).toBe(true);
-    expect(await journal.createStream('new')).toBe(false);
     expect(await journal.getWriter('nobody')).toBe(null);
     expect((await journal.status('b')).region).toBe('b');
     expect((await failureOf(journal.status('a'))).reason).toBe('UNAVAILABLE');

@@ -1,6 +1,7 @@
 /**
  * The face of the library: one journal instance, reached through whichever of its regions answers.
- * Owns nothing but the parts: appenders (appender.ts), readers (follower.ts), calls (calls.ts).
+ * Owns nothing but the parts: appenders (appender.ts), readers (follower.ts), streams (streams.ts),
+ * calls (calls.ts).
  */
 import type {
   DescMessage,
@@ -18,6 +19,21 @@ import { filterOf, Follower } from './follower.ts';
 import type { WriterStart } from './identity.ts';
 import { ReadIterator, recordsOf } from './read.ts';
 import { Regions } from './regions.ts';
+import { StreamCalls } from './streams.ts';
+import type {
+  AcquireLeaseOptions,
+  AppendIdentity,
+  AppendResolution,
+  FenceOptions,
+  HeldLease,
+  LeaseGrant,
+  ListStreamsOptions,
+  LocalTail,
+  StreamConfig,
+  StreamDescription,
+  StreamPage,
+  TrimOptions,
+} from './streams.ts';
 import type {
   AckMode,
   AppendOptions,
@@ -49,6 +65,7 @@ export function connectJournal(options: JournalOptions): Journal {
 export class Journal {
   readonly #options: JournalOptions;
   readonly #regions: Regions;
+  readonly #streams: StreamCalls;
   readonly #deadlineMs: number;
   readonly #silenceMs: number;
   readonly #implicit = new Map<AckMode, Appender>();
@@ -63,6 +80,13 @@ export class Journal {
     this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     const nearest = options.region ?? options.replicas[0]?.region;
     this.#regions = new Regions(options.replicas, nearest, options.windowBytes);
+    this.#streams = new StreamCalls({
+      target: this.#target(),
+      call: (method, request, region) =>
+        region === undefined
+          ? this.#call(method, request, this.#silenceMs)
+          : this.#callAt(region, method, request),
+    });
   }
 
   /**
@@ -191,15 +215,92 @@ export class Journal {
     return { epoch, lastSeq: Number(lastSeq), timestamp: Number(timestamp) };
   }
 
-  /** Creates a stream; false when it existed. Appends create streams too: this is for readers. */
-  async createStream(stream: string): Promise<boolean> {
-    const request = { target: this.#target(), stream };
-    const { created } = await this.#call(
-      JournalService.method.createStream,
-      request,
-      this.#silenceMs,
-    );
-    return created;
+  /**
+   * What became of one append of an explicit writer, linearizable. After DEADLINE or INDEFINITE, and
+   * for another program that takes over.
+   */
+  resolveAppend(append: AppendIdentity): Promise<AppendResolution> {
+    return this.#streams.resolveAppend(append);
+  }
+
+  /**
+   * Creates a stream; false when it existed, whatever its configuration. An append to a stream that
+   * does not exist creates it too, unless it says `mustExist`.
+   */
+  createStream(stream: string, config: Partial<StreamConfig> = {}): Promise<boolean> {
+    return this.#streams.create(stream, config);
+  }
+
+  /** Changes what `config` names and returns the whole. STREAM_NOT_FOUND. */
+  configureStream(stream: string, config: Partial<StreamConfig>): Promise<StreamConfig> {
+    return this.#streams.configure(stream, config);
+  }
+
+  /**
+   * Deletes a stream; false when there was none. Readers hear that it is gone; a stream of the same name
+   * that is created later goes on with its sequence numbers and fencing tokens.
+   */
+  deleteStream(stream: string): Promise<boolean> {
+    return this.#streams.delete(stream);
+  }
+
+  /** Where a stream stands, linearizable. STREAM_NOT_FOUND. */
+  describeStream(stream: string): Promise<StreamDescription> {
+    return this.#streams.describe(stream);
+  }
+
+  /** The streams that exist, by name, linearizable, a page at a time. */
+  listStreams(options: ListStreamsOptions = {}): Promise<StreamPage> {
+    return this.#streams.list(options);
+  }
+
+  /**
+   * Sets a higher fencing token of the stream, or mints one, and ends the lease that came with the one
+   * before. Errors: STREAM_NOT_FOUND; FENCED (`token` is below the current one); CONDITION_FAILED.
+   */
+  fence(stream: string, options: FenceOptions = {}): Promise<{ token: number }> {
+    return this.#streams.fence(stream, options);
+  }
+
+  /**
+   * Gives up the oldest records of a stream, for ever; `firstSeqNum` never goes back. Errors:
+   * STREAM_NOT_FOUND; FENCED; OUT_OF_RANGE (`before` is behind the tail).
+   */
+  trim(stream: string, options: TrimOptions): Promise<{ firstSeqNum: number }> {
+    return this.#streams.trim(stream, options);
+  }
+
+  /**
+   * Becomes the holder of the stream's lease, with a new fencing token; until it expires nobody else
+   * can. Errors: STREAM_NOT_FOUND; LEASE_HELD (details: holder, expiresAt).
+   */
+  acquireLease(stream: string, options: AcquireLeaseOptions): Promise<LeaseGrant> {
+    return this.#streams.acquire(stream, options);
+  }
+
+  /**
+   * Prolongs a lease to `ttlMs` from now; also one that has expired, as long as nobody else has got it.
+   * LEASE_LOST: a higher token was minted, or it was released.
+   */
+  renewLease(
+    stream: string,
+    lease: HeldLease,
+    options: { readonly ttlMs: number },
+  ): Promise<LeaseGrant> {
+    return this.#streams.renew(stream, lease, options.ttlMs);
+  }
+
+  /** Gives a lease back; false when it was lost already. Its token stays the current one. */
+  releaseLease(stream: string, lease: HeldLease): Promise<boolean> {
+    return this.#streams.release(stream, lease);
+  }
+
+  /**
+   * The tail as one replica (of `region`, else the nearest that answers) sees it at the moment, without
+   * asking the others: may be behind completed appends. `checkTail` is the one that is not.
+   */
+  localTail(stream: string, options: { readonly region?: string } = {}): Promise<LocalTail> {
+    return this.#streams.localTail(stream, options.region);
   }
 
   /** The view of the replica in one region; fails after two seconds, without trying another. */
@@ -261,6 +362,17 @@ export class Journal {
   ): Promise<MessageShape<O>> {
     this.#checkOpen();
     return callAnywhere(this.#regions, method, request, { deadlineMs, silenceMs });
+  }
+
+  /** At this region only. */
+  #callAt<I extends DescMessage, O extends DescMessage>(
+    region: string,
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+  ): Promise<MessageShape<O>> {
+    this.#checkOpen();
+    const { channel } = this.#regions.named(region);
+    return channel.unary(method, request, { deadlineMs: this.#silenceMs });
   }
 
   #target(): { cluster: string; instance: string } {

@@ -6,7 +6,7 @@ import { create } from '@bufbuild/protobuf';
 import { isReason, MeridianError } from '../errors/errors.ts';
 import type { DuplexStream } from '../rpc/rpc.ts';
 import { Ack, AppendRequestSchema, JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
-import type { AppendRun } from '../gen/meridian/journal/v1/journal_pb.ts';
+import type { AppendRun, Failure } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { Region } from './regions.ts';
 import type { AckMode } from './types.ts';
 
@@ -83,9 +83,10 @@ export class Pipe {
 
 /** The failure in a run, as the error its append is rejected with. */
 export function failureOf(run: AppendRun): MeridianError | null {
-  const { failure } = run;
-  if (failure === undefined) return null;
-  const { reason, details, message } = failure;
+  return run.failure === undefined ? null : errorOf(run.failure);
+}
+
+export function errorOf({ reason, details, message }: Failure): MeridianError {
   // A reason of a later version: what it means is not known here, so neither is the effect.
   if (!isReason(reason))
     return new MeridianError('INDEFINITE', `${reason}: ${message}`, { details });

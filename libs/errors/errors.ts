@@ -41,6 +41,10 @@ export const REASONS = {
   UNAVAILABLE: { code: 14, noEffect: true, retry: true },
   /** The deadline passed; whether it took effect is not known. */
   DEADLINE: { code: 4, noEffect: false, retry: true },
+  /** Another holds the stream's lease; details: holder, token, expiresAt. */
+  LEASE_HELD: { code: 9, noEffect: true, retry: false },
+  /** The lease is not this holder's any more; details: expected, actual (tokens). */
+  LEASE_LOST: { code: 9, noEffect: true, retry: false },
   STREAM_NOT_FOUND: { code: 5, noEffect: true, retry: false },
   /** The position was never in, or is no longer in, this journal. */
   OUT_OF_RANGE: { code: 11, noEffect: true, retry: false },

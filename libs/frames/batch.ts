@@ -17,6 +17,8 @@ import {
   writeU32,
   writeU64,
 } from './ints.ts';
+import { decodeControl, encodeControl } from './control.ts';
+import type { Control } from './control.ts';
 import { decodeName, encodeName } from './names.ts';
 import {
   RECORD_BYTES_MIN,
@@ -48,6 +50,16 @@ export interface BatchInput {
   readonly matchSeqNum?: number | undefined;
   /** The stream's fencing token must be this. */
   readonly fencingToken?: number | undefined;
+  /** The append does not create the stream. */
+  readonly mustExist?: boolean | undefined;
+}
+
+/** A batch without records: an action that is decided in the order (control.ts). */
+export interface ControlBatchInput {
+  readonly stream: string;
+  readonly control: Control;
+  /** The stream's fencing token must be this. */
+  readonly fencingToken?: number | undefined;
 }
 
 export interface BatchHeaderView {
@@ -56,6 +68,9 @@ export interface BatchHeaderView {
   readonly writer: BatchWriter | null;
   readonly matchSeqNum: SeqNum | null;
   readonly fencingToken: number | null;
+  readonly mustExist: boolean;
+  /** Set where `recordCount` is 0. */
+  readonly control: Control | null;
   /** As stored in the frame. */
   readonly checksum: number;
   /** Of the whole frame. */
@@ -77,13 +92,17 @@ export const STREAM_BYTES_MAX = 255;
 export const WRITER_ID_BYTES_MAX = 64;
 
 const FIXED_BYTES = 20;
-/** The smallest batch: a name of one byte, one empty record. */
+/** The smallest batch: a name of one byte, one empty record; one with an action is larger. */
 export const BATCH_BYTES_MIN = FIXED_BYTES + 1 + RECORD_BYTES_MIN;
 
 const HAS_WRITER = 1;
 const HAS_MATCH_SEQ_NUM = 2;
 const HAS_FENCING_TOKEN = 4;
-const KNOWN_FLAGS = HAS_WRITER | HAS_MATCH_SEQ_NUM | HAS_FENCING_TOKEN;
+const IS_CONTROL = 8;
+const MUST_EXIST = 16;
+const KNOWN_FLAGS = HAS_WRITER | HAS_MATCH_SEQ_NUM | HAS_FENCING_TOKEN | IS_CONTROL | MUST_EXIST;
+/** What makes no sense for an action. */
+const APPEND_FLAGS = HAS_WRITER | HAS_MATCH_SEQ_NUM | MUST_EXIST;
 const WRITER_FIXED_BYTES = 1 + 4 + 8 + 8;
 
 /** One allocation. TOO_LARGE beyond the limits, INVALID for what the format cannot express. */
@@ -110,7 +129,8 @@ export function encodeBatch(input: BatchInput, limits: BatchLimits = BATCH_LIMIT
   frame[9] =
     (writerId === null ? 0 : HAS_WRITER) |
     (matchSeqNum === undefined ? 0 : HAS_MATCH_SEQ_NUM) |
-    (fencingToken === undefined ? 0 : HAS_FENCING_TOKEN);
+    (fencingToken === undefined ? 0 : HAS_FENCING_TOKEN) |
+    (input.mustExist === true ? MUST_EXIST : 0);
   writeU16(frame, 10, name.length);
   writeU32(frame, 12, records.length);
   writeU32(frame, 16, recordsOffset);
@@ -134,6 +154,31 @@ export function encodeBatch(input: BatchInput, limits: BatchLimits = BATCH_LIMIT
     offset += 8;
   }
   for (const record of records) offset = writeRecord(frame, offset, record);
+  writeCrc(frame);
+  return frame;
+}
+
+/** The frame of an action. INVALID for what may not be asked. */
+export function encodeControlBatch({
+  stream,
+  control,
+  fencingToken,
+}: ControlBatchInput): Uint8Array {
+  const name = nameBytes('stream name', stream, STREAM_BYTES_MAX);
+  checkToken(fencingToken);
+  const region = encodeControl(control);
+  const tokenBytes = fencingToken === undefined ? 0 : 8;
+  const bytes = FIXED_BYTES + name.length + tokenBytes + region.length;
+  const frame = Buffer.allocUnsafe(bytes);
+  writeU32(frame, 0, bytes);
+  frame[8] = BATCH_VERSION;
+  frame[9] = IS_CONTROL | (fencingToken === undefined ? 0 : HAS_FENCING_TOKEN);
+  writeU16(frame, 10, name.length);
+  writeU32(frame, 12, 0);
+  writeU32(frame, 16, bytes);
+  frame.set(name, FIXED_BYTES);
+  if (fencingToken !== undefined) writeU64(frame, FIXED_BYTES + name.length, fencingToken);
+  frame.set(region, FIXED_BYTES + name.length + tokenBytes);
   writeCrc(frame);
   return frame;
 }
@@ -168,10 +213,14 @@ export function decodeBatchHeader(bytes: Uint8Array, offset = 0): BatchHeaderVie
   if (recordsOffset < at || recordsOffset > size) {
     throw new MeridianError('INVALID', `batch at byte ${offset}: its header exceeds it`);
   }
-  if (recordCount < 1 || recordCount > (size - recordsOffset) / RECORD_BYTES_MIN) {
+  const isControl = (flags & IS_CONTROL) !== 0;
+  const recordsFit = isControl
+    ? recordCount === 0 && recordsOffset === size && (flags & APPEND_FLAGS) === 0
+    : recordCount >= 1 && recordCount <= (size - recordsOffset) / RECORD_BYTES_MIN;
+  if (!recordsFit) {
     throw new MeridianError(
       'INVALID',
-      `batch at byte ${offset}: ${recordCount} records in ${size - recordsOffset} bytes`,
+      `batch at byte ${offset}: ${recordCount} records in ${size - recordsOffset} bytes with flags ${flags}`,
     );
   }
   const stream = decodeName(bytes, offset + FIXED_BYTES, streamBytes);
@@ -189,6 +238,8 @@ export function decodeBatchHeader(bytes: Uint8Array, offset = 0): BatchHeaderVie
     writer,
     matchSeqNum,
     fencingToken,
+    mustExist: (flags & MUST_EXIST) !== 0,
+    control: isControl ? decodeControl(bytes, offset + at, offset + recordsOffset) : null,
     checksum: readU32(bytes, offset + 4),
     bytes: size,
     recordsOffset,
@@ -298,9 +349,12 @@ function checkConditions({ writer, matchSeqNum, fencingToken }: BatchInput): voi
   if (matchSeqNum !== undefined && !isU64(matchSeqNum)) {
     throw new MeridianError('INVALID', `matchSeqNum ${matchSeqNum} is not a sequence number`);
   }
-  if (fencingToken !== undefined && !isU64(fencingToken)) {
-    throw new MeridianError('INVALID', `fencingToken ${fencingToken} is not a token`);
-  }
+  checkToken(fencingToken);
+}
+
+function checkToken(fencingToken: number | undefined): void {
+  if (fencingToken === undefined || isU64(fencingToken)) return;
+  throw new MeridianError('INVALID', `fencingToken ${fencingToken} is not a token`);
 }
 
 function checkBytes(bytes: number, limits: BatchLimits): void {

@@ -2,20 +2,24 @@
  * The ordered state machine (SPEC.md): every replica runs it over the released batches, in the
  * order, and only its result decides what an append did. Deterministic: no clock but the log's.
  *
- * It sees headers, never records, and owns no bytes. Streams come into being with their first
- * record. A stream's fencing token is 0 as long as nothing has set it.
+ * It sees headers, never records, and owns no bytes. Decides appends; what a control action does
+ * stands in control.ts. A stream's fencing token is 0 as long as nothing has set it.
  */
 import { MeridianError } from '../errors/errors.ts';
+import type { Control } from '../frames/control.ts';
 import { assert } from '../values/assert.ts';
 import type { SeqNum, Timestamp } from '../values/numbers.ts';
+import { Actions } from './actions.ts';
+import { perform } from './control.ts';
 import { RunningHash, fingerprint } from './hash.ts';
 import { ORDER_SETTINGS } from './settings.ts';
 import type { OrderSettings } from './settings.ts';
 import { ChunkReader, ChunkWriter, orCorrupt } from './snapshot.ts';
 import { Streams } from './streams.ts';
 import type { Stream } from './streams.ts';
-import type { BatchHeader, FirstOutcome, OrderMachine, Outcome } from './types.ts';
-import type { OrderFailure, StreamPage, StreamQuery, StreamState, WriterState } from './types.ts';
+import type { AppendName, BatchHeader, Controlled, FirstOutcome } from './types.ts';
+import type { OrderFailure, OrderMachine, Outcome, Resolution } from './types.ts';
+import type { StreamPage, StreamQuery, StreamState, WriterState } from './types.ts';
 import { Writers } from './writers.ts';
 
 export { ORDER_SETTINGS } from './settings.ts';
@@ -31,6 +35,8 @@ export interface HashedOrderMachine extends OrderMachine {
   readonly writerCount: number;
   /** Outcomes there is memory for at the moment. */
   readonly outcomeSlots: number;
+  /** Control actions that are remembered. */
+  readonly actionCount: number;
   /**
    * The whole state as chunks of at most 64 KiB, made as they are taken; equal states give equal bytes.
    * Nothing may be applied before the last one is taken.
@@ -74,6 +80,7 @@ class Machine implements HashedOrderMachine {
   readonly #settings: OrderSettings;
   readonly #streams: Streams;
   readonly #writers: Writers;
+  readonly #actions: Actions;
   readonly #hash = new RunningHash();
   #timestamp = 0 as Timestamp;
   #applied = 0;
@@ -82,16 +89,15 @@ class Machine implements HashedOrderMachine {
     this.#settings = settings;
     this.#streams = new Streams(settings.streamNamesMax);
     this.#writers = new Writers(settings);
+    this.#actions = new Actions(settings);
   }
 
   apply(batch: BatchHeader, timestamp: Timestamp): Outcome {
     assert(timestamp >= this.#timestamp, `applied ${timestamp} after ${this.#timestamp}`);
-    assert(batch.recordCount >= 1, 'a batch has a record');
     this.#timestamp = timestamp;
     this.#applied += 1;
     this.#writers.age(timestamp);
-    const known = batch.writer === null ? null : this.#writers.admit(batch.writer);
-    const outcome = known ?? this.#decide(batch, timestamp);
+    const outcome = this.#outcomeOf(batch, timestamp);
     this.#hashIn(batch, timestamp, outcome);
     return outcome;
   }
@@ -100,12 +106,24 @@ class Machine implements HashedOrderMachine {
     return this.#streams.state(name);
   }
 
+  demandsToken(name: string): boolean {
+    return this.#streams.get(name)?.fencing === 'required';
+  }
+
   streams(query: StreamQuery): StreamPage {
     return this.#streams.page(query);
   }
 
   writer(id: string): WriterState | null {
     return this.#writers.get(id);
+  }
+
+  resolve(append: AppendName): Resolution {
+    return this.#writers.resolve(append);
+  }
+
+  get actionCount(): number {
+    return this.#actions.count;
   }
 
   get streamCount(): number {
@@ -139,7 +157,7 @@ class Machine implements HashedOrderMachine {
     out.u64(this.#timestamp);
     out.u32(this.#hash.state[0]);
     out.u32(this.#hash.state[1]);
-    for (const part of [this.#streams, this.#writers]) {
+    for (const part of [this.#streams, this.#writers, this.#actions]) {
       if (!out.hasRoom) yield out.cut(false);
       for (const chunk of part.save(out)) {
         yield chunk;
@@ -154,26 +172,51 @@ class Machine implements HashedOrderMachine {
     this.#applied = from.mark;
     this.#timestamp = from.u64() as Timestamp;
     this.#hash.state = [from.u32(), from.u32()];
-    for (const part of [this.#streams, this.#writers]) {
+    for (const part of [this.#streams, this.#writers, this.#actions]) {
       from.item();
       part.restore(from);
     }
     from.end();
   }
 
+  #outcomeOf(batch: BatchHeader, timestamp: Timestamp): Outcome {
+    const { control, writer, recordCount } = batch;
+    if (control !== undefined && control !== null) return this.#act(batch, control, timestamp);
+    assert(recordCount >= 1, 'a batch has a record');
+    const known = writer === null ? null : this.#writers.admit(writer);
+    return known ?? this.#decide(batch, timestamp);
+  }
+
   /** The first time this batch is seen: its conditions decide. */
   #decide(batch: BatchHeader, timestamp: Timestamp): FirstOutcome {
-    const stream = this.#streams.get(batch.stream);
-    const failure = failedCondition(batch, stream);
+    const known = this.#streams.peek(batch.stream);
+    const failure = failedCondition(batch, known) ?? this.#failedCreation(batch, known);
     const outcome: FirstOutcome =
       failure === null
         ? this.#append(
-            stream ?? this.#streams.create(batch.stream, timestamp),
+            known?.alive === true ? known : this.#streams.create(batch.stream, timestamp),
             batch.recordCount,
             timestamp,
           )
         : { kind: 'failed', failure };
     if (batch.writer !== null) this.#writers.remember(batch.writer, timestamp, outcome);
+    return outcome;
+  }
+
+  #failedCreation({ stream }: BatchHeader, known: Stream | undefined): OrderFailure | null {
+    return known !== undefined || this.#streams.hasRoomFor(stream) ? null : this.#streams.full;
+  }
+
+  #act(batch: BatchHeader, control: Control, timestamp: Timestamp): Outcome {
+    const { stream, recordCount, writer, matchSeqNum, fencingToken } = batch;
+    assert(
+      recordCount === 0 && writer === null && matchSeqNum === null,
+      'a control action is no append',
+    );
+    const known = this.#actions.admit(stream, control, timestamp);
+    if (known !== null) return known;
+    const outcome = perform(this.#streams, stream, control.action, fencingToken, timestamp);
+    this.#actions.remember(stream, control, timestamp, outcome);
     return outcome;
   }
 
@@ -195,20 +238,31 @@ class Machine implements HashedOrderMachine {
     if (first.kind === 'appended') {
       hash.number(first.timestamp);
       hash.number(first.firstSeqNum);
-    } else {
+    } else if (first.kind === 'failed') {
       hash.word(fingerprint(first.failure.reason));
-    }
+    } else this.#hashInResult(first);
+  }
+
+  #hashInResult({ timestamp, result }: Controlled): void {
+    this.#hash.number(timestamp);
+    this.#hash.word(fingerprint(JSON.stringify(result)));
   }
 }
 
-/** The token first: who has been fenced must learn that, whatever the tail is by now. */
-function failedCondition(batch: BatchHeader, stream: Stream | undefined): OrderFailure | null {
+/**
+ * `known`: the stream, or what is left of a deleted one. The token comes before the tail: who has been
+ * fenced must learn that, whatever the tail is by now.
+ */
+function failedCondition(batch: BatchHeader, known: Stream | undefined): OrderFailure | null {
   const { fencingToken, matchSeqNum } = batch;
-  const token = stream?.fencingToken ?? 0;
-  if (fencingToken !== null && fencingToken !== token) {
-    return { reason: 'FENCED', expected: fencingToken, actual: token };
+  if (batch.mustExist === true && known?.alive !== true) {
+    return { reason: 'STREAM_NOT_FOUND', stream: batch.stream };
   }
-  const tail = stream?.nextSeqNum ?? 0;
+  const actual = known?.fencingToken ?? 0;
+  if (fencingToken === null ? known?.fencing === 'required' : fencingToken !== actual) {
+    return { reason: 'FENCED', expected: fencingToken, actual };
+  }
+  const tail = known?.nextSeqNum ?? 0;
   if (matchSeqNum !== null && matchSeqNum !== tail) {
     return {
       reason: 'CONDITION_FAILED',

@@ -38,15 +38,20 @@ export class Outcomes {
     return this.#cell(0, SEQ);
   }
 
+  /** When the oldest was decided. */
+  get oldestTimestamp(): Timestamp {
+    return this.#cell(0, TIMESTAMP) as Timestamp;
+  }
+
   /** The outcome of the next seq; drops the oldest when there are `window` already. */
-  push(seq: number, outcome: FirstOutcome, window: number): void {
+  push(seq: number, timestamp: Timestamp, outcome: FirstOutcome, window: number): void {
     assert(this.#size === 0 || seq > this.#cell(this.#size - 1, SEQ), 'seqs increase');
     if (this.#size >= window) this.#drop();
     if (this.#size === this.#slots) this.#resize(Math.min(this.#slots * 2, window));
     const place = this.#place(this.#size);
     this.#ring[place + SEQ] = seq;
+    this.#ring[place + TIMESTAMP] = timestamp;
     if (outcome.kind === 'appended') {
-      this.#ring[place + TIMESTAMP] = outcome.timestamp;
       this.#ring[place + FIRST_SEQ_NUM] = outcome.firstSeqNum;
     } else {
       this.#ring[place + FIRST_SEQ_NUM] = FAILED;

@@ -13,6 +13,10 @@ export interface OrderSettings {
   readonly writerAgeMaxMicros: number;
   /** Names of streams, those of deleted ones included. Default 1,000,000. */
   readonly streamNamesMax: number;
+  /** Control actions whose outcome is remembered; beyond, further ones are refused. Default 131,072. */
+  readonly actionsMax: number;
+  /** How long it is remembered, in log time. Default 5 minutes. */
+  readonly actionAgeMaxMicros: number;
 }
 
 export const ORDER_SETTINGS: OrderSettings = {
@@ -21,4 +25,6 @@ export const ORDER_SETTINGS: OrderSettings = {
   outcomesMax: 4 * 1024 * 1024,
   writerAgeMaxMicros: 7 * 24 * 3600 * 1_000_000,
   streamNamesMax: 1_000_000,
+  actionsMax: 128 * 1024,
+  actionAgeMaxMicros: 5 * 60 * 1_000_000,
 };

@@ -8,7 +8,7 @@ import type { SeqNum, Timestamp } from '../values/numbers.ts';
 import { fingerprint } from './hash.ts';
 import { SortedNames } from './names.ts';
 import type { ChunkReader, ChunkWriter } from './snapshot.ts';
-import type { FencingMode, StreamPage, StreamQuery, StreamState } from './types.ts';
+import type { FencingMode, OrderFailure, StreamPage, StreamQuery, StreamState } from './types.ts';
 
 export interface Stream {
   readonly name: string;
@@ -63,9 +63,19 @@ export class Streams {
     return stream?.alive === true ? stream : undefined;
   }
 
+  /** The same, and where the numbers and tokens of a deleted one stand. */
+  peek(name: string): Stream | undefined {
+    return this.#byName.get(name);
+  }
+
   /** false: there are as many names as are allowed, and this is not one of them. */
   hasRoomFor(name: string): boolean {
     return this.#byName.size < this.#namesMax || this.#byName.has(name);
+  }
+
+  /** What is said when there is no room. */
+  get full(): OrderFailure {
+    return { reason: 'OVERLOADED', what: 'streams', limit: this.#namesMax };
   }
 
   /** Begins a life of the name, which has none and for which there is room. */
@@ -100,6 +110,8 @@ export class Streams {
     stream.alive = false;
     stream.firstSeqNum = stream.nextSeqNum;
     stream.lastTimestamp = 0 as Timestamp;
+    // Who still appends with the old token must not bring the stream back to life.
+    if (stream.fencingToken > 0) stream.fencingToken += 1;
     stream.fencing = 'none';
     stream.lease = null;
   }

@@ -11,7 +11,8 @@ import { assert } from '../values/assert.ts';
 import type { Timestamp } from '../values/numbers.ts';
 import { Outcomes, SLOTS_MIN } from './outcomes.ts';
 import type { ChunkReader, ChunkWriter } from './snapshot.ts';
-import type { FirstOutcome, OrderFailure, Outcome, WriterSeq, WriterState } from './types.ts';
+import type { AppendName, FirstOutcome, OrderFailure, Outcome, Resolution } from './types.ts';
+import type { WriterSeq, WriterState } from './types.ts';
 
 export interface WriterBounds {
   readonly writersMax: number;
@@ -21,15 +22,27 @@ export interface WriterBounds {
 }
 
 const IS_HAND = 1;
+const IS_FRESH = 2;
 
 interface Writer {
   readonly id: string;
   epoch: number;
+  /** First seq that was decided in `epoch`. */
+  since: number;
+  /** The epochs before it that still have outcomes, with their first seq, ascending. */
+  earlier: Era[] | null;
+  /** A higher epoch has started afresh: of the ones before it nothing is known. */
+  fresh: boolean;
   lastSeq: number;
   timestamp: Timestamp;
   readonly outcomes: Outcomes;
   older: Writer | null;
   newer: Writer | null;
+}
+
+interface Era {
+  readonly epoch: number;
+  readonly since: number;
 }
 
 export class Writers {
@@ -40,6 +53,8 @@ export class Writers {
   /** Every writer older than this one holds no more than SLOTS_MIN outcomes; null: all do. */
   #hand: Writer | null = null;
   #slots = 0;
+  /** Newest last append of a writer that was forgotten: every later one is still here. */
+  #forgottenAt = 0 as Timestamp;
 
   constructor(bounds: WriterBounds) {
     const { writersMax, outcomesPerWriter, outcomesMax, writerAgeMaxMicros } = bounds;
@@ -101,8 +116,8 @@ export class Writers {
     const writer = this.#byId.get(seq.id) ?? this.#create(seq.id);
     const { outcomes } = writer;
     const slotsBefore = outcomes.slots;
-    if (seq.epoch > writer.epoch && seq.previous !== writer.lastSeq) outcomes.clear();
-    outcomes.push(seq.seq, outcome, this.#bounds.outcomesPerWriter);
+    if (seq.epoch > writer.epoch) beginEra(writer, seq);
+    outcomes.push(seq.seq, timestamp, outcome, this.#bounds.outcomesPerWriter);
     this.#slots += outcomes.slots - slotsBefore;
     writer.epoch = seq.epoch;
     writer.lastSeq = seq.seq;
@@ -111,16 +126,45 @@ export class Writers {
     this.#shrink();
   }
 
+  /**
+   * What became of an append: from what is remembered, and what `admit` would say if it came now.
+   * `never` holds for as long as the writer is remembered.
+   */
+  resolve({ id, epoch, seq }: AppendName): Resolution {
+    const writer = this.#byId.get(id);
+    if (writer === undefined) {
+      const before = this.#forgottenAt;
+      return before === 0 ? { state: 'pending' } : { state: 'forgotten', before };
+    }
+    if (epoch > writer.epoch) return { state: 'pending' };
+    const forgotten = { state: 'forgotten', before: writer.outcomes.oldestTimestamp } as const;
+    if (writer.fresh && epoch < oldestEpoch(writer)) return forgotten;
+    // Another append of a higher epoch, or none, stands where this one would have stood.
+    if (firstSeqAbove(writer, epoch) <= seq) return { state: 'never' };
+    const first = writer.outcomes.find(seq);
+    if (first !== null) return resolutionOf(first);
+    if (seq > writer.lastSeq) return { state: 'pending' };
+    return seq < writer.outcomes.oldest ? forgotten : { state: 'never' };
+  }
+
   /** From the one silent longest on: their order decides who is forgotten. */
   *save(out: ChunkWriter): Generator<Uint8Array> {
+    out.u64(this.#forgottenAt);
     out.u32(this.#byId.size);
     for (let writer = this.#oldest; writer !== null; writer = writer.newer) {
       if (!out.hasRoom) yield out.cut(false);
-      out.u8(writer === this.#hand ? IS_HAND : 0);
+      out.u8((writer === this.#hand ? IS_HAND : 0) | (writer.fresh ? IS_FRESH : 0));
       out.text(writer.id);
       out.u32(writer.epoch);
+      out.u64(writer.since);
       out.u64(writer.lastSeq);
       out.u64(writer.timestamp);
+      out.u32(writer.earlier?.length ?? 0);
+      for (const { epoch, since } of writer.earlier ?? []) {
+        if (!out.hasRoom) yield out.cut(false);
+        out.u32(epoch);
+        out.u64(since);
+      }
       yield* writer.outcomes.save(out);
     }
   }
@@ -128,17 +172,26 @@ export class Writers {
   /** Into an empty table. */
   restore(from: ChunkReader): void {
     let hand: Writer | null = null;
+    this.#forgottenAt = from.u64() as Timestamp;
     for (let left = from.u32(); left > 0; left -= 1) {
       from.item();
       const flags = from.u8();
       const id = from.text();
-      assert(!this.#byId.has(id) && flags <= IS_HAND, `writer ${id} comes once`);
+      assert(!this.#byId.has(id) && flags <= (IS_HAND | IS_FRESH), `writer ${id} comes once`);
       const writer = this.#create(id);
-      if (flags === IS_HAND) hand = writer;
+      if ((flags & IS_HAND) !== 0) hand = writer;
+      writer.fresh = (flags & IS_FRESH) !== 0;
       writer.epoch = from.u32();
+      writer.since = from.u64();
       writer.lastSeq = from.u64();
       writer.timestamp = from.u64() as Timestamp;
+      for (let eras = from.u32(); eras > 0; eras -= 1) {
+        from.item();
+        writer.earlier ??= [];
+        writer.earlier.push({ epoch: from.u32(), since: from.u64() });
+      }
       this.#slots -= writer.outcomes.slots;
+      from.item();
       writer.outcomes.restore(from);
       this.#slots += writer.outcomes.slots;
     }
@@ -150,6 +203,9 @@ export class Writers {
     const writer: Writer = {
       id,
       epoch: 0,
+      since: 0,
+      earlier: null,
+      fresh: false,
       lastSeq: 0,
       timestamp: 0 as Timestamp,
       outcomes,
@@ -164,6 +220,7 @@ export class Writers {
 
   #forget(writer: Writer): void {
     this.#byId.delete(writer.id);
+    this.#forgottenAt = writer.timestamp;
     this.#slots -= writer.outcomes.slots;
     this.#unlink(writer);
   }
@@ -208,6 +265,39 @@ export class Writers {
     if (writer.newer === null) this.#newest = writer.older;
     else writer.newer.older = writer.older;
   }
+}
+
+/** Its outcomes go on behind those of the epochs before, or without them. */
+function beginEra(writer: Writer, { epoch, seq, previous }: WriterSeq): void {
+  const { outcomes, epoch: before, since } = writer;
+  if (before > 0 && previous !== writer.lastSeq) {
+    outcomes.clear();
+    writer.earlier = null;
+    writer.fresh = true;
+  } else if (before > 0) {
+    const eras = [...(writer.earlier ?? []), { epoch: before, since }];
+    // Of an epoch whose successor began at or before the oldest outcome, none is left.
+    const first = eras.findIndex((_, i) => (eras[i + 1]?.since ?? seq) > outcomes.oldest);
+    writer.earlier = first === -1 ? null : eras.slice(first);
+  }
+  writer.epoch = epoch;
+  writer.since = seq;
+}
+
+function oldestEpoch({ earlier, epoch }: Writer): number {
+  return earlier?.[0]?.epoch ?? epoch;
+}
+
+/** Where the chain left this epoch for a higher one; Infinity when it has not. */
+function firstSeqAbove(writer: Writer, epoch: number): number {
+  for (const era of writer.earlier ?? []) if (era.epoch > epoch) return era.since;
+  return writer.epoch > epoch ? writer.since : Infinity;
+}
+
+function resolutionOf(first: FirstOutcome): Resolution {
+  if (first.kind === 'failed') return { state: 'failed', failure: first.failure };
+  const { timestamp, firstSeqNum } = first;
+  return { state: 'appended', timestamp, firstSeqNum };
 }
 
 function failed(failure: OrderFailure): Outcome {

@@ -35,7 +35,6 @@ export async function startFakeJournal(
         checkTail: refuse,
         heartbeat: refuse,
         getWriter: refuse,
-        createStream: refuse,
         status: refuse,
         locate: refuse,
         ...handlers,

@@ -11,13 +11,11 @@ import type {
 import type { Outcome } from '../../libs/order/types.ts';
 import { at } from '../../libs/values/assert.ts';
 import { seqNum, timestamp } from '../../libs/values/numbers.ts';
-import { Registry } from '../../libs/telemetry/metrics.ts';
 import { Admission } from './admission.ts';
 import { AppendSession } from './append-session.ts';
 import type { SessionContext } from './append-session.ts';
 import type { PendingAppend } from './content.ts';
 import { FakeStream } from './fake-streams.ts';
-import { HotFigures } from './hot-figures.ts';
 import { Target } from './target.ts';
 
 class Bench {
@@ -26,8 +24,6 @@ class Bench {
   readonly admission: Admission;
   readonly session: AppendSession;
   readonly dirty: AppendSession[] = [];
-  readonly registry = new Registry();
-  readonly figures = new HotFigures(this.registry);
   known = false;
   forwardedVia = '';
   closed = 0;
@@ -46,12 +42,12 @@ class Bench {
           this.submitted.push(append);
         },
         knownToOrder: () => this.known,
+        demandsToken: (stream) => stream === 'guarded',
         answered: (session) => {
           this.dirty.push(session);
         },
         latency: () => undefined,
         now: () => 0,
-        figures: this.figures,
         forwardedVia: () => this.forwardedVia,
         closed: () => {
           this.closed += 1;

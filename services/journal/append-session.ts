@@ -8,8 +8,8 @@
  * other way (INDEFINITE, connection lost) leaves the unanswered ones unknown.
  *
  * QUORUM appends are answered when committed, except those whose effect only the order can decide: a
- * condition, and a retry that the order already knows. Their answers wait for the release, and so do
- * the answers behind them.
+ * condition, a stream that demands a token, and a retry that the order already knows. Their answers
+ * wait for the release, and so do the answers behind them.
  */
 import { create } from '@bufbuild/protobuf';
 import { MeridianError } from '../../libs/errors/errors.ts';
@@ -29,7 +29,6 @@ import type { BidiStream } from '../../libs/rpc/rpc.ts';
 import { assert, at } from '../../libs/values/assert.ts';
 import type { Admission } from './admission.ts';
 import type { AppendOwner, PendingAppend } from './content.ts';
-import type { HotFigures } from './hot-figures.ts';
 import { RunBuilder } from './outcomes.ts';
 import type { Target } from './target.ts';
 
@@ -45,10 +44,11 @@ export interface SessionContext {
   readonly submit: (append: PendingAppend) => void;
   /** The order already knows this or a later append of the writer, or has fenced it. */
   readonly knownToOrder: (append: PendingAppend) => boolean;
+  /** The stream refuses appends without its fencing token, as far as this replica knows. */
+  readonly demandsToken: (stream: string) => boolean;
   /** The session has answers; `flush` must be called at the end of the turn. */
   readonly answered: (session: AppendSession) => void;
   readonly latency: (startedAt: number) => void;
-  readonly figures: Pick<HotFigures, 'taken' | 'answered' | 'sessionEnded'>;
   /** Region through which this replica reaches the third one at the moment; empty: directly. */
   readonly forwardedVia: () => string;
   readonly now: () => number;
@@ -101,16 +101,16 @@ export class AppendSession implements AppendOwner {
   /** Ends at once; what is unanswered stays unknown to the client. */
   abandon(message: string): void {
     if (this.#closed) return;
-    const reason = this.unansweredCount > 0 ? 'INDEFINITE' : 'UNAVAILABLE';
-    this.#context.figures.sessionEnded(reason);
-    this.#stream.fail(new MeridianError(reason, message));
+    const unknown = this.unansweredCount > 0;
+    this.#stream.fail(new MeridianError(unknown ? 'INDEFINITE' : 'UNAVAILABLE', message));
     this.#close();
   }
 
   committed(append: PendingAppend, outcome: Outcome): void {
     if (this.#ack !== Ack.QUORUM || append.answer !== null || this.#closed) return;
-    const { matchSeqNum, fencingToken } = append.header;
-    if (matchSeqNum !== null || fencingToken !== null) return;
+    const { matchSeqNum, fencingToken, mustExist } = append.header;
+    if (matchSeqNum !== null || fencingToken !== null || mustExist === true) return;
+    if (this.#context.demandsToken(append.header.stream)) return;
     if (append.header.writer !== null && this.#context.knownToOrder(append)) return;
     append.answer = outcome;
     this.#markDirty();
@@ -151,7 +151,6 @@ export class AppendSession implements AppendOwner {
     if (runs.length > 0) {
       // The oldest answer of a flush stands for all of them: the slowest, and one sample a message.
       this.#context.latency(at(this.#pending, this.#head).arrivedAt);
-      this.#context.figures.answered(this.#ack, runs);
       this.#forgetBefore(head);
       const value = { runs: [...runs] };
       this.#stream.write(create(AppendResponseSchema, { message: { case: 'outcomes', value } }));
@@ -208,8 +207,10 @@ export class AppendSession implements AppendOwner {
     const arrivedAt = context.now();
     for (const frame of splitFrames(batches.frames)) {
       const header = verifyBatch(frame, context.limits);
+      if (header.control !== null) {
+        throw new MeridianError('INVALID', 'an append session takes appends, not control actions');
+      }
       this.#takeRoom(frame.length);
-      context.figures.taken(frame.length, header.recordCount);
       const append: PendingAppend = {
         owner: this,
         frame,
@@ -246,7 +247,6 @@ export class AppendSession implements AppendOwner {
   }
 
   #finish(how: MeridianError | 'well'): void {
-    this.#context.figures.sessionEnded(how === 'well' ? 'OK' : how.reason);
     if (how === 'well') this.#stream.end();
     else this.#stream.fail(how);
     this.#close();
@@ -293,7 +293,7 @@ function ackOf(ack: Ack): Ack {
   }
 }
 
-function refusal(reason: RefusalReason): MeridianError {
+export function refusal(reason: RefusalReason): MeridianError {
   switch (reason) {
     case 'CLOCK_UNSAFE':
       return new MeridianError(

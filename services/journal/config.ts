@@ -58,7 +58,6 @@ const timings = z.strictObject({
     'longest time a reader may leave what waits for it untouched; then it is cut off',
   ),
   heartbeatTimeoutMs: ms(5000).describe('longest wait for a read point, or for a control action'),
-  slowSyncMs: ms(1000).describe('a sync that takes longer is told in the log and counted'),
   noQuorumMs: ms(1000).describe('silence of both peers after which appends are refused'),
   drainMs: ms(5000, 0).describe('longest wait for open appends when going down'),
 });
@@ -91,6 +90,7 @@ const limits = z.strictObject({
     'bytes that may wait for the clients of all reads; each has an equal share',
   ),
   sessionsMax: count(1000).describe('open append sessions'),
+  actionsMax: count(4096).describe('control actions that wait for their place in the order'),
   heartbeatsMax: count(4096).describe('heartbeats under way'),
   chunkBytes: bytes(256 * 1024, 1024, 2 * MIB).describe('size of the messages to readers'),
   segmentBytes: bytes(SEGMENT_BYTES_DEFAULT, 4096, 512 * MIB).describe('size of a log segment'),
@@ -107,11 +107,6 @@ export const journalSchema = z
     listen: address.describe('where clients are served'),
     peerListen: address.describe('where the other replicas are served'),
     peers: z.array(peer).length(2).describe('the two other replicas: replica, region, address'),
-    metricsListen: address
-      .optional()
-      .describe(
-        'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
-      ),
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .default('info'),

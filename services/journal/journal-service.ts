@@ -62,15 +62,6 @@ export function journalService(options: JournalServiceOptions): ServiceBinding {
       const { epoch, lastSeq, timestamp } = writer;
       return { known: true, epoch, lastSeq: BigInt(lastSeq), timestamp: BigInt(timestamp) };
     },
-    createStream: async (request, { signal }) => {
-      target.check(request.target);
-      await linearizer.readPoint(true, signal);
-      if (order.stream(request.stream) !== null) return { created: false };
-      throw new MeridianError(
-        'REFUSED',
-        `stream ${JSON.stringify(request.stream)} does not exist and cannot be made empty: it comes into being with its first append`,
-      );
-    },
     status: (request) => {
       target.check(request.target);
       return statusOf(status);

@@ -9,7 +9,7 @@ import type {
   AppendRunSchema,
   FailureSchema,
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { FirstOutcome, OrderFailure } from '../../libs/order/types.ts';
+import type { OrderFailure } from '../../libs/order/types.ts';
 import { assert, unreachable } from '../../libs/values/assert.ts';
 import type { PendingAppend } from './content.ts';
 
@@ -42,7 +42,8 @@ export class RunBuilder {
     const { answer, header } = append;
     assert(answer !== null, 'only answered appends are reported');
     const duplicate = answer.kind === 'duplicate';
-    const first: FirstOutcome = answer.kind === 'duplicate' ? answer.first : answer;
+    const first = answer.kind === 'duplicate' ? answer.first : answer;
+    assert(first.kind !== 'controlled', 'an append session submits appends');
     if (first.kind === 'failed') {
       this.finish();
       this.runs.push({ count: 1, duplicate, failure: failureOf(first.failure) });
@@ -90,11 +91,15 @@ export class RunBuilder {
 }
 
 export function errorOf(failure: OrderFailure): MeridianError {
-  const { reason, ...details } = failure;
+  const { reason, ...rest } = failure;
+  const known: Readonly<Record<string, string | number | null>> = rest;
+  const details: Record<string, string | number> = {};
+  for (const [name, value] of Object.entries(known)) if (value !== null) details[name] = value;
+  if (reason === 'OVERLOADED' || reason === 'UNAVAILABLE') details['retryAfterMs'] = 1000;
   return new MeridianError(reason satisfies Reason, messageOf(failure), { details });
 }
 
-function failureOf(failure: OrderFailure): MessageInitShape<typeof FailureSchema> {
+export function failureOf(failure: OrderFailure): MessageInitShape<typeof FailureSchema> {
   const { reason, message, details, noEffect } = errorOf(failure);
   return { reason, message, details: { ...details }, noEffect };
 }
@@ -102,9 +107,29 @@ function failureOf(failure: OrderFailure): MessageInitShape<typeof FailureSchema
 function messageOf(failure: OrderFailure): string {
   switch (failure.reason) {
     case 'CONDITION_FAILED':
-      return `the stream's next sequence number is ${failure.actual}, the append expected ${failure.expected}`;
+      return failure.condition === 'matchSeqNum'
+        ? `the stream's next sequence number is ${failure.actual}, the append expected ${failure.expected}`
+        : `the stream's fencing token is ${failure.actual}, ${failure.expected} was expected`;
     case 'FENCED':
-      return `the stream's fencing token is ${failure.actual}, the append carries ${failure.expected}`;
+      return failure.expected === null
+        ? 'the stream demands its current fencing token, and none was given'
+        : `the stream's fencing token is ${failure.actual}, ${failure.expected} was given`;
+    case 'STREAM_NOT_FOUND':
+      return `there is no stream ${JSON.stringify(failure.stream)}`;
+    case 'OVERLOADED':
+      return failure.what === 'streams'
+        ? `the journal has ${failure.limit} names of streams, deleted ones included: no other can be created`
+        : `${failure.limit} actions were decided in the last minutes; repeat later`;
+    case 'OUT_OF_RANGE':
+      return `the stream's next sequence number is ${failure.nextSeqNum}: nothing can be trimmed up to ${failure.before}`;
+    case 'LEASE_HELD':
+      return `${JSON.stringify(failure.holder)} holds the lease until ${new Date(failure.expiresAt / 1000).toISOString()}`;
+    case 'LEASE_LOST':
+      return `the lease with token ${failure.expected} is not this holder's any more; the stream's token is ${failure.actual}`;
+    case 'INVALID':
+      return `request id ${JSON.stringify(failure.requestId)} was used for another action`;
+    case 'UNAVAILABLE':
+      return 'the action came into the order too late and had no effect; repeat it';
     case 'WRITER_FENCED':
       return `the writer has appended with epoch ${failure.current}; epoch ${failure.epoch} is fenced`;
     case 'WRITER_GAP':

@@ -3,45 +3,39 @@
  * order of starting (log, cores, servers, links) and of stopping (clients, links, log); each part's
  * behaviour stands in the part.
  */
-import { MeridianError } from '../../libs/errors/errors.ts';
-import { LaneCore } from '../../libs/lane/core.ts';
-import type { Recovered } from '../../libs/lane/types.ts';
-import { createOrderMachine } from '../../libs/order/machine.ts';
-import { startServer } from '../../libs/rpc/rpc.ts';
-import type { RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
-import { inspectDirectory, openLog } from '../../libs/storage/log.ts';
-import type { Identity, Log } from '../../libs/storage/log.ts';
-import { Registry } from '../../libs/telemetry/metrics.ts';
-import { Latency } from '../../libs/telemetry/latency.ts';
-import type { Logger } from '../../libs/telemetry/logger.ts';
-import type { ReplicaId } from '../../libs/values/numbers.ts';
-import { Actions } from './actions.ts';
-import { Admission } from './admission.ts';
-import { systemClocks } from './clocks.ts';
-import { laneSettings } from './config.ts';
-import type { JournalConfig } from './config.ts';
-import type { Frame, PendingAppend } from './content.ts';
-import { DiskUsage } from './disk-usage.ts';
-import { Driver } from './driver.ts';
-import { assembleEntry } from './entry-codec.ts';
-import { Health } from './health.ts';
-import { HotFigures } from './hot-figures.ts';
-import { serveMetrics } from './metrics-endpoint.ts';
-import type { MetricsEndpoint } from './metrics-endpoint.ts';
-import { journalService } from './journal-service.ts';
-import { LaneStore } from './lane-store.ts';
-import { Linearizer } from './linearizer.ts';
-import { Peers } from './peers.ts';
-import { Readers } from './readers.ts';
-import { Replay, makeLog, writeState } from './recovery.ts';
-import { ReleaseIndex } from './release-index.ts';
-import { ReleaseMarks } from './release-marks.ts';
-import { Releaser } from './releaser.ts';
-import { Sessions } from './sessions.ts';
-import { streamService } from './stream-service.ts';
-import { StateStory } from './state-story.ts';
-import { Target } from './target.ts';
-import { Watermark } from './watermark.ts';
+import { MeridianError } from "../../libs/errors/errors.ts";
+import { LaneCore } from "../../libs/lane/core.ts";
+import type { Recovered } from "../../libs/lane/types.ts";
+import { createOrderMachine } from "../../libs/order/machine.ts";
+import { startServer } from "../../libs/rpc/rpc.ts";
+import type { RpcServer, ServiceBinding } from "../../libs/rpc/rpc.ts";
+import { inspectDirectory, openLog } from "../../libs/storage/log.ts";
+import type { Identity, Log } from "../../libs/storage/log.ts";
+import { Latency } from "../../libs/telemetry/latency.ts";
+import type { Logger } from "../../libs/telemetry/logger.ts";
+import { Actions } from "./actions.ts";
+import { Admission } from "./admission.ts";
+import { systemClocks } from "./clocks.ts";
+import { laneSettings } from "./config.ts";
+import type { JournalConfig } from "./config.ts";
+import type { Frame, PendingAppend } from "./content.ts";
+import { DiskUsage } from "./disk-usage.ts";
+import { Driver } from "./driver.ts";
+import { assembleEntry } from "./entry-codec.ts";
+import { Health } from "./health.ts";
+import { journalService } from "./journal-service.ts";
+import { LaneStore } from "./lane-store.ts";
+import { Linearizer } from "./linearizer.ts";
+import { Peers } from "./peers.ts";
+import { Readers } from "./readers.ts";
+import { Replay, makeLog, writeState } from "./recovery.ts";
+import { ReleaseIndex } from "./release-index.ts";
+import { ReleaseMarks } from "./release-marks.ts";
+import { Releaser } from "./releaser.ts";
+import { Sessions } from "./sessions.ts";
+import { streamService } from "./stream-service.ts";
+import { Target } from "./target.ts";
+import { Watermark } from "./watermark.ts";
 
 export interface Replica {
   readonly port: number;
@@ -57,7 +51,12 @@ export interface ReplicaOptions {
   readonly fatal: (error: unknown, what: string) => void;
 }
 
-export function identityOf({ cluster, instance, replica, generation }: JournalConfig): Identity {
+export function identityOf({
+  cluster,
+  instance,
+  replica,
+  generation,
+}: JournalConfig): Identity {
   return { cluster, instance, replica, generation };
 }
 
@@ -87,29 +86,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const core = new LaneCore<Frame, PendingAppend>({
     self,
     recovered,
-    assemble: (header, appends) => {
-      const entry = assembleEntry(header, appends);
-      figures.entry(entry.bytes, appends.length);
-      return entry;
-    },
+    assemble: assembleEntry,
     readBack: (lane, index) => store.entry(lane, index),
     settings: laneSettings(config),
-  });
-  const registry = new Registry();
-  const figures = new HotFigures(registry);
-  const regionOf = (id: ReplicaId): string =>
-    config.peers.find((peer) => peer.replica === id)?.region ?? config.region;
-  const forwardedVia = (): string => {
-    const via = core.forwardedVia();
-    return via === null ? '' : regionOf(via);
-  };
-  const story = new StateStory({
-    logger,
-    self,
-    regionOf,
-    forwardedVia,
-    noQuorumMicros: timings.noQuorumMs * 1000,
-    slowSyncMicros: timings.slowSyncMs * 1000,
   });
   const syncLatency = new Latency();
   const appendLatency = new Latency();
@@ -126,17 +105,20 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     synced: (micros) => {
       syncLatency.record(micros);
-      figures.sync(micros, story.synced(clocks.monotonic(), micros));
     },
     afterStep: () => {
       health.look(clocks.monotonic(), releaser.backlogCount === 0);
       readers.pump();
     },
     onFatal: (error) => {
-      fatal(error, 'the replica cannot go on');
+      fatal(error, "the replica cannot go on");
     },
   });
-  const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs);
+  const linearizer = new Linearizer(
+    driver,
+    watermark,
+    timings.heartbeatTimeoutMs,
+  );
   const readers = new Readers({
     target,
     index,
@@ -152,15 +134,29 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     slowReaderMicros: timings.slowReaderMs * 1000,
     readersBytesMax: limits.readersBytesMax,
     onUnreadable: (error) => {
-      logger.error({ error }, 'stored bytes cannot be read back');
+      logger.error({ error }, "stored bytes cannot be read back");
     },
   });
   const admission = new Admission(limits.unansweredBytesMax);
+  const actions = new Actions({
+    waitingMax: limits.actionsMax,
+    timeoutMs: timings.heartbeatTimeoutMs,
+    admission,
+    watermark,
+    clocks,
+    obstacle: () => health.obstacle(),
+    submit: (append) => {
+      driver.submit(append);
+    },
+  });
   const sessions = new Sessions(
     {
       target,
       region: config.region,
-      limits: { batchBytesMax: limits.batchBytesMax, recordsMax: limits.recordsPerBatchMax },
+      limits: {
+        batchBytesMax: limits.batchBytesMax,
+        recordsMax: limits.recordsPerBatchMax,
+      },
       windowBytes: limits.windowBytes,
       admission,
       obstacle: () => health.obstacle(),
@@ -175,17 +171,20 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
           (known.epoch === writer.epoch && known.lastSeq >= writer.seq)
         );
       },
+      demandsToken: (stream) => order.demandsToken(stream),
       answered: (session) => {
         driver.answered(session);
       },
       latency: (startedAt) => {
-        const took = clocks.monotonic() - startedAt;
-        appendLatency.record(took);
-        figures.append(took);
+        appendLatency.record(clocks.monotonic() - startedAt);
       },
       now: () => clocks.monotonic(),
-      forwardedVia,
-      figures,
+      forwardedVia: () => {
+        const via = core.forwardedVia();
+        return via === null
+          ? ""
+          : (config.peers.find((peer) => peer.replica === via)?.region ?? "");
+      },
     },
     limits.sessionsMax,
   );
@@ -199,7 +198,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         return store.contentOf(entry);
       } catch (error) {
         // A peer must not be told that bytes are there which are not.
-        fatal(error, 'an entry of the log cannot be read back for a peer');
+        fatal(error, "an entry of the log cannot be read back for a peer");
         throw error;
       }
     },
@@ -210,29 +209,32 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       driver.connected(peer);
     },
     onChange: (peer, error) => {
-      if (error === null) logger.info({ peer }, 'hears the peer');
+      if (error === null) logger.info({ peer }, "hears the peer");
       else
-        logger.warn({ peer, reason: error.reason, why: error.message }, 'does not hear the peer');
+        logger.warn(
+          { peer, reason: error.reason, why: error.message },
+          "does not hear the peer",
+        );
     },
   });
   const health = new Health({
     self,
-    inspect: () => {
-      const inspection = core.inspect();
-      story.look(clocks.monotonic(), inspection);
-      return inspection;
-    },
+    inspect: () => core.inspect(),
     noQuorumMicros: timings.noQuorumMs * 1000,
     onServing: (serving) => {
       clientServer?.setServing(serving);
       peerServer?.setServing(serving);
-      logger.info({ serving, watermark: watermark.value }, serving ? 'serving' : 'not serving');
+      logger.info(
+        { serving, watermark: watermark.value },
+        serving ? "serving" : "not serving",
+      );
     },
     onNoQuorum: () => {
-      sessions.abandonWaiting('this replica hears neither of the others any more');
+      const message = "this replica hears neither of the others any more";
+      sessions.abandonWaiting(message);
+      actions.abandonWaiting(message);
     },
   });
-  const disk = new DiskUsage(config.dataDirectory);
   const service = journalService({
     target,
     order,
@@ -251,7 +253,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       clocks,
       appendLatency: () => appendLatency.snapshot(),
       syncLatency: () => syncLatency.snapshot(),
-      disk,
+      disk: new DiskUsage(config.dataDirectory),
       marks,
       load: () => ({
         sessions: sessions.count,
@@ -263,11 +265,26 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     locate: { inspect: () => core.inspect(), index, order, store },
   });
 
-  const listen = (address: string, binding: ServiceBinding): Promise<RpcServer> =>
+  const streams = streamService({
+    target,
+    order,
+    watermark,
+    linearizer,
+    actions,
+    clocks,
+    stalledMicros: timings.stalledMs * 1000,
+  });
+
+  const listen = (
+    address: string,
+    services: readonly ServiceBinding[],
+  ): Promise<RpcServer> =>
     startServer({
       address,
-      services: [binding],
-      limits: { receiveBytesMax: Math.max(4 << 20, limits.windowBytes) + (64 << 10) },
+      services,
+      limits: {
+        receiveBytesMax: Math.max(4 << 20, limits.windowBytes) + (64 << 10),
+      },
       onError: (error, method) => {
         fatal(error, `${method} failed`);
       },
@@ -277,39 +294,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     });
   let peerServer: RpcServer | null = null;
   let clientServer: RpcServer | null = null;
-  let metrics: MetricsEndpoint;
   try {
-    metrics = await serveMetrics({
-      address: config.metricsListen,
-      registry,
-      logger,
-      notReady: () => (health.serving ? null : (health.obstacle()?.message ?? 'not serving yet')),
-      source: {
-        config,
-        clocks,
-        inspect: () => core.inspect(),
-        watermark: () => watermark.value,
-        serving: () => health.serving,
-        forwardedVia,
-        log: () => log.stats,
-        disk: () => disk.figures(),
-        peers: () => peers.figures(),
-        reads: readers.figures,
-        events: story.events,
-        load: () => ({
-          sessions: sessions.count,
-          reads: readers.count,
-          readerBytes: readers.heldBytes,
-          unansweredBytes: admission.bytes,
-          cachedBytes: store.cachedBytes,
-          heartbeats: driver.heartbeatCount,
-          backlogEntries: releaser.backlogCount,
-          released: index.count,
-          streams: order.streamCount,
-          steps: driver.steps,
-        }),
-      },
-    });
     peerServer = await listen(config.peerListen, [peers.service]);
     clientServer = await listen(config.listen, [service, streams]);
   } catch (error) {
@@ -322,21 +307,24 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const [forClients, forPeers] = [clientServer, peerServer];
   const { port } = forClients;
   const peerPort = forPeers.port;
-  logger.info({ port, peerPort, voting: recovered.voting }, 'started');
+  logger.info({ port, peerPort, voting: recovered.voting }, "started");
 
   return {
     port,
     peerPort,
     stop: async () => {
-      const error = new MeridianError('UNAVAILABLE', 'the replica is going down');
+      const error = new MeridianError(
+        "UNAVAILABLE",
+        "the replica is going down",
+      );
       for (const server of [forClients, forPeers]) server.setServing(false);
       readers.stop(error);
       await sessions.stop(error, timings.drainMs);
+      actions.abandonWaiting(error.message);
       await forClients.close(1000);
       peers.stop();
       driver.stop();
       await forPeers.close(1000);
-      await metrics.close();
       await log.close();
     },
   };
@@ -351,30 +339,43 @@ async function openOwnLog(
   const directory = config.dataDirectory;
   const identity = identityOf(config);
   const self = config.replica;
-  if (inspectDirectory(directory).kind !== 'log') {
+  if (inspectDirectory(directory).kind !== "log") {
     logger.warn(
       { directory },
       'no data here: this replica recovers from both others before it votes (a new instance is made with the command "format")',
     );
-    await makeLog({ directory, identity, self, incarnation: wall, voting: false });
+    await makeLog({
+      directory,
+      identity,
+      self,
+      incarnation: wall,
+      voting: false,
+    });
   }
   const replay = new Replay(self, store);
   const onFatal = (error: Error): void => {
-    fatal(error, 'the log cannot be written');
+    fatal(error, "the log cannot be written");
   };
   const { segmentBytes } = config.limits;
-  const log = openLog({ directory, identity, segmentBytes, onFatal }, (frame) => {
-    replay.take(frame);
-  });
+  const log = openLog(
+    { directory, identity, segmentBytes, onFatal },
+    (frame) => {
+      replay.take(frame);
+    },
+  );
   store.readFrom(log);
   const recovered = replay.result();
   logger.info(
-    { directory, frames: log.stats.recoveredFrames, tornBytes: log.stats.tornBytes },
-    'log opened',
+    {
+      directory,
+      frames: log.stats.recoveredFrames,
+      tornBytes: log.stats.tornBytes,
+    },
+    "log opened",
   );
   if (recovered.incarnation > 0) return { log, recovered };
   // Killed while the directory was made: it gets its incarnation now.
-  writeState(log, { type: 'incarnation', replica: self, incarnation: wall });
+  writeState(log, { type: "incarnation", replica: self, incarnation: wall });
   await new Promise<void>((resolve) => {
     log.sync(resolve);
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeBatch } from '../../libs/frames/batch.ts';
 import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import { StreamService } from '../../libs/gen/meridian/journal/v1/streams_pb.ts';
 import { PeerService } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import { Cluster, RawSession, TARGET, batchOf, readAll } from './cluster.ts';
@@ -36,13 +37,16 @@ describe('a running replica', () => {
     const session = new RawSession(channel, undefined, target);
     expect(await session.ended).toMatchObject(wrong);
     await expect(readAll(channel, { target })).rejects.toMatchObject(wrong);
-    const { heartbeat, status, checkTail, getWriter, createStream } = JournalService.method;
+    const { heartbeat, status, checkTail, getWriter } = JournalService.method;
+    const { createStream, resolveAppend, localTail } = StreamService.method;
     const calls = [
       channel.unary(heartbeat, { target }, UNARY),
       channel.unary(status, { target }, UNARY),
       channel.unary(checkTail, { target }, UNARY),
       channel.unary(getWriter, { target }, UNARY),
       channel.unary(createStream, { target }, UNARY),
+      channel.unary(resolveAppend, { target }, UNARY),
+      channel.unary(localTail, { target }, UNARY),
     ];
     for (const call of calls) await expect(call).rejects.toMatchObject(wrong);
     await stillServes();

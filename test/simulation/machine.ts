@@ -17,6 +17,8 @@ function forgetful(machine: HashedOrderMachine): HashedOrderMachine {
       machine.apply({ ...batch, writer: null }, timestamp),
     stream: (name) => machine.stream(name),
     writer: () => null,
+    resolve: () => ({ state: 'pending' }),
+    demandsToken: (stream) => machine.demandsToken(stream),
     streams: (query) => machine.streams(query),
     snapshot: () => machine.snapshot(),
     hash: () => machine.hash(),
@@ -25,5 +27,6 @@ function forgetful(machine: HashedOrderMachine): HashedOrderMachine {
     applied: 0,
     writerCount: 0,
     outcomeSlots: 0,
+    actionCount: 0,
   };
 }

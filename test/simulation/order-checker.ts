@@ -161,6 +161,8 @@ export class OrderChecker {
       }
       return;
     }
+    check(outcome.kind === 'appended', 'false-action', says);
+    if (outcome.kind !== 'appended') return;
     operation.effects++;
     check(operation.effects === 1, 'doubled', says);
     check(operation.effective === null, 'first-outcome', says);
@@ -233,8 +235,12 @@ export function digestOf(outcomes: readonly Outcome[]): number {
         mix(3);
         for (const value of Object.values(outcome.failure)) {
           if (typeof value === 'number') mix(value);
-          else mix(value.length);
+          else if (value !== null) mix(value.length);
         }
+        break;
+      case 'controlled':
+        mix(4);
+        mix(outcome.timestamp);
         break;
     }
   };
