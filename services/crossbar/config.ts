@@ -56,6 +56,11 @@ export const crossbarSchema = z
       .min(1)
       .max(255)
       .describe('what is merged: name, number and replicas (region, address) of each instance'),
+    metricsListen: address
+      .optional()
+      .describe(
+        'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
+      ),
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .default('info'),

@@ -61,6 +61,20 @@ export interface CrossbarStatus {
   }[];
 }
 
+/** Counted since the start. */
+export interface CrossbarFigures {
+  subscriptions: number;
+  refused: number;
+  /** By name of the instance. */
+  readonly troubles: Map<string, number>;
+}
+
+export interface CrossbarLoad {
+  readonly subscribers: Readonly<Record<'live' | 'catchingUp' | 'waiting', number>>;
+  readonly windowBytes: number;
+  readonly windowEntries: number;
+}
+
 /** More than clocks of regions may differ by (design T4 has them stop long before). */
 const FUTURE_MICROS = 3600 * 1_000_000;
 
@@ -72,6 +86,7 @@ export class Crossbar {
   readonly #slots: CatchUpSlots;
   readonly #heartbeats: HeartbeatRounds;
   readonly #subscriptions = new Set<Subscription>();
+  readonly figures: CrossbarFigures = { subscriptions: 0, refused: 0, troubles: new Map() };
   #ready = false;
   #ticker: NodeJS.Timeout | null = null;
 
@@ -94,7 +109,10 @@ export class Crossbar {
       onProgress: () => {
         this.#trunkMoved();
       },
-      onTrouble: options.onTrouble,
+      onTrouble: (instance, error) => {
+        this.figures.troubles.set(instance, (this.figures.troubles.get(instance) ?? 0) + 1);
+        options.onTrouble(instance, error);
+      },
       onFatal: options.onFatal,
     });
   }
@@ -129,6 +147,7 @@ export class Crossbar {
     this.#checkReachable(after);
     const streams = this.#checkStreams(wish.streams);
     if (this.#subscriptions.size >= settings.subscribersMax) {
+      this.figures.refused += 1;
       throw new MeridianError(
         'OVERLOADED',
         `${this.#subscriptions.size} subscribers are served already; try another crossbar`,
@@ -154,6 +173,7 @@ export class Crossbar {
       },
     });
     this.#subscriptions.add(subscription);
+    this.figures.subscriptions += 1;
     subscription.start();
     return subscription;
   }
@@ -176,6 +196,22 @@ export class Crossbar {
         source,
         stalling: stalledBy.includes(instance.name),
       })),
+    };
+  }
+
+  /** Every instance has answered and is followed. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  load(): CrossbarLoad {
+    const subscribers = { live: 0, catchingUp: 0, waiting: 0 };
+    for (const { state } of this.#subscriptions) if (state !== 'over') subscribers[state] += 1;
+    const { window } = this.#trunk;
+    return {
+      subscribers,
+      windowBytes: window?.bytes ?? 0,
+      windowEntries: window === null ? 0 : window.end - window.first,
     };
   }
 

@@ -1,11 +1,15 @@
 /** A crossbar on the network: its instances, its gRPC server, starting and stopping in order. */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import { startServer } from '../../libs/rpc/rpc.ts';
+import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
+import { Registry } from '../../libs/telemetry/metrics.ts';
 import type { CrossbarConfig } from './config.ts';
 import { Crossbar } from './crossbar.ts';
 import { connectInstance } from './journal-instance.ts';
+import { addCrossbarMetrics } from './metrics.ts';
 import { crossbarService } from './service.ts';
+import { VERSION } from './version.ts';
 
 export interface CrossbarServer {
   readonly port: number;
@@ -40,6 +44,17 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
       logger.info({ watermark: crossbar.watermark }, 'following every instance');
     },
   });
+  const registry = new Registry();
+  const wall = (): number => Date.now() * 1000;
+  addCrossbarMetrics(registry, { config, crossbar, ready: () => crossbar.ready, wall });
+  const keepers = await serveKeepers({
+    service: 'crossbar',
+    version: VERSION,
+    address: config.metricsListen,
+    registry,
+    logger,
+    notReady: () => (crossbar.ready ? null : 'not every instance has answered yet'),
+  });
   const server = await startServer({
     address: config.listen,
     services: [crossbarService(crossbar, { cluster, region })],
@@ -58,6 +73,7 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
     stop: async () => {
       crossbar.stop();
       await server.close(config.timings.drainMs);
+      await keepers.close();
     },
   };
 }

@@ -3,39 +3,47 @@
  * order of starting (log, cores, servers, links) and of stopping (clients, links, log); each part's
  * behaviour stands in the part.
  */
-import { MeridianError } from "../../libs/errors/errors.ts";
-import { LaneCore } from "../../libs/lane/core.ts";
-import type { Recovered } from "../../libs/lane/types.ts";
-import { createOrderMachine } from "../../libs/order/machine.ts";
-import { startServer } from "../../libs/rpc/rpc.ts";
-import type { RpcServer, ServiceBinding } from "../../libs/rpc/rpc.ts";
-import { inspectDirectory, openLog } from "../../libs/storage/log.ts";
-import type { Identity, Log } from "../../libs/storage/log.ts";
-import { Latency } from "../../libs/telemetry/latency.ts";
-import type { Logger } from "../../libs/telemetry/logger.ts";
-import { Actions } from "./actions.ts";
-import { Admission } from "./admission.ts";
-import { systemClocks } from "./clocks.ts";
-import { laneSettings } from "./config.ts";
-import type { JournalConfig } from "./config.ts";
-import type { Frame, PendingAppend } from "./content.ts";
-import { DiskUsage } from "./disk-usage.ts";
-import { Driver } from "./driver.ts";
-import { assembleEntry } from "./entry-codec.ts";
-import { Health } from "./health.ts";
-import { journalService } from "./journal-service.ts";
-import { LaneStore } from "./lane-store.ts";
-import { Linearizer } from "./linearizer.ts";
-import { Peers } from "./peers.ts";
-import { Readers } from "./readers.ts";
-import { Replay, makeLog, writeState } from "./recovery.ts";
-import { ReleaseIndex } from "./release-index.ts";
-import { ReleaseMarks } from "./release-marks.ts";
-import { Releaser } from "./releaser.ts";
-import { Sessions } from "./sessions.ts";
-import { streamService } from "./stream-service.ts";
-import { Target } from "./target.ts";
-import { Watermark } from "./watermark.ts";
+import { MeridianError } from '../../libs/errors/errors.ts';
+import { LaneCore } from '../../libs/lane/core.ts';
+import type { Recovered } from '../../libs/lane/types.ts';
+import { createOrderMachine } from '../../libs/order/machine.ts';
+import { startServer } from '../../libs/rpc/rpc.ts';
+import type { RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import { inspectDirectory, openLog } from '../../libs/storage/log.ts';
+import type { Identity, Log } from '../../libs/storage/log.ts';
+import { serveKeepers } from '../../libs/telemetry/keepers.ts';
+import type { Keepers } from '../../libs/telemetry/keepers.ts';
+import { Registry } from '../../libs/telemetry/metrics.ts';
+import { Latency } from '../../libs/telemetry/latency.ts';
+import type { Logger } from '../../libs/telemetry/logger.ts';
+import type { ReplicaId } from '../../libs/values/numbers.ts';
+import { Actions } from './actions.ts';
+import { Admission } from './admission.ts';
+import { systemClocks } from './clocks.ts';
+import { laneSettings } from './config.ts';
+import type { JournalConfig } from './config.ts';
+import type { Frame, PendingAppend } from './content.ts';
+import { DiskUsage } from './disk-usage.ts';
+import { Driver } from './driver.ts';
+import { assembleEntry } from './entry-codec.ts';
+import { Health } from './health.ts';
+import { HotFigures } from './hot-figures.ts';
+import { addJournalMetrics } from './metrics.ts';
+import { journalService } from './journal-service.ts';
+import { LaneStore } from './lane-store.ts';
+import { Linearizer } from './linearizer.ts';
+import { Peers } from './peers.ts';
+import { Readers } from './readers.ts';
+import { Replay, makeLog, writeState } from './recovery.ts';
+import { ReleaseIndex } from './release-index.ts';
+import { ReleaseMarks } from './release-marks.ts';
+import { Releaser } from './releaser.ts';
+import { Sessions } from './sessions.ts';
+import { streamService } from './stream-service.ts';
+import { StateStory } from './state-story.ts';
+import { Target } from './target.ts';
+import { VERSION } from './version.ts';
+import { Watermark } from './watermark.ts';
 
 export interface Replica {
   readonly port: number;
@@ -294,7 +302,41 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     });
   let peerServer: RpcServer | null = null;
   let clientServer: RpcServer | null = null;
+  let metrics: Keepers;
   try {
+    addJournalMetrics(registry, {
+      config,
+      clocks,
+      inspect: () => core.inspect(),
+      watermark: () => watermark.value,
+      serving: () => health.serving,
+      forwardedVia,
+      log: () => log.stats,
+      disk: () => disk.figures(),
+      peers: () => peers.figures(),
+      reads: readers.figures,
+      events: story.events,
+      load: () => ({
+        sessions: sessions.count,
+        reads: readers.count,
+        readerBytes: readers.heldBytes,
+        unansweredBytes: admission.bytes,
+        cachedBytes: store.cachedBytes,
+        heartbeats: driver.heartbeatCount,
+        backlogEntries: releaser.backlogCount,
+        released: index.count,
+        streams: order.streamCount,
+        steps: driver.steps,
+      }),
+    });
+    metrics = await serveKeepers({
+      service: 'journal',
+      version: VERSION,
+      address: config.metricsListen,
+      registry,
+      logger,
+      notReady: () => (health.serving ? null : (health.obstacle()?.message ?? 'not serving yet')),
+    });
     peerServer = await listen(config.peerListen, [peers.service]);
     clientServer = await listen(config.listen, [service, streams]);
   } catch (error) {
@@ -325,6 +367,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       peers.stop();
       driver.stop();
       await forPeers.close(1000);
+      await metrics.close();
       await log.close();
     },
   };

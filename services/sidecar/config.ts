@@ -114,6 +114,11 @@ export const sidecarSchema = z
     ship: ship.prefault({}),
     apply: apply.prefault({}),
     timings: timings.prefault({}),
+    metricsListen: address
+      .optional()
+      .describe(
+        'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
+      ),
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .default('info'),

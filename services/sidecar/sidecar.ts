@@ -7,10 +7,14 @@ import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts
 import { formatLsn } from '../../libs/postgres/lsn.ts';
 import { bind, startServer } from '../../libs/rpc/rpc.ts';
 import type { CallContext, RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import { serveKeepers } from '../../libs/telemetry/keepers.ts';
+import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
+import { Registry } from '../../libs/telemetry/metrics.ts';
 import { ApplyProgress, apply } from './apply.ts';
 import type { SidecarConfig } from './config.ts';
 import type { ApplyJournal, ShipJournal } from './journal-port.ts';
+import { addSidecarMetrics } from './metrics.ts';
 import { LinearizableReads } from './reads.ts';
 import { keepTrying } from './retry.ts';
 import { ShipProgress, ship } from './shipper.ts';
@@ -48,6 +52,7 @@ export class Sidecar {
   readonly #watermark = new AppliedWatermark();
   readonly #reads: LinearizableReads | null;
   #server: RpcServer | null = null;
+  #keepers: Keepers | null = null;
   #roles: Promise<unknown>[] = [];
   #healthTimer: NodeJS.Timeout | null = null;
 
@@ -76,6 +81,23 @@ export class Sidecar {
         logger.warn(message);
       },
     });
+    const registry = new Registry();
+    addSidecarMetrics(registry, {
+      config,
+      ship: this.#ship,
+      apply: this.#apply,
+      appliedWatermark: () => this.#watermark.value,
+      waitLatency: () => this.#reads?.latency.snapshot() ?? null,
+      wall: () => Date.now() * 1000,
+    });
+    this.#keepers = await serveKeepers({
+      service: 'sidecar',
+      version: VERSION,
+      address: config.metricsListen,
+      registry,
+      logger,
+      notReady: () => this.#obstacle(),
+    });
     logger.info(
       { listen: config.listen, port: this.#server.port, roles: config.roles },
       'listening',
@@ -98,6 +120,7 @@ export class Sidecar {
     this.#stop.abort();
     await Promise.all(this.#roles);
     await this.#server?.close(this.#options.config.timings.drainMs);
+    await this.#keepers?.close();
   }
 
   async #keepShipping(journal: ShipJournal): Promise<void> {
@@ -174,9 +197,19 @@ export class Sidecar {
 
   /** Serving: every role works. */
   #tellHealth(): void {
-    const ship = this.#ship === null || this.#ship.state === 'streaming';
-    const apply = this.#apply === null || this.#apply.state === 'applying';
-    this.#server?.setServing(ship && apply);
+    this.#server?.setServing(this.#obstacle() === null);
+  }
+
+  /** null: every role works. */
+  #obstacle(): string | null {
+    for (const [role, progress, well] of [
+      ['ship', this.#ship, 'streaming'],
+      ['apply', this.#apply, 'applying'],
+    ] as const) {
+      if (progress === null || progress.state === well) continue;
+      return `${role} is ${progress.state}${progress.error === '' ? '' : `: ${progress.error}`}`;
+    }
+    return null;
   }
 
   #service(): ServiceBinding {
