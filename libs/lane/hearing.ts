@@ -86,7 +86,8 @@ export class Hearing<Content, A extends Append> {
 
   /** Directly, and soon enough to be of use. */
   hears(peer: ReplicaId): boolean {
-    return !this.isSilent(peer) && !at(this.ears, peer).freshness.slow;
+    const slow = this.isSlow(peer) && !this.context.broken.has('slow-is-heard');
+    return !this.isSilent(peer) && !slow;
   }
 
   isSlow(peer: ReplicaId): boolean {

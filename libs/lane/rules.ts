@@ -35,6 +35,11 @@ export const RULES = [
     what: 'a home appends again what stands in the adopted tail',
   },
   { id: 'L7-no-asking', rule: 'L7', what: 'a replica seals without asking the others' },
+  {
+    id: 'slow-is-heard',
+    rule: 'P5',
+    what: 'a link that is too slow is used as long as it is not silent',
+  },
   { id: 'L8-old-clock', rule: 'L8', what: 'a new writer ignores the clocks in the promises' },
   {
     id: 'T1-no-reservation',

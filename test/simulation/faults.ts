@@ -152,13 +152,9 @@ export class Faults {
           this.network.unclog(a, b);
         });
         return;
-      case 'slowLink': {
-        this.network.slow(a, b, this.prng.between(2, 60));
-        this.later(this.duration(), () => {
-          this.network.slow(a, b, 1);
-        });
+      case 'slowLink':
+        this.slowLink(a, b);
         return;
-      }
       case 'reset':
         this.network.break(a, b);
         return;
@@ -279,8 +275,39 @@ export class Faults {
     if (this.scheduler.now < this.busyUntil) return;
     const duration = this.prng.magnitude(50_000, 8_000_000);
     this.busyUntil = this.scheduler.now + duration + 1_000_000;
-    if (this.prng.chance(0.3)) this.cutOneWay(a, b, duration);
-    else this.cutBoth([[a, b]], duration);
+    const kind = this.prng.unit();
+    if (kind < 0.2) this.cutOneWay(a, b, duration);
+    else if (kind < 0.5) this.cutBoth([[a, b]], duration);
+    else {
+      this.impair(a, b, duration);
+      if (kind < 0.8) this.impair(b, a, duration);
+    }
+  }
+
+  private slowLink(a: ReplicaId, b: ReplicaId): void {
+    const duration = this.duration();
+    if (this.prng.chance(0.5)) this.impair(a, b, duration);
+    else {
+      this.network.slow(a, b, this.prng.between(2, 60));
+      this.later(duration, () => {
+        this.network.slow(a, b, 1);
+      });
+    }
+  }
+
+  /** So slow that it might as well be cut: seconds late, or too narrow for the load. */
+  private impair(a: ReplicaId, b: ReplicaId, duration: number): void {
+    const late = this.prng.chance(0.5);
+    this.network.impair(
+      a,
+      b,
+      late
+        ? { lateness: this.prng.between(500_000, 4_000_000) }
+        : { bytesPerSecond: this.prng.magnitude(2_000, 50_000) },
+    );
+    this.later(duration, () => {
+      this.network.impair(a, b, {});
+    });
   }
 
   private cutOneWay(a: ReplicaId, b: ReplicaId, duration: number): void {

@@ -1,8 +1,9 @@
 /**
  * The network between the replicas. Each direction of each pair is a connection of its own, which
  * keeps its order while it lives. It breaks and comes back; then what was under way is lost, comes
- * late, or comes again. Cuts lose, clogs hold back, slowness delays. Nothing tells a sender that a
- * message was lost; it is told when a new connection stands.
+ * late, or comes again. Cuts lose, clogs hold back, slowness and lateness delay, and what does not fit
+ * through a narrow link queues before it. Nothing tells a sender that a message was lost; it is told
+ * when a new connection stands.
  */
 import type { Packet } from '../../libs/lane/types.ts';
 import { REPLICAS, type ReplicaId } from '../../libs/values/numbers.ts';
@@ -37,6 +38,17 @@ function freeze(packet: Message): void {
   }
 }
 
+/** About what a message without entries takes. */
+const HEAD_BYTES = 300;
+/** What waits longer before a narrow link does not fit into any buffer. */
+const QUEUE_MAX = 10_000_000;
+
+function bytesOf(packet: Message): number {
+  let bytes = HEAD_BYTES;
+  for (const feed of packet.feeds) for (const entry of feed.entries) bytes += entry.bytes;
+  return bytes;
+}
+
 class Link {
   readonly from: ReplicaId;
   readonly to: ReplicaId;
@@ -45,6 +57,11 @@ class Link {
   cuts = 0;
   clogs = 0;
   slowness = 1;
+  /** Microseconds on top of the delay. */
+  lateness = 0;
+  bytesPerSecond = Infinity;
+  /** When the last message sent will have passed the narrow place. */
+  freeAt = 0;
   /** Connections so far; messages remember theirs. */
   generation = 0;
   standing = false;
@@ -159,6 +176,22 @@ export class Network {
     this.noteLink(this.link(from, to), factor === 1 ? 0 : 3);
   }
 
+  /** A link so slow that it might as well be cut: by its delay, or by its width. */
+  impair(
+    from: ReplicaId,
+    to: ReplicaId,
+    how: { lateness?: number; bytesPerSecond?: number },
+  ): void {
+    const link = this.link(from, to);
+    link.lateness = how.lateness ?? 0;
+    link.bytesPerSecond = how.bytesPerSecond ?? Infinity;
+    link.freeAt = 0;
+    const well = link.lateness === 0 && link.bytesPerSecond === Infinity;
+    this.noteLink(link, well ? 0 : 3);
+    // What still queues would keep the link slow long after.
+    if (well) this.reset(link);
+  }
+
   /** The process at this end is gone, with all its connections. */
   disconnect(replica: ReplicaId): void {
     for (const peer of REPLICAS) {
@@ -184,6 +217,8 @@ export class Network {
         if (link.from === link.to) continue;
         link.cuts = 0;
         link.slowness = 1;
+        link.lateness = 0;
+        link.bytesPerSecond = Infinity;
         while (link.clogs > 0) this.unclog(link.from, link.to);
         this.reset(link);
       }
@@ -196,12 +231,21 @@ export class Network {
   }
 
   private open(link: Link): boolean {
-    return link.cuts === 0 && link.clogs === 0 && link.slowness < 5;
+    const slow = link.slowness >= 5 || link.lateness > 0 || link.bytesPerSecond < Infinity;
+    return link.cuts === 0 && link.clogs === 0 && !slow;
   }
 
   private transmit(link: Link, packet: Message): void {
     // Order holds within a connection: nothing overtakes.
-    link.lastArrival = Math.max(this.scheduler.now + this.delayOf(link), link.lastArrival + 1);
+    const { now } = this.scheduler;
+    let passed = now;
+    if (link.bytesPerSecond < Infinity) {
+      const micros = Math.ceil((bytesOf(packet) * 1e6) / link.bytesPerSecond);
+      passed = Math.max(now, link.freeAt) + micros;
+      if (passed - now > QUEUE_MAX) return;
+      link.freeAt = passed;
+    }
+    link.lastArrival = Math.max(passed + this.delayOf(link), link.lastArrival + 1);
     const generation = link.generation;
     this.scheduler.at(link.lastArrival, () => {
       if (generation === link.generation) this.deliver(link, packet);
@@ -266,7 +310,8 @@ export class Network {
   }
 
   private delayOf(link: Link): number {
-    return Math.floor((link.delay + this.prng.below(this.options.jitter + 1)) * link.slowness);
+    const delay = (link.delay + this.prng.below(this.options.jitter + 1)) * link.slowness;
+    return Math.floor(delay) + link.lateness;
   }
 
   private noteLink(link: Link, state: number): void {

@@ -45,6 +45,7 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'L6-refuse-on-seal': { faults: SEALS, intensity: 2 },
   'L6-append-again': { faults: SEALS, intensity: 2 },
   'L7-no-asking': { single: 'link', hasty: true },
+  'slow-is-heard': { single: 'link' },
   'L8-old-clock': { faults: [...SEALS, 'clockJump'], intensity: 3, clockJump: 2_000_000 },
   'T1-no-reservation': { faults: ['crash', 'clockJump'], clockJump: 60_000_000 },
   'T2-marker-behind': { faults: [...SEALS, 'clockJump'], intensity: 3, clockJump: 2_000_000 },
