@@ -11,11 +11,13 @@ import type {
 import type { Outcome } from '../../libs/order/types.ts';
 import { at } from '../../libs/values/assert.ts';
 import { seqNum, timestamp } from '../../libs/values/numbers.ts';
+import { Registry } from '../../libs/telemetry/metrics.ts';
 import { Admission } from './admission.ts';
 import { AppendSession } from './append-session.ts';
 import type { SessionContext } from './append-session.ts';
 import type { PendingAppend } from './content.ts';
 import { FakeStream } from './fake-streams.ts';
+import { HotFigures } from './hot-figures.ts';
 import { Target } from './target.ts';
 
 class Bench {
@@ -24,6 +26,8 @@ class Bench {
   readonly admission: Admission;
   readonly session: AppendSession;
   readonly dirty: AppendSession[] = [];
+  readonly registry = new Registry();
+  readonly figures = new HotFigures(this.registry);
   known = false;
   forwardedVia = '';
   closed = 0;
@@ -47,6 +51,7 @@ class Bench {
           this.dirty.push(session);
         },
         latency: () => undefined,
+        figures: this.figures,
         now: () => 0,
         forwardedVia: () => this.forwardedVia,
         closed: () => {

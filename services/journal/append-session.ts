@@ -29,6 +29,7 @@ import type { BidiStream } from '../../libs/rpc/rpc.ts';
 import { assert, at } from '../../libs/values/assert.ts';
 import type { Admission } from './admission.ts';
 import type { AppendOwner, PendingAppend } from './content.ts';
+import type { HotFigures } from './hot-figures.ts';
 import { RunBuilder } from './outcomes.ts';
 import type { Target } from './target.ts';
 
@@ -49,6 +50,7 @@ export interface SessionContext {
   /** The session has answers; `flush` must be called at the end of the turn. */
   readonly answered: (session: AppendSession) => void;
   readonly latency: (startedAt: number) => void;
+  readonly figures: Pick<HotFigures, 'taken' | 'answered' | 'sessionEnded'>;
   /** Region through which this replica reaches the third one at the moment; empty: directly. */
   readonly forwardedVia: () => string;
   readonly now: () => number;
@@ -101,8 +103,9 @@ export class AppendSession implements AppendOwner {
   /** Ends at once; what is unanswered stays unknown to the client. */
   abandon(message: string): void {
     if (this.#closed) return;
-    const unknown = this.unansweredCount > 0;
-    this.#stream.fail(new MeridianError(unknown ? 'INDEFINITE' : 'UNAVAILABLE', message));
+    const reason = this.unansweredCount > 0 ? 'INDEFINITE' : 'UNAVAILABLE';
+    this.#context.figures.sessionEnded(reason);
+    this.#stream.fail(new MeridianError(reason, message));
     this.#close();
   }
 
@@ -151,6 +154,7 @@ export class AppendSession implements AppendOwner {
     if (runs.length > 0) {
       // The oldest answer of a flush stands for all of them: the slowest, and one sample a message.
       this.#context.latency(at(this.#pending, this.#head).arrivedAt);
+      this.#context.figures.answered(this.#ack, runs);
       this.#forgetBefore(head);
       const value = { runs: [...runs] };
       this.#stream.write(create(AppendResponseSchema, { message: { case: 'outcomes', value } }));
@@ -211,6 +215,7 @@ export class AppendSession implements AppendOwner {
         throw new MeridianError('INVALID', 'an append session takes appends, not control actions');
       }
       this.#takeRoom(frame.length);
+      context.figures.taken(frame.length, header.recordCount);
       const append: PendingAppend = {
         owner: this,
         frame,
@@ -247,6 +252,7 @@ export class AppendSession implements AppendOwner {
   }
 
   #finish(how: MeridianError | 'well'): void {
+    this.#context.figures.sessionEnded(how === 'well' ? 'OK' : how.reason);
     if (how === 'well') this.#stream.end();
     else this.#stream.fail(how);
     this.#close();

@@ -58,6 +58,7 @@ const timings = z.strictObject({
     'longest time a reader may leave what waits for it untouched; then it is cut off',
   ),
   heartbeatTimeoutMs: ms(5000).describe('longest wait for a read point, or for a control action'),
+  slowSyncMs: ms(1000).describe('a sync that takes longer is told in the log and counted'),
   noQuorumMs: ms(1000).describe('silence of both peers after which appends are refused'),
   drainMs: ms(5000, 0).describe('longest wait for open appends when going down'),
 });
@@ -106,6 +107,11 @@ export const journalSchema = z
     dataDirectory: z.string().min(1).describe('directory of the log'),
     listen: address.describe('where clients are served'),
     peerListen: address.describe('where the other replicas are served'),
+    metricsListen: address
+      .optional()
+      .describe(
+        'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
+      ),
     peers: z.array(peer).length(2).describe('the two other replicas: replica, region, address'),
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

@@ -59,12 +59,7 @@ export interface ReplicaOptions {
   readonly fatal: (error: unknown, what: string) => void;
 }
 
-export function identityOf({
-  cluster,
-  instance,
-  replica,
-  generation,
-}: JournalConfig): Identity {
+export function identityOf({ cluster, instance, replica, generation }: JournalConfig): Identity {
   return { cluster, instance, replica, generation };
 }
 
@@ -94,9 +89,29 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const core = new LaneCore<Frame, PendingAppend>({
     self,
     recovered,
-    assemble: assembleEntry,
+    assemble: (header, appends) => {
+      const entry = assembleEntry(header, appends);
+      figures.entry(entry.bytes, appends.length);
+      return entry;
+    },
     readBack: (lane, index) => store.entry(lane, index),
     settings: laneSettings(config),
+  });
+  const registry = new Registry();
+  const figures = new HotFigures(registry);
+  const regionOf = (id: ReplicaId): string =>
+    config.peers.find((peer) => peer.replica === id)?.region ?? config.region;
+  const forwardedVia = (): string => {
+    const via = core.forwardedVia();
+    return via === null ? '' : regionOf(via);
+  };
+  const story = new StateStory({
+    logger,
+    self,
+    regionOf,
+    forwardedVia,
+    noQuorumMicros: timings.noQuorumMs * 1000,
+    slowSyncMicros: timings.slowSyncMs * 1000,
   });
   const syncLatency = new Latency();
   const appendLatency = new Latency();
@@ -113,20 +128,17 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     synced: (micros) => {
       syncLatency.record(micros);
+      figures.sync(micros, story.synced(clocks.monotonic(), micros));
     },
     afterStep: () => {
       health.look(clocks.monotonic(), releaser.backlogCount === 0);
       readers.pump();
     },
     onFatal: (error) => {
-      fatal(error, "the replica cannot go on");
+      fatal(error, 'the replica cannot go on');
     },
   });
-  const linearizer = new Linearizer(
-    driver,
-    watermark,
-    timings.heartbeatTimeoutMs,
-  );
+  const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs);
   const readers = new Readers({
     target,
     index,
@@ -142,7 +154,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     slowReaderMicros: timings.slowReaderMs * 1000,
     readersBytesMax: limits.readersBytesMax,
     onUnreadable: (error) => {
-      logger.error({ error }, "stored bytes cannot be read back");
+      logger.error({ error }, 'stored bytes cannot be read back');
     },
   });
   const admission = new Admission(limits.unansweredBytesMax);
@@ -161,10 +173,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     {
       target,
       region: config.region,
-      limits: {
-        batchBytesMax: limits.batchBytesMax,
-        recordsMax: limits.recordsPerBatchMax,
-      },
+      limits: { batchBytesMax: limits.batchBytesMax, recordsMax: limits.recordsPerBatchMax },
       windowBytes: limits.windowBytes,
       admission,
       obstacle: () => health.obstacle(),
@@ -184,15 +193,13 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         driver.answered(session);
       },
       latency: (startedAt) => {
-        appendLatency.record(clocks.monotonic() - startedAt);
+        const took = clocks.monotonic() - startedAt;
+        appendLatency.record(took);
+        figures.append(took);
       },
       now: () => clocks.monotonic(),
-      forwardedVia: () => {
-        const via = core.forwardedVia();
-        return via === null
-          ? ""
-          : (config.peers.find((peer) => peer.replica === via)?.region ?? "");
-      },
+      forwardedVia,
+      figures,
     },
     limits.sessionsMax,
   );
@@ -206,7 +213,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         return store.contentOf(entry);
       } catch (error) {
         // A peer must not be told that bytes are there which are not.
-        fatal(error, "an entry of the log cannot be read back for a peer");
+        fatal(error, 'an entry of the log cannot be read back for a peer');
         throw error;
       }
     },
@@ -217,32 +224,31 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       driver.connected(peer);
     },
     onChange: (peer, error) => {
-      if (error === null) logger.info({ peer }, "hears the peer");
+      if (error === null) logger.info({ peer }, 'hears the peer');
       else
-        logger.warn(
-          { peer, reason: error.reason, why: error.message },
-          "does not hear the peer",
-        );
+        logger.warn({ peer, reason: error.reason, why: error.message }, 'does not hear the peer');
     },
   });
   const health = new Health({
     self,
-    inspect: () => core.inspect(),
+    inspect: () => {
+      const inspection = core.inspect();
+      story.look(clocks.monotonic(), inspection);
+      return inspection;
+    },
     noQuorumMicros: timings.noQuorumMs * 1000,
     onServing: (serving) => {
       clientServer?.setServing(serving);
       peerServer?.setServing(serving);
-      logger.info(
-        { serving, watermark: watermark.value },
-        serving ? "serving" : "not serving",
-      );
+      logger.info({ serving, watermark: watermark.value }, serving ? 'serving' : 'not serving');
     },
     onNoQuorum: () => {
-      const message = "this replica hears neither of the others any more";
+      const message = 'this replica hears neither of the others any more';
       sessions.abandonWaiting(message);
       actions.abandonWaiting(message);
     },
   });
+  const disk = new DiskUsage(config.dataDirectory);
   const service = journalService({
     target,
     order,
@@ -261,7 +267,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       clocks,
       appendLatency: () => appendLatency.snapshot(),
       syncLatency: () => syncLatency.snapshot(),
-      disk: new DiskUsage(config.dataDirectory),
+      disk,
       marks,
       load: () => ({
         sessions: sessions.count,
@@ -283,16 +289,11 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     stalledMicros: timings.stalledMs * 1000,
   });
 
-  const listen = (
-    address: string,
-    services: readonly ServiceBinding[],
-  ): Promise<RpcServer> =>
+  const listen = (address: string, services: readonly ServiceBinding[]): Promise<RpcServer> =>
     startServer({
       address,
       services,
-      limits: {
-        receiveBytesMax: Math.max(4 << 20, limits.windowBytes) + (64 << 10),
-      },
+      limits: { receiveBytesMax: Math.max(4 << 20, limits.windowBytes) + (64 << 10) },
       onError: (error, method) => {
         fatal(error, `${method} failed`);
       },
@@ -349,16 +350,13 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const [forClients, forPeers] = [clientServer, peerServer];
   const { port } = forClients;
   const peerPort = forPeers.port;
-  logger.info({ port, peerPort, voting: recovered.voting }, "started");
+  logger.info({ port, peerPort, voting: recovered.voting }, 'started');
 
   return {
     port,
     peerPort,
     stop: async () => {
-      const error = new MeridianError(
-        "UNAVAILABLE",
-        "the replica is going down",
-      );
+      const error = new MeridianError('UNAVAILABLE', 'the replica is going down');
       for (const server of [forClients, forPeers]) server.setServing(false);
       readers.stop(error);
       await sessions.stop(error, timings.drainMs);
@@ -382,43 +380,30 @@ async function openOwnLog(
   const directory = config.dataDirectory;
   const identity = identityOf(config);
   const self = config.replica;
-  if (inspectDirectory(directory).kind !== "log") {
+  if (inspectDirectory(directory).kind !== 'log') {
     logger.warn(
       { directory },
       'no data here: this replica recovers from both others before it votes (a new instance is made with the command "format")',
     );
-    await makeLog({
-      directory,
-      identity,
-      self,
-      incarnation: wall,
-      voting: false,
-    });
+    await makeLog({ directory, identity, self, incarnation: wall, voting: false });
   }
   const replay = new Replay(self, store);
   const onFatal = (error: Error): void => {
-    fatal(error, "the log cannot be written");
+    fatal(error, 'the log cannot be written');
   };
   const { segmentBytes } = config.limits;
-  const log = openLog(
-    { directory, identity, segmentBytes, onFatal },
-    (frame) => {
-      replay.take(frame);
-    },
-  );
+  const log = openLog({ directory, identity, segmentBytes, onFatal }, (frame) => {
+    replay.take(frame);
+  });
   store.readFrom(log);
   const recovered = replay.result();
   logger.info(
-    {
-      directory,
-      frames: log.stats.recoveredFrames,
-      tornBytes: log.stats.tornBytes,
-    },
-    "log opened",
+    { directory, frames: log.stats.recoveredFrames, tornBytes: log.stats.tornBytes },
+    'log opened',
   );
   if (recovered.incarnation > 0) return { log, recovered };
   // Killed while the directory was made: it gets its incarnation now.
-  writeState(log, { type: "incarnation", replica: self, incarnation: wall });
+  writeState(log, { type: 'incarnation', replica: self, incarnation: wall });
   await new Promise<void>((resolve) => {
     log.sync(resolve);
   });
