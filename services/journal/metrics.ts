@@ -168,7 +168,7 @@ function addPeers(registry: Registry, source: JournalMetricsSource): void {
     });
   };
   each('heard', '1: something arrived directly a moment ago.', ({ heard }) => Number(heard));
-  each('hears_us', '1: the peer says that it hears this replica.', ({ hearsUs }) =>
+  each('hears_this', '1: the peer says that it hears this replica.', ({ hearsUs }) =>
     Number(hearsUs),
   );
   each('round_trip_seconds', 'Smallest recent round trip.', ({ roundTripMicros }) =>
