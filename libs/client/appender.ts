@@ -24,7 +24,7 @@ import { mistakeIn, queueBytes } from './append-checks.ts';
 import { Identity } from './identity.ts';
 import type { WriterStart } from './identity.ts';
 import { failureOf, Pipe } from './pipe.ts';
-import { Pipeline } from './pipeline.ts';
+import { isConditional, Pipeline } from './pipeline.ts';
 import type { AppendInput, Done, Pending } from './pipeline.ts';
 import type { Region } from './regions.ts';
 import { Route } from './route.ts';
@@ -198,9 +198,9 @@ export class Appender {
     const pipeline = this.#pipeline;
     if (pipeline.encoded === 0) this.#identity.renewIfStale();
     try {
-      const { stream, records, matchSeqNum, fencingToken, seq } = pending.input;
+      const { stream, records, matchSeqNum, fencingToken, mustExist, seq } = pending.input;
       const writer = this.#identity.next(seq);
-      const batch = { stream, records, matchSeqNum, fencingToken, writer };
+      const batch = { stream, records, matchSeqNum, fencingToken, mustExist, writer };
       const frame = encodeBatch(batch, { ...BATCH_LIMITS, batchBytesMax });
       pipeline.markEncoded(pending, frame, writer);
       this.#identity.accept(writer);
@@ -260,9 +260,8 @@ export class Appender {
         pipeline.settle(pending, failure, null);
         continue;
       }
-      const { records, matchSeqNum, fencingToken } = pending.input;
-      const conditional = matchSeqNum !== undefined || fencingToken !== undefined;
-      const firstSeqNum = conditional || pipe.ack === 'ORDERED' ? seqNum : null;
+      const ordered = pipe.ack === 'ORDERED' || isConditional(pending.input);
+      const firstSeqNum = ordered ? seqNum : null;
       pipeline.settle(pending, null, {
         timestamp,
         firstSeqNum,
@@ -270,7 +269,7 @@ export class Appender {
         region,
         forwardedVia,
       });
-      seqNum += records.length;
+      seqNum += pending.input.records.length;
     }
     if (failure === null || !CHAIN_BROKEN.has(failure.reason)) return;
     if (this.#identity.implicit) this.#identity.renew();

@@ -5,19 +5,5 @@ export type { StatusResponse } from '../gen/meridian/journal/v1/journal_pb.ts';
 export { connectJournal } from './journal.ts';
 export type { Journal } from './journal.ts';
 export { keyPrefix, OFFSET_END } from './types.ts';
-export type {
-  AcquireLeaseOptions,
-  AppendIdentity,
-  AppendResolution,
-  FenceOptions,
-  HeldLease,
-  LeaseGrant,
-  ListStreamsOptions,
-  LocalTail,
-  StreamConfig,
-  StreamDescription,
-  StreamPage,
-  TrimOptions,
-} from './streams.ts';
 export type * from './types.ts';
 export type { Writer } from './writer.ts';

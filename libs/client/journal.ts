@@ -15,6 +15,7 @@ import { JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { StatusResponse } from '../gen/meridian/journal/v1/journal_pb.ts';
 import { Appender } from './appender.ts';
 import { callAnywhere } from './calls.ts';
+import { isConditional } from './pipeline.ts';
 import { filterOf, Follower } from './follower.ts';
 import type { WriterStart } from './identity.ts';
 import { ReadIterator, recordsOf } from './read.ts';
@@ -56,6 +57,8 @@ const DEADLINE_MS = 30_000;
 const SILENCE_MS = 2_000;
 const STATUS_DEADLINE_MS = 2_000;
 const DRAIN_MS = 5_000;
+/** The journal remembers what an action has done for five minutes: no repetition may come later. */
+const ACTION_MS = 120_000;
 
 /** Connects when first needed; never fails because a replica is away. INVALID for bad options. */
 export function connectJournal(options: JournalOptions): Journal {
@@ -84,7 +87,7 @@ export class Journal {
       target: this.#target(),
       call: (method, request, region) =>
         region === undefined
-          ? this.#call(method, request, this.#silenceMs)
+          ? this.#call(method, request, this.#silenceMs, Math.min(this.#deadlineMs, ACTION_MS))
           : this.#callAt(region, method, request),
     });
   }
@@ -95,8 +98,8 @@ export class Journal {
    * decided in the order of the calls (`QUORUM` and `ORDERED` ones each among themselves). The bytes
    * must not change before the answer.
    *
-   * Errors: CONDITION_FAILED, FENCED (the journal said no; details: expected, actual); TOO_LARGE,
-   * INVALID; OVERLOADED (`queueBytesMax` is reached); UNAVAILABLE (no replica took it in time); all of
+   * Errors: CONDITION_FAILED, FENCED (the journal said no; details: expected, actual);
+   * STREAM_NOT_FOUND (with `mustExist`); TOO_LARGE, INVALID; OVERLOADED (`queueBytesMax` is reached); UNAVAILABLE (no replica took it in time); all of
    * these certainly without effect. DEADLINE, INDEFINITE, WRITER_FORGOTTEN: it may have taken effect.
    */
   append(
@@ -105,9 +108,8 @@ export class Journal {
     options: AppendOptions = {},
   ): Promise<AppendResult> {
     const { ack = 'ORDERED', deadlineMs = this.#deadlineMs, ...wish } = options;
-    const conditional = wish.matchSeqNum !== undefined || wish.fencingToken !== undefined;
     return new Promise((resolve, reject) => {
-      const appender = this.#implicitAppender(conditional ? 'ORDERED' : ack);
+      const appender = this.#implicitAppender(isConditional(wish) ? 'ORDERED' : ack);
       appender.append({ stream, records, ...wish }, deadlineMs, (error, result) => {
         if (result !== null) resolve(result);
         else reject(error ?? new MeridianError('INDEFINITE', 'no answer'));

@@ -14,11 +14,19 @@ export interface AppendInput {
   readonly records: readonly RecordInput[];
   readonly matchSeqNum?: number | undefined;
   readonly fencingToken?: number | undefined;
+  readonly mustExist?: boolean | undefined;
   /** The append gets a timestamp above this. */
   readonly minTimestamp?: number | undefined;
   /** Explicit place in the writer's sequence, above all before; default: one more than the last. */
   readonly seq?: number | undefined;
 }
+
+/** Only the order decides whether it takes effect: it is answered when its place is final. */
+export function isConditional({ matchSeqNum, fencingToken, mustExist }: Conditions): boolean {
+  return matchSeqNum !== undefined || fencingToken !== undefined || mustExist === true;
+}
+
+type Conditions = Pick<AppendInput, 'matchSeqNum' | 'fencingToken' | 'mustExist'>;
 
 export type { AppendResult } from './types.ts';
 /** Called once; exactly one of the two is not null. */

@@ -12,6 +12,20 @@ export type { RecordInput, RecordView } from '../frames/batch.ts';
 export { keyPrefix } from '../frames/key-filter.ts';
 export type { KeyRange } from '../frames/key-filter.ts';
 export type { ReplicaAddress } from './regions.ts';
+export type {
+  AcquireLeaseOptions,
+  AppendIdentity,
+  AppendResolution,
+  FenceOptions,
+  HeldLease,
+  LeaseGrant,
+  ListStreamsOptions,
+  LocalTail,
+  StreamConfig,
+  StreamDescription,
+  StreamPage,
+  TrimOptions,
+} from './streams.ts';
 
 export interface JournalOptions {
   /** Name of the cluster; a replica of another one refuses every call. */
@@ -45,6 +59,8 @@ export interface AppendOptions {
   readonly matchSeqNum?: number;
   /** Appends only if this is the stream's fencing token, else fails as FENCED. */
   readonly fencingToken?: number;
+  /** true: fails as STREAM_NOT_FOUND where the stream does not exist, instead of creating it. */
+  readonly mustExist?: boolean;
   /**
    * The append gets a timestamp above this (microseconds): what the caller has seen elsewhere, in
    * another instance say, then comes before it. Default: no wish.
