@@ -139,6 +139,8 @@ export function readValues(
     }
   }
   readArguments(command.args ?? [], positionals, given, nowMicros, fail);
+  const missing = options.find(({ name, required }) => required === true && !given.has(name));
+  if (missing !== undefined) fail(`--${missing.name} is missing`);
   return new Values(given, switches, rest);
 }
 

@@ -37,10 +37,12 @@ export const EXIT_MEANINGS: readonly { readonly code: number; readonly help: str
   { code: EXIT.interrupted, help: 'interrupted by Ctrl-C before it was done' },
 ];
 
-const OF_REASON: Partial<Record<Reason, number>> = {
+const OF_REASON: Readonly<Record<string, number>> = {
   CONDITION_FAILED: EXIT.conditionFailed,
   FENCED: EXIT.fenced,
   WRITER_FENCED: EXIT.fenced,
+  LEASE_HELD: EXIT.fenced,
+  LEASE_LOST: EXIT.fenced,
   WRITER_GAP: EXIT.conditionFailed,
   WRITER_FORGOTTEN: EXIT.unknownOutcome,
   INDEFINITE: EXIT.unknownOutcome,

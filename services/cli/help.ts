@@ -83,8 +83,10 @@ export function groupHelp(name: string): string {
 export function synopsis(command: CommandSpec): string {
   const { path, args = [], options = [], rest } = command;
   const words = ['meridian', ...path, ...args.map(argumentText)];
-  for (const option of options)
-    words.push(`[${optionText(option)}]${option.repeated === true ? '…' : ''}`);
+  for (const option of options) {
+    const text = option.required === true ? optionText(option) : `[${optionText(option)}]`;
+    words.push(option.repeated === true ? `${text}…` : text);
+  }
   if (rest !== undefined) words.push(`-- ${rest.name}`);
   const [line, ...more] = wrapped(words.join(' '), WIDTH - 7)
     .trimEnd()
@@ -103,9 +105,10 @@ export function argumentText({ name, optional, repeated }: ArgumentSpec): string
 
 /** What there is to say about an option: meaning, form, default, environment. */
 export function optionNotes(option: OptionSpec): string {
-  const { help, value, defaultText, environment, repeated } = option;
+  const { help, value, defaultText, environment, repeated, required } = option;
   const notes = [help];
   if (value !== undefined && value.kind !== 'text') notes.push(`Expects ${expectation(value)}.`);
+  if (required === true) notes.push('Required.');
   if (repeated === true) notes.push('May be given more than once.');
   if (defaultText !== undefined) notes.push(`Default: ${defaultText}.`);
   if (environment !== undefined) notes.push(`Environment: ${environment}.`);

@@ -27,6 +27,7 @@ export interface OptionSpec {
   readonly value?: ValueKind;
   /** May be given more than once. */
   readonly repeated?: boolean;
+  readonly required?: boolean;
   /** One or two lines: what it means, the unit, the bound. */
   readonly help: string;
   /** In words, for help. */

@@ -3,6 +3,7 @@
  * imported only when they run.
  */
 import type { CommandSpec, GroupSpec, OptionSpec } from '../spec.ts';
+import { LEASE_COMMANDS } from './leases.ts';
 import { LOCAL_COMMANDS } from './local.ts';
 import { OPERATION_COMMANDS } from './operations.ts';
 import { CONNECTION_OPTIONS, GENERAL_OPTIONS } from './options.ts';
@@ -21,6 +22,7 @@ export const SECTIONS: readonly {
 }[] = [
   { title: 'Records', commands: RECORD_COMMANDS },
   { title: 'Streams and writers', commands: STREAM_COMMANDS },
+  { title: 'Leases', commands: LEASE_COMMANDS },
   { title: 'Operations', commands: OPERATION_COMMANDS },
   { title: 'This machine', commands: LOCAL_COMMANDS },
 ];
@@ -28,9 +30,7 @@ export const SECTIONS: readonly {
 const GROUPS: readonly GroupSpec[] = [
   { name: 'streams', summary: 'Streams: list, create, describe, configure and delete them.' },
   { name: 'lease', summary: 'The lease of a stream: who may write to it, for how long.' },
-].filter(({ name }) =>
-  SECTIONS.some(({ commands }) => commands.some(({ path }) => path[0] === name)),
-);
+];
 
 export const TABLE: {
   readonly commands: readonly CommandSpec[];
