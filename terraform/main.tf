@@ -1,0 +1,196 @@
+locals {
+  replicas = { for index, region in var.regions : region => index }
+  # Where clients are served; a witness only votes.
+  serving = [for region in var.regions : region if region != try(coalesce(var.witness_region), "")]
+
+  members = merge([
+    for journal, settings in var.journals : {
+      for region in var.regions : "${journal}/${region}" => {
+        journal  = journal
+        region   = region
+        replica  = local.replicas[region]
+        settings = settings
+        address  = cidrhost(module.network.fixed_cidr_blocks[region], settings.number)
+      }
+    }
+  ]...)
+
+  cluster_cidr_blocks = flatten([for region in local.serving : module.network.service_cidr_blocks[region]])
+  client_cidr_blocks  = concat(local.cluster_cidr_blocks, var.client_cidr_blocks)
+  member_cidr_blocks  = [for region in local.serving : module.network.member_cidr_blocks[region]]
+
+  # What crossbars and sidecars are told of the journals.
+  journals = {
+    for journal, settings in var.journals : journal => {
+      number = settings.number
+      replicas = [
+        for region in local.serving : { region = region, address = module.member["${journal}/${region}"].client_address }
+      ]
+    }
+  }
+}
+
+data "aws_ssm_parameter" "image" {
+  for_each = toset(var.regions)
+  region   = each.key
+
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+}
+
+module "network" {
+  source = "./modules/network"
+
+  name       = var.name
+  regions    = var.regions
+  cidr_block = var.cidr_block
+  tags       = var.tags
+}
+
+module "encryption" {
+  source = "./modules/encryption"
+
+  name    = var.name
+  regions = var.regions
+  tags    = var.tags
+}
+
+module "member" {
+  source   = "./modules/member"
+  for_each = local.members
+
+  cluster = var.name
+  journal = each.value.journal
+  region  = each.value.region
+  replica = each.value.replica
+  address = each.value.address
+  peers = [
+    for region in var.regions : {
+      replica    = local.replicas[region]
+      region     = region
+      address    = local.members["${each.value.journal}/${region}"].address
+      cidr_block = module.network.member_cidr_blocks[region]
+    } if region != each.value.region
+  ]
+  client_cidr_blocks = contains(local.serving, each.value.region) ? local.client_cidr_blocks : []
+  vpc_id             = module.network.vpc_ids[each.value.region]
+  subnet             = module.network.member_subnets[each.value.region]
+  instance_type      = each.value.settings.instance_type
+  image_id           = nonsensitive(data.aws_ssm_parameter.image[each.value.region].value)
+  volume = merge(each.value.settings.volume, {
+    throughput_mib = each.value.settings.volume.type == "gp3" ? each.value.settings.volume.throughput_mib : null
+  })
+  max_clock_error_ms = var.max_clock_error_ms
+  artifact           = var.artifact
+  kms_key_arn        = module.encryption.key_arns[each.value.region]
+  log_retention_days = var.log_retention_days
+  tags               = var.tags
+}
+
+resource "aws_route53_record" "member" {
+  for_each = local.members
+
+  zone_id = module.network.zone_id
+  name    = "${each.value.journal}.${each.value.region}.${module.network.zone_name}"
+  type    = "A"
+  ttl     = 60
+  records = [each.value.address]
+}
+
+module "crossbar" {
+  source   = "./modules/crossbar"
+  for_each = var.crossbar == null ? toset([]) : toset(local.serving)
+
+  cluster            = var.name
+  region             = each.key
+  journals           = local.journals
+  client_cidr_blocks = local.client_cidr_blocks
+  member_cidr_blocks = local.member_cidr_blocks
+  vpc_id             = module.network.vpc_ids[each.key]
+  subnet_ids         = module.network.service_subnet_ids[each.key]
+  zone               = { id = module.network.zone_id, name = module.network.zone_name }
+  size               = { min = var.crossbar.min_size, max = var.crossbar.max_size }
+  instance_type      = var.crossbar.instance_type
+  image_id           = nonsensitive(data.aws_ssm_parameter.image[each.key].value)
+  artifact           = var.artifact
+  kms_key_arn        = module.encryption.key_arns[each.key]
+  log_retention_days = var.log_retention_days
+  tags               = var.tags
+}
+
+module "sidecar" {
+  source   = "./modules/sidecar"
+  for_each = var.sidecars
+
+  cluster = var.name
+  name    = each.key
+  region  = each.value.region
+  roles   = each.value.roles
+  journal = {
+    name     = each.value.journal
+    replicas = local.journals[each.value.journal].replicas
+  }
+  # The own region's crossbars first, then the other ones.
+  crossbars = concat(
+    [for region, crossbar in module.crossbar : crossbar.address if region == each.value.region],
+    [for region, crossbar in module.crossbar : crossbar.address if region != each.value.region],
+  )
+  stream               = each.value.stream
+  tables               = each.value.tables
+  synchronous          = each.value.synchronous
+  postgres             = each.value.postgres
+  client_cidr_blocks   = local.client_cidr_blocks
+  member_cidr_blocks   = local.member_cidr_blocks
+  crossbar_cidr_blocks = local.cluster_cidr_blocks
+  vpc_id               = module.network.vpc_ids[each.value.region]
+  subnet_ids           = module.network.service_subnet_ids[each.value.region]
+  instance_type        = each.value.instance_type
+  image_id             = nonsensitive(data.aws_ssm_parameter.image[each.value.region].value)
+  artifact             = var.artifact
+  kms_key_arn          = module.encryption.key_arns[each.value.region]
+  log_retention_days   = var.log_retention_days
+  tags                 = var.tags
+}
+
+module "observability" {
+  source = "./modules/observability"
+
+  cluster = var.name
+  hosts = merge(
+    {
+      for key, member in local.members : "${var.name}-${member.journal}-${member.region}" => {
+        region                 = member.region
+        service                = "journal"
+        autoscaling_group_name = module.member[key].autoscaling_group_name
+        log_group_name         = module.member[key].log_group_name
+        min_size               = 1
+      }
+    },
+    {
+      for region, crossbar in module.crossbar : "${var.name}-crossbar-${region}" => {
+        region                 = region
+        service                = "crossbar"
+        autoscaling_group_name = crossbar.autoscaling_group_name
+        log_group_name         = crossbar.log_group_name
+        min_size               = var.crossbar.min_size
+      }
+    },
+    {
+      for name, sidecar in module.sidecar : "${var.name}-${name}-${var.sidecars[name].region}" => {
+        region                 = var.sidecars[name].region
+        service                = "sidecar"
+        autoscaling_group_name = sidecar.autoscaling_group_name
+        log_group_name         = sidecar.log_group_name
+        min_size               = 1
+      }
+    },
+  )
+  volumes = {
+    for key, member in local.members : "${var.name}-${member.journal}-${member.region}" => {
+      region    = member.region
+      volume_id = module.member[key].volume_id
+    }
+  }
+  clock_error_alarm_ms = coalesce(var.max_clock_error_ms, 10)
+  alarm_actions        = var.alarm_topic_arns
+  tags                 = var.tags
+}

@@ -1,0 +1,89 @@
+# cloud-init only writes files and starts meridian-setup.service; what can fail for a while (packages,
+# the release, a volume that another host still holds) is in its steps, which systemd repeats.
+
+locals {
+  library = "/usr/local/lib/meridian"
+  log     = "/var/log/meridian/service.log"
+
+  drop_in = merge(
+    {
+      Unit = concat(
+        ["Requires=meridian-setup.service", "After=meridian-setup.service"],
+        lookup(var.unit_settings, "Unit", []),
+      )
+      Service = concat(
+        ["StandardOutput=append:${local.log}", "StandardError=inherit"],
+        lookup(var.unit_settings, "Service", []),
+      )
+    },
+  )
+
+  files = merge(
+    {
+      "/etc/meridian/setup.env" = {
+        mode    = "0644"
+        content = <<-EOT
+          UNIT=${var.unit}
+          ARTIFACT_URL=${var.artifact.url}
+          ARTIFACT_SHA256=${var.artifact.sha256}
+          HOST_GROUP=${var.name}
+          AWS_REGION=${var.region}
+        EOT
+      }
+      "/etc/systemd/system/meridian-setup.service" = {
+        mode    = "0644"
+        content = file("${path.module}/files/meridian-setup.service")
+      }
+      "/etc/systemd/system/${var.unit}.d/aws.conf" = {
+        mode    = "0644"
+        content = join("\n", [for section in ["Unit", "Service"] : join("\n", concat(["[${section}]"], local.drop_in[section], [""]))])
+      }
+      "/etc/logrotate.d/meridian" = {
+        mode    = "0644"
+        content = file("${path.module}/files/logrotate.conf")
+      }
+      "/etc/meridian/cloudwatch-agent.json" = {
+        mode    = "0644"
+        content = jsonencode(local.cloudwatch_agent)
+      }
+      "${local.library}/setup"               = { mode = "0755", content = file("${path.module}/files/setup.sh") }
+      "${local.library}/setup.d/10-packages" = { mode = "0755", content = file("${path.module}/files/packages.sh") }
+      "${local.library}/setup.d/20-release"  = { mode = "0755", content = file("${path.module}/files/release.sh") }
+    },
+    var.files,
+  )
+
+  cloudwatch_agent = {
+    agent = { metrics_collection_interval = 60, run_as_user = "root" }
+    logs = {
+      logs_collected = {
+        files = {
+          collect_list = [{
+            file_path       = local.log
+            log_group_name  = aws_cloudwatch_log_group.this.name
+            log_stream_name = "{instance_id}"
+          }]
+        }
+      }
+    }
+    metrics = {
+      namespace              = "Meridian"
+      append_dimensions      = { AutoScalingGroupName = "$${aws:AutoScalingGroupName}" }
+      aggregation_dimensions = [["AutoScalingGroupName"], ["AutoScalingGroupName", "path"]]
+      metrics_collected = {
+        disk = { measurement = ["used_percent"], resources = ["/", "/var/lib/meridian"], drop_device = true }
+        mem  = { measurement = ["used_percent"] }
+      }
+    }
+  }
+
+  user_data = join("\n", ["#cloud-config", yamlencode({
+    write_files = [
+      for path, file in local.files : { path = path, content = file.content, permissions = file.mode, owner = "root:root" }
+    ]
+    runcmd = [
+      ["systemctl", "daemon-reload"],
+      ["systemctl", "enable", "--now", "--no-block", "meridian-setup.service"],
+    ]
+  })])
+}

@@ -1,0 +1,116 @@
+# One alarm for each way in which somebody has to get up. What the services say themselves is read out
+# of their logs; a missing metric is a breach wherever silence is the fault.
+
+locals {
+  members = { for name, host in var.hosts : name => host if host.service == "journal" }
+
+  alarms = merge(
+    {
+      for name, host in var.hosts : "${name}-hosts" => {
+        region      = host.region
+        description = "${name}: fewer than ${host.min_size} hosts in service"
+        namespace   = "AWS/AutoScaling"
+        metric      = "GroupInServiceInstances"
+        dimensions  = { AutoScalingGroupName = host.autoscaling_group_name }
+        statistic   = "Minimum"
+        comparison  = "LessThanThreshold"
+        threshold   = host.min_size
+        minutes     = 5
+        missing     = "breaching"
+      }
+    },
+    {
+      for name, host in var.hosts : "${name}-failures" => {
+        region      = host.region
+        description = "${name}: the service logged an error or ended for good"
+        namespace   = "Meridian"
+        metric      = "${name}-failures"
+        dimensions  = {}
+        statistic   = "Sum"
+        comparison  = "GreaterThanThreshold"
+        threshold   = 0
+        minutes     = 1
+        missing     = "notBreaching"
+      }
+    },
+    {
+      for name, host in local.members : "${name}-disk" => {
+        region      = host.region
+        description = "${name}: the volume of the log is more than 80 % full; the log is not trimmed yet, so enlarge it"
+        namespace   = "Meridian"
+        metric      = "disk_used_percent"
+        dimensions  = { AutoScalingGroupName = host.autoscaling_group_name, path = "/var/lib/meridian" }
+        statistic   = "Maximum"
+        comparison  = "GreaterThanThreshold"
+        threshold   = 80
+        minutes     = 5
+        missing     = "breaching"
+      }
+    },
+    {
+      for name, host in local.members : "${name}-clock" => {
+        region      = host.region
+        description = "${name}: the clock may be wrong by more than ${var.clock_error_alarm_ms} ms, or nobody knows"
+        namespace   = "Meridian"
+        metric      = "ClockErrorBound"
+        dimensions  = { AutoScalingGroupName = host.autoscaling_group_name }
+        statistic   = "Maximum"
+        comparison  = "GreaterThanThreshold"
+        threshold   = var.clock_error_alarm_ms
+        minutes     = 5
+        missing     = "breaching"
+      }
+    },
+    {
+      for name, volume in var.volumes : "${name}-volume-stalled" => {
+        region      = volume.region
+        description = "${name}: EBS does not complete writes; the other two regions go on"
+        namespace   = "AWS/EBS"
+        metric      = "VolumeStalledIOCheck"
+        dimensions  = { VolumeId = volume.volume_id }
+        statistic   = "Maximum"
+        comparison  = "GreaterThanThreshold"
+        threshold   = 0
+        minutes     = 1
+        missing     = "notBreaching"
+      }
+    },
+  )
+}
+
+resource "aws_cloudwatch_log_metric_filter" "failures" {
+  for_each = var.hosts
+  region   = each.value.region
+
+  name           = "failures"
+  log_group_name = each.value.log_group_name
+  pattern        = "{ ($.level = \"error\") || ($.level = \"fatal\") }"
+
+  metric_transformation {
+    namespace     = "Meridian"
+    name          = "${each.key}-failures"
+    value         = "1"
+    default_value = "0"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms
+  region   = each.value.region
+
+  alarm_name          = each.key
+  alarm_description   = each.value.description
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = each.value.statistic
+  comparison_operator = each.value.comparison
+  threshold           = each.value.threshold
+  period              = 60
+  evaluation_periods  = each.value.minutes
+  treat_missing_data  = each.value.missing
+  alarm_actions       = lookup(var.alarm_actions, each.value.region, [])
+  ok_actions          = lookup(var.alarm_actions, each.value.region, [])
+
+  tags = var.tags
+}
