@@ -20,6 +20,8 @@ import type { TransactionHeader } from './change-format.ts';
 import { ChangePlanner, SqlCache } from './change-planner.ts';
 import type { BoundChange, Statement } from './change-planner.ts';
 import { fromPostgres } from './connection.ts';
+import { decodeDefinition, insideTransaction } from './definitions.ts';
+import type { Definition } from './definitions.ts';
 import { formatLsn } from './lsn.ts';
 import type { Message, Relation } from './pgoutput.ts';
 import { FlightError, TargetSession } from './target-session.ts';
@@ -49,13 +51,16 @@ export class Applier {
   readonly #assembler = new TransactionAssembler();
   readonly #sql = new SqlCache();
   readonly #tables = new Map<string, TargetTable>();
-  /** Tables by the source's oid, as last described. */
+  /** Tables by the source's oid, as last described; emptied by a definition, which may change them. */
   readonly #relations = new Map<number, TargetTable>();
+  readonly #descriptions = new Map<number, Relation>();
   #position: AppliedPosition;
   /** After everything that needs not be read again. */
   #passed: JournalPosition;
   #inTransaction = false;
   #savepoint = false;
+  /** The open local transaction holds a definition: it takes no further source transaction. */
+  #defined = false;
   #broken = false;
   #counters = { transactions: 0, localTransactions: 0, rows: 0 };
 
@@ -162,7 +167,8 @@ export class Applier {
       this.#passed = position;
       this.#counters.transactions += 1;
       last = header;
-      if (!first) await flush();
+      // A new value of an enum, for one, can be used only when its definition is committed.
+      if (!first || this.#defined) await flush();
     }
     await flush();
   }
@@ -199,34 +205,83 @@ export class Applier {
     for (const message of messages) {
       switch (message.kind) {
         case 'relation':
+          this.#descriptions.set(message.id, message);
           this.#relations.set(message.id, await this.#table(message));
           if (header.snapshot) await this.#refuseRows(message);
           break;
         case 'insert':
         case 'update':
         case 'delete':
-          changes.push({ change: message, tables: [this.#described(message.relation)] });
-          break;
-        case 'truncate':
           changes.push({
             change: message,
-            tables: message.relations.map((id) => this.#described(id)),
+            tables: [this.#relations.get(message.relation) ?? (await this.#load(message.relation))],
           });
           break;
+        case 'truncate': {
+          const tables: TargetTable[] = [];
+          for (const id of message.relations) {
+            tables.push(this.#relations.get(id) ?? (await this.#load(id)));
+          }
+          changes.push({ change: message, tables });
+          break;
+        }
+        case 'message': {
+          const definition = decodeDefinition(message);
+          if (definition === null) break;
+          // Everything before it, in the tables as they were.
+          await this.#execute(changes);
+          changes.length = 0;
+          await this.#define(definition);
+          break;
+        }
         case 'begin':
         case 'commit':
         case 'type':
         case 'origin':
-        case 'message':
           break;
       }
     }
   }
 
-  #described(id: number): TargetTable {
-    const table = this.#relations.get(id);
-    if (table !== undefined) return table;
-    throw new MeridianError('INVALID', `a change of table ${id}, which was not described`);
+  /** The table was described before the last definition. */
+  async #load(id: number): Promise<TargetTable> {
+    const relation = this.#descriptions.get(id);
+    if (relation === undefined) {
+      throw new MeridianError('INVALID', `a change of table ${id}, which was not described`);
+    }
+    const table = await this.#table(relation);
+    this.#relations.set(id, table);
+    return table;
+  }
+
+  /** Runs it in the open local transaction, under the settings of the source. */
+  async #define(definition: Definition): Promise<void> {
+    this.#defined = true;
+    const names = [...definition.settings.keys()];
+    const client = this.#session.client;
+    const { rows } = await client.query<{ name: string; setting: string }>(
+      'SELECT name, current_setting(name) AS setting FROM unnest($1::text[]) AS name',
+      [names],
+    );
+    const set = (name: string, setting: string): Query => ({
+      sql: 'SELECT set_config($1, $2, true)',
+      parameters: [name, setting],
+    });
+    const before = names.map((name) => set(name, definition.settings.get(name) ?? ''));
+    try {
+      await this.#session.flight([
+        ...before,
+        set('check_function_bodies', 'off'),
+        { sql: insideTransaction(definition) },
+        ...rows.map(({ name, setting }) => set(name, setting)),
+        set('check_function_bodies', 'on'),
+      ]);
+    } catch (error) {
+      if (!(error instanceof FlightError) || error.sqlState === null) throw error;
+      throw definitionConflict(definition, error);
+    }
+    this.#tables.clear();
+    this.#relations.clear();
   }
 
   async #table(relation: Relation): Promise<TargetTable> {
@@ -273,6 +328,7 @@ export class Applier {
     const [commit] = await this.#session.flight([{ sql: 'COMMIT' }]);
     this.#inTransaction = false;
     this.#savepoint = false;
+    this.#defined = false;
     if (commit?.command !== 'COMMIT') {
       throw new MeridianError('UNAVAILABLE', 'Postgres rolled the transaction back at COMMIT');
     }
@@ -335,6 +391,7 @@ export class Applier {
     await this.#session.flight([{ sql: 'ROLLBACK' }]);
     this.#inTransaction = false;
     this.#savepoint = false;
+    this.#defined = false;
   }
 
   async #move(to: AppliedPosition): Promise<void> {
@@ -355,6 +412,16 @@ export class Applier {
 /** The statement was understood and refused for what it says: data, constraints, the table's shape. */
 function isAboutRows(error: FlightError): boolean {
   return error.sqlState !== null && /^(21|22|23|42|44|P0)/.test(error.sqlState);
+}
+
+function definitionConflict(definition: Definition, error: FlightError): MeridianError {
+  const { tag, statement } = definition;
+  return new MeridianError(
+    'CONFLICT',
+    `cannot run the definition ${JSON.stringify(statement)}: ${error.message}. Nothing was skipped; ` +
+      'repair the target and start again',
+    { details: { change: tag, statement, sqlState: error.sqlState ?? '' }, cause: error.cause },
+  );
 }
 
 function conflict(statement: Statement, error: FlightError | null): MeridianError {

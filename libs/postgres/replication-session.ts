@@ -136,6 +136,8 @@ export class ReplicationSession {
     const settings = [
       `proto_version '${PROTO_VERSION}'`,
       `publication_names ${quoteLiteral(quoteIdentifier(publication))}`,
+      // Definitions come as messages (definition-triggers.ts).
+      `messages 'true'`,
     ];
     const command =
       `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} ` +

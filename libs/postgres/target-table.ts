@@ -63,7 +63,7 @@ export async function loadTargetTable(client: pg.Client, relation: Relation): Pr
   if (rows.length === 0) {
     throw new MeridianError(
       'REFUSED',
-      `the target has no table ${name}: create it as at the source (definitions are not carried)`,
+      `the target has no table ${name}: create it as at the source`,
       { details: { table: name } },
     );
   }

@@ -9,6 +9,7 @@ import { MeridianError } from '../errors/errors.ts';
 import { assert } from '../values/assert.ts';
 import { encodeFragments, encodeHeader } from './change-format.ts';
 import type { Source, TransactionHeader } from './change-format.ts';
+import { DEFINITION_PREFIX } from './definitions.ts';
 import { LSN_ZERO } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
 import { CODE, decodeMessage } from './pgoutput.ts';
@@ -98,7 +99,10 @@ export class TransactionEncoder {
         if (message.name.startsWith(this.#options.originPrefix ?? OWN_SCHEMA)) this.#skip();
         return NOTHING;
       case 'message':
-        return message.transactional ? this.#change(bytes, []) : NOTHING;
+        // Somebody else's messages mean nothing to an applier.
+        return message.transactional && message.prefix === DEFINITION_PREFIX
+          ? this.#change(bytes, [])
+          : NOTHING;
       case 'insert':
       case 'update':
       case 'delete':

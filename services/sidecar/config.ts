@@ -48,6 +48,10 @@ const ship = z.strictObject({
     .array(table)
     .default([])
     .describe('tables to ship, as schema.table; none: all, those to come included'),
+  definitions: z
+    .boolean()
+    .default(true)
+    .describe('ship definitions (DDL) too, by event triggers; only where all tables are shipped'),
   applicationName: identifier
     .default('meridian')
     .describe('name of the replication session, for synchronous_standby_names'),

@@ -14,6 +14,10 @@ import { encodeWatermark } from '../../libs/postgres/change-format.ts';
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
 import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
+import {
+  dropDefinitionTriggers,
+  ensureDefinitionTriggers,
+} from '../../libs/postgres/definition-triggers.ts';
 import { LSN_ZERO, alignLsn, formatLsn, lsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { ReplicationSession } from '../../libs/postgres/replication-session.ts';
@@ -83,6 +87,10 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
     const unnamed = await ensurePublication(admin, settings.publication, tables);
     if (unnamed.length > 0) {
       logger.warn({ tables: unnamed }, 'tables without replica identity: their updates fail');
+    }
+    if (tables !== 'all' || !settings.definitions) await dropDefinitionTriggers(admin);
+    else if (!(await ensureDefinitionTriggers(admin))) {
+      logger.warn('definitions are not shipped: only a superuser may create event triggers');
     }
     const source = await identify(address, settings.applicationName);
     const limits = { ...PART_LIMITS, bytesMax: settings.batchBytesMax - FRAME_BYTES };
