@@ -43,11 +43,11 @@ export class EntryWalker {
 
   /** Whether an entry was begun whose end has not been reached. */
   get inside(): boolean {
-    return this.#frame !== null;
+    return this.#frame !== null && this.#offset < this.#frame.length;
   }
 
   enter(ordinal: number): void {
-    assert(this.#frame === null, 'one entry at a time');
+    assert(!this.inside, 'one entry at a time');
     const index = this.#index;
     this.#ordinal = ordinal;
     this.#frame = this.#content();

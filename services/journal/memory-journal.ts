@@ -1,6 +1,7 @@
 /** A released journal in memory, for tests: real index, order and store over a log of byte arrays. */
-import { encodeBatch } from '../../libs/frames/batch.ts';
+import { encodeBatch, encodeControlBatch } from '../../libs/frames/batch.ts';
 import type { BatchInput } from '../../libs/frames/batch.ts';
+import type { ControlAction } from '../../libs/frames/control.ts';
 import { encodeEntry } from '../../libs/frames/entry.ts';
 import { createOrderMachine } from '../../libs/order/machine.ts';
 import type { Location } from '../../libs/storage/log.ts';
@@ -12,6 +13,8 @@ import { LaneStore } from './lane-store.ts';
 import { ReleaseIndex } from './release-index.ts';
 import { Releaser } from './releaser.ts';
 import { Watermark } from './watermark.ts';
+
+export type MemoryBatch = Partial<BatchInput> & { readonly action?: ControlAction };
 
 export class MemoryJournal {
   readonly index = new ReleaseIndex();
@@ -42,7 +45,7 @@ export class MemoryJournal {
   }
 
   /** Writes an entry at this timestamp, whose lane follows from it, and returns it. */
-  write(time: number, batches: readonly Partial<BatchInput>[]): JournalEntry {
+  write(time: number, batches: readonly MemoryBatch[]): JournalEntry {
     const lane = laneOf(timestamp(time));
     const slot = this.#next[lane] ?? 1;
     this.#next[lane] = slot + 1;
@@ -53,9 +56,13 @@ export class MemoryJournal {
       timestamp: timestamp(time),
       kind: batches.length === 0 ? ('marker' as const) : ('batches' as const),
     };
-    const frames = batches.map((batch) =>
-      encodeBatch({ stream: 's', records: [{ body: Buffer.from('x') }], ...batch }),
-    );
+    const frames = batches.map(({ action, ...batch }) => {
+      if (action === undefined) {
+        return encodeBatch({ stream: 's', records: [{ body: Buffer.from('x') }], ...batch });
+      }
+      const control = { requestId: '', notAfter: Number.MAX_SAFE_INTEGER, action };
+      return encodeControlBatch({ stream: batch.stream ?? 's', control });
+    });
     const content = encodeEntry(header, frames);
     const entry: JournalEntry = { ...header, bytes: content.length, content };
     const location: Location = { segment: 1, offset: this.#bodies.length, bytes: content.length };
@@ -72,7 +79,7 @@ export class MemoryJournal {
     while (this.releaser.run());
   }
 
-  add(time: number, batches: readonly Partial<BatchInput>[]): void {
+  add(time: number, batches: readonly MemoryBatch[]): void {
     this.release([this.write(time, batches)], time);
   }
 }

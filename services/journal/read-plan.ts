@@ -23,6 +23,8 @@ export interface ReadPlan {
   readonly start: number;
   /** Records below are not delivered: number in the stream. */
   readonly fromSeqNum: number;
+  /** The number the read is to begin at, where it names one; what is trimmed from there on is told. */
+  readonly askedSeqNum: number | null;
   /** Entries below are not delivered. */
   readonly fromTimestamp: number;
   /** Records of the entry `fromTimestamp` up to this offset are not delivered; -1 for all. */
@@ -79,6 +81,7 @@ export function planRead(
   return {
     stream,
     fromSeqNum: 0,
+    askedSeqNum: null,
     fromTimestamp: 0,
     afterOffset: -1,
     ...begin,
@@ -88,7 +91,7 @@ export function planRead(
 }
 
 type Beginning = Pick<ReadPlan, 'start'> &
-  Partial<Pick<ReadPlan, 'fromSeqNum' | 'fromTimestamp' | 'afterOffset'>>;
+  Partial<Pick<ReadPlan, 'fromSeqNum' | 'askedSeqNum' | 'fromTimestamp' | 'afterOffset'>>;
 
 /** Returns an error for what may become right later, throws for what never will. */
 function beginning(
@@ -106,7 +109,7 @@ function beginning(
   }
   switch (from.case) {
     case undefined:
-      return { start: 0 };
+      return stream === null ? { start: 0 } : fromNumber(0, stream, state);
     case 'seqNum':
       return fromNumber(numberOf(from.value, 'seq_num'), stream ?? '', state);
     case 'tailOffset': {
@@ -123,7 +126,8 @@ function beginning(
 
 function fromNumber(seqNum: number, stream: string, state: PlanState): Beginning | MeridianError {
   const rows = state.index.rows(stream);
-  const next = state.order.stream(stream)?.nextSeqNum ?? 0;
+  const known = state.order.stream(stream);
+  const next = known?.nextSeqNum ?? 0;
   if (seqNum > next) {
     return new MeridianError(
       'OUT_OF_RANGE',
@@ -131,15 +135,17 @@ function fromNumber(seqNum: number, stream: string, state: PlanState): Beginning
       { details: { seqNum, next } },
     );
   }
-  if (rows === null || seqNum === next) {
-    return { start: rows?.ordinals.length ?? 0, fromSeqNum: seqNum };
-  }
-  return { start: rows.rowOf(seqNum), fromSeqNum: seqNum };
+  const numbers = { fromSeqNum: seqNum, askedSeqNum: seqNum };
+  const first = Math.max(seqNum, known?.firstSeqNum ?? 0);
+  if (rows === null || first === next) return { start: rows?.ordinals.length ?? 0, ...numbers };
+  return { start: rows.rowOf(first), ...numbers };
 }
 
 function fromTimestamp(timestamp: number, stream: string | null, state: PlanState): Beginning {
   if (timestamp > state.futureFrom) throw future(timestamp, state);
-  return { start: startAt(timestamp, stream, state), fromTimestamp: timestamp };
+  const begin = { start: startAt(timestamp, stream, state), fromTimestamp: timestamp };
+  // From before all is from the first record, which may be trimmed.
+  return timestamp === 0 ? { ...begin, askedSeqNum: 0 } : begin;
 }
 
 function afterPosition(

@@ -1,101 +1,13 @@
-import { create } from '@bufbuild/protobuf';
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { decodeBatchHeader, decodeRecords } from '../../libs/frames/batch.ts';
 import { decodeDeliveries } from '../../libs/frames/delivery.ts';
-import type { Delivery } from '../../libs/frames/delivery.ts';
-import { ReadGap_Kind, ReadRequestSchema } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type {
-  Position,
-  ReadGap,
-  ReadProgress,
-  ReadResponse,
-} from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { Message } from '@bufbuild/protobuf';
-import { micros, timestamp } from '../../libs/values/numbers.ts';
-import { FakeStream } from './fake-streams.ts';
+import { timestamp } from '../../libs/values/numbers.ts';
 import { MemoryJournal } from './memory-journal.ts';
-import { OFFSET_END, planRead } from './read-plan.ts';
-import type { ReadPlan } from './read-plan.ts';
-import { Reader } from './reader.ts';
-
-type Request = MessageInitShape<typeof ReadRequestSchema>;
-
-function plan(journal: MemoryJournal, request: Request, settled = true): ReadPlan | 'later' {
-  const { index, store, order, watermark } = journal;
-  const state = { index, store, order, watermark: watermark.value, futureFrom: 1_000_000 };
-  return planRead(create(ReadRequestSchema, request), state, settled);
-}
-
-interface Open {
-  readonly room: { shareBytes: number; heldBytes: number };
-  readonly stream: FakeStream<Message, ReadResponse>;
-  readonly reader: Reader;
-  readonly pump: () => void;
-}
-
-const SLOW_MICROS = 5_000_000;
-
-function open(journal: MemoryJournal, request: Request, chunkBytes = 200): Open {
-  const planned = plan(journal, request);
-  if (planned === 'later') throw new Error('not planned');
-  const stream = new FakeStream<Message, ReadResponse>();
-  const { index, store, order, watermark } = journal;
-  const room = { shareBytes: 2 * chunkBytes, heldBytes: 0 };
-  const context = { index, store, order, watermark, room, now: () => micros(journal.now) };
-  const figures = { bytes: 0, batches: 0 };
-  const times = { progressMicros: 10_000, stalledMicros: 1_000_000, slowReaderMicros: SLOW_MICROS };
-  const reader = new Reader({ ...context, ...times, figures }, stream, planned);
-  const pump = (): void => {
-    if (!reader.done) reader.pump(micros(journal.now));
-  };
-  return { room, stream, reader, pump };
-}
-
-interface Seen {
-  readonly deliveries: Delivery[];
-  readonly progress: ReadProgress[];
-  /** `kind from to`. */
-  readonly gaps: string[];
-}
-
-/** Pumps until nothing comes, checking that progress and records are one ordered sequence. */
-function drain({ stream, pump }: Open): Seen {
-  const deliveries: Delivery[] = [];
-  const progress: ReadProgress[] = [];
-  const gaps: string[] = [];
-  for (let quiet = false; !quiet;) {
-    pump();
-    const messages = stream.take();
-    quiet = messages.length === 0;
-    for (const { message } of messages) {
-      if (message.case === 'progress') progress.push(message.value);
-      if (message.case === 'gap') gaps.push(gapText(message.value));
-      if (message.case !== 'batches') continue;
-      for (const delivery of decodeDeliveries(message.value.frames)) {
-        const claimed = progress.at(-1)?.watermark ?? 0n;
-        expect(BigInt(delivery.timestamp), 'progress overtook a record').toBeGreaterThan(claimed);
-        deliveries.push(delivery);
-      }
-      if (message.value.progress !== undefined) progress.push(message.value.progress);
-    }
-  }
-  return { deliveries, progress, gaps };
-}
-
-function gapText({ kind, from, to }: ReadGap): string {
-  const place = (position: Position | undefined): string =>
-    `${position?.timestamp}+${position?.recordOffset}`;
-  return `${ReadGap_Kind[kind]} ${place(from)} to ${place(to)}`;
-}
-
-const place = ({ timestamp: time, recordOffset, firstSeqNum, batch }: Delivery): string =>
-  `${time}+${recordOffset} ${decodeBatchHeader(batch).stream}#${firstSeqNum}`;
-
-const records = (count: number): { body: Uint8Array }[] =>
-  Array.from({ length: count }, () => ({ body: Buffer.alloc(20) }));
+import { OFFSET_END } from './read-plan.ts';
+import { drain, open, place, plan, records } from './testing-reads.ts';
+import type { Request } from './testing-reads.ts';
 
 /** a: 3 records at 80, 2 at 88; b: 1 at 88, 4 at 97; a batch without records at 88. */
 function sample(): MemoryJournal {
@@ -305,17 +217,6 @@ describe('reading', () => {
     expect(drain(read).progress.at(-1)).toMatchObject({ watermark: 200n, stalled: false });
   });
 
-  it('stops pulling while the client does not take anything', () => {
-    const journal = new MemoryJournal(0);
-    for (let i = 1; i <= 100; i += 1) journal.add(i * 8, [{ records: records(5) }]);
-    const read = open(journal, { follow: true });
-    for (let i = 0; i < 50; i += 1) read.pump();
-    expect(read.stream.written.length).toBeLessThan(6);
-    expect(read.room.heldBytes).toBeGreaterThan(0);
-    expect(drain(read).deliveries.length).toBe(100);
-    expect(read.room.heldBytes).toBe(0);
-  });
-
   it('follows a stream from its tail', () => {
     const journal = sample();
     const read = open(journal, {
@@ -326,56 +227,6 @@ describe('reading', () => {
     expect(drain(read).deliveries).toEqual([]);
     journal.add(105, [{ stream: 'a' }]);
     expect(drain(read).deliveries.map(place)).toEqual(['105+0 a#5']);
-  });
-
-  it('cuts off a client that takes nothing, and names what to resume after', () => {
-    const journal = new MemoryJournal();
-    for (let i = 1; i <= 9; i += 1) journal.add(i * 8, [{ records: records(5) }]);
-    const read = open(journal, { follow: true });
-    read.pump();
-    journal.now = SLOW_MICROS;
-    expect(read.reader.checkPace(micros(journal.now))).toBe(false);
-    journal.now += 1;
-    expect(read.reader.checkPace(micros(journal.now))).toBe(true);
-    expect(read.reader.done).toBe(true);
-    const written = read.stream.written.flatMap(({ message }) =>
-      message.case === 'batches' ? decodeDeliveries(message.value.frames) : [],
-    );
-    const { details } = read.stream.ended as MeridianError;
-    expect(read.stream.reason).toBe('SLOW_READER');
-    const last = written.at(-1);
-    expect(details).toEqual({ timestamp: String(last?.timestamp), recordOffset: '4' });
-    const { timestamp: time, recordOffset } = details;
-    const after = { timestamp: BigInt(time ?? ''), recordOffset: Number(recordOffset) };
-    const rest = drain(open(journal, { from: { case: 'after', value: after } }));
-    expect([...written, ...rest.deliveries].map((each) => Number(each.timestamp))).toEqual(
-      Array.from({ length: 9 }, (_unused, i) => (i + 1) * 8),
-    );
-  });
-
-  it('leaves a slow client that takes something now and then, and one for whom nothing waits', () => {
-    const journal = new MemoryJournal();
-    for (let i = 1; i <= 9; i += 1) journal.add(i * 8, [{ records: records(5) }]);
-    const read = open(journal, { follow: true });
-    for (let i = 0; i < 5; i += 1) {
-      read.pump();
-      journal.now += SLOW_MICROS - 1;
-      expect(read.reader.checkPace(micros(journal.now))).toBe(false);
-      read.stream.take();
-    }
-    journal.now += 3 * SLOW_MICROS;
-    expect(read.reader.checkPace(micros(journal.now))).toBe(false);
-  });
-
-  it('gives back what waits when the call is over', () => {
-    const journal = sample();
-    const read = open(journal, {});
-    read.pump();
-    expect(read.room.heldBytes).toBeGreaterThan(0);
-    read.reader.close();
-    expect(read.room.heldBytes).toBe(0);
-    read.stream.take();
-    expect(read.room.heldBytes).toBe(0);
   });
 
   it('delivers exactly what a scan of the journal finds, whatever the chunks and the start', () => {
@@ -431,57 +282,6 @@ describe('reading', () => {
       ),
       { numRuns: 300 },
     );
-  });
-
-  describe('filtered by keys', () => {
-    const keyed = (...keys: string[]): { key: Uint8Array; body: Uint8Array }[] =>
-      keys.map((key) => ({ key: Buffer.from(key), body: Buffer.alloc(20) }));
-    const keyRanges = [{ from: Buffer.from('k'), to: Buffer.from('l') }];
-
-    it('sends batches with a match whole, and tells what lies between and behind them once', () => {
-      const journal = new MemoryJournal();
-      journal.add(80, [{ records: keyed('a') }, { records: keyed('b', 'k1', 'z') }]);
-      journal.add(88, [{ records: keyed('x') }]);
-      journal.add(96, [{ records: keyed('k2') }, { records: keyed('c') }]);
-      journal.add(104, [{ records: records(2) }]);
-      const seen = drain(open(journal, { keyRanges }));
-      expect(seen.deliveries.map(place)).toEqual(['80+1 s#1', '96+0 s#5']);
-      expect(seen.gaps).toEqual(['FILTERED 96+1 to 105+0']);
-      expect(seen.progress.at(-1)?.watermark).toBe(104n);
-    });
-
-    it('tells a follower of a stretch without a match with its progress, never per batch', () => {
-      const journal = new MemoryJournal();
-      const read = open(journal, { keyRanges, follow: true });
-      const gaps: string[] = [];
-      for (let ms = 1; ms <= 30; ms += 1) {
-        journal.now = ms * 1000;
-        journal.add(ms * 8, [{ records: keyed('a') }, { records: keyed('b') }]);
-        gaps.push(...drain(read).gaps);
-      }
-      expect(gaps).toEqual([
-        'FILTERED 8+0 to 9+0',
-        'FILTERED 16+0 to 89+0',
-        'FILTERED 96+0 to 169+0',
-      ]);
-    });
-
-    it('counts only matching records for a limit', () => {
-      const journal = new MemoryJournal();
-      for (let i = 1; i <= 9; i += 1) journal.add(i * 8, [{ records: keyed('a', 'k', 'b') }]);
-      expect(drain(open(journal, { keyRanges, limitRecords: 3n })).deliveries.length).toBe(3);
-    });
-
-    it('looks through a long stretch in slices', () => {
-      const journal = new MemoryJournal(0);
-      const large = [{ key: Buffer.from('a'), body: Buffer.alloc(200_000) }];
-      for (let i = 1; i <= 9; i += 1) journal.add(i * 8, [{ records: large }]);
-      journal.add(80, [{ records: keyed('k') }]);
-      const read = open(journal, { keyRanges });
-      const pumped = [1, 2, 3, 4].map(() => read.reader.pump(micros(0)));
-      expect(pumped).toEqual(['more', 'more', 'more', 'done']);
-      expect(drain(read).deliveries.map(place)).toEqual(['80+0 s#9']);
-    });
   });
 
   it('goes on inside an entry whose place in the cache was overwritten meanwhile', () => {

@@ -17,7 +17,7 @@ import type {
   ReadProgressSchema,
   ReadResponse,
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { OrderMachine } from '../../libs/order/types.ts';
+import type { OrderMachine, StreamState } from '../../libs/order/types.ts';
 import type { ServerStream } from '../../libs/rpc/rpc.ts';
 import type { Micros, Timestamp } from '../../libs/values/numbers.ts';
 import { EntryWalker } from './entry-walker.ts';
@@ -75,6 +75,9 @@ export class Reader {
   #skippedFrom: { readonly timestamp: number; readonly recordOffset: number } | null = null;
   #scannedBytes = 0;
   #pastEnd = false;
+  /** Records of the stream below are not delivered: not asked for, or trimmed. */
+  #fromSeqNum: number;
+  #begun = false;
   #done = false;
   #closed = false;
   #heldBytes = 0;
@@ -91,6 +94,7 @@ export class Reader {
     this.#plan = plan;
     this.#walker = new EntryWalker(context.index, context.store, plan.stream);
     this.#next = plan.start;
+    this.#fromSeqNum = plan.fromSeqNum;
     this.#recordsLeft = plan.limitRecords;
     this.#bytesLeft = plan.limitBytes;
   }
@@ -104,6 +108,7 @@ export class Reader {
   pump(now: Micros): Pumped {
     this.#walker.resume();
     this.#scannedBytes = 0;
+    if (!this.#streamStands(now)) return 'done';
     while (!this.done && this.#heldBytes < this.#context.room.shareBytes) {
       const items = this.#takeChunk();
       if (this.#finished()) {
@@ -139,6 +144,50 @@ export class Reader {
       ),
     );
     return true;
+  }
+
+  /** Tells what was trimmed of the stream since; false when the stream is gone, and with it the read. */
+  #streamStands(now: Micros): boolean {
+    const { stream } = this.#plan;
+    if (stream === null || this.done) return true;
+    const state = this.#context.order.stream(stream);
+    if (state === null) {
+      this.#done = true;
+      const message = `the stream ${JSON.stringify(stream)} was deleted`;
+      this.#stream.fail(new MeridianError('STREAM_NOT_FOUND', message, { details: { stream } }));
+      return false;
+    }
+    if (!this.#walker.inside) this.#skipTrimmed(state, now);
+    return true;
+  }
+
+  #skipTrimmed({ firstSeqNum, nextSeqNum, lastTimestamp }: StreamState, now: Micros): void {
+    const next = this.#tailSeqNum();
+    const asked = this.#begun ? Math.max(next, this.#fromSeqNum) : (this.#plan.askedSeqNum ?? next);
+    this.#begun = true;
+    if (asked >= firstSeqNum) return;
+    const rows = this.#rows;
+    const none = rows === null || firstSeqNum === nextSeqNum;
+    if (rows !== null) this.#next = none ? rows.ordinals.length : rows.rowOf(firstSeqNum);
+    this.#fromSeqNum = firstSeqNum;
+    const to = none
+      ? lastTimestamp + 1
+      : this.#context.index.timestampAt(rows.ordinals.at(this.#next));
+    const value = {
+      kind: ReadGap_Kind.TRIMMED,
+      from: this.#positionBehind(),
+      to: { timestamp: BigInt(to), recordOffset: 0 },
+      fromSeqNum: BigInt(asked),
+      toSeqNum: BigInt(firstSeqNum),
+    };
+    this.#write({ case: 'gap', value }, SMALL_BYTES, now);
+  }
+
+  /** The first position after what has been sent. */
+  #positionBehind(): { timestamp: bigint; recordOffset: number } {
+    const { timestamp, recordOffset } = this.#cursor ?? { timestamp: -1, recordOffset: OFFSET_END };
+    if (recordOffset === OFFSET_END) return { timestamp: BigInt(timestamp + 1), recordOffset: 0 };
+    return { timestamp: BigInt(timestamp), recordOffset: recordOffset + 1 };
   }
 
   #takeChunk(): Delivery[] {
@@ -177,12 +226,12 @@ export class Reader {
 
   /** Stands on the next batch of the plan, whatever is in it; false when there is none for now. */
   #toNextBatch(): boolean {
-    const { stream, fromSeqNum, fromTimestamp, afterOffset, untilSeqNum } = this.#plan;
+    const { stream, fromTimestamp, afterOffset, untilSeqNum } = this.#plan;
     const walker = this.#walker;
     for (;;) {
       while (walker.inside && walker.advance()) {
         if (stream !== null) {
-          if (walker.firstSeqNum + walker.recordCount <= fromSeqNum) continue;
+          if (walker.firstSeqNum + walker.recordCount <= this.#fromSeqNum) continue;
           this.#pastEnd = walker.firstSeqNum >= untilSeqNum;
           if (this.#pastEnd) return false;
         }
