@@ -246,6 +246,11 @@ export function decodeBatchHeader(bytes: Uint8Array, offset = 0): BatchHeaderVie
   };
 }
 
+/** Records of the batch at `offset`, without a look at the rest; for bytes that were verified before. */
+export function recordCountAt(bytes: Uint8Array, offset: number): number {
+  return readU32(bytes, offset + 12);
+}
+
 /** For a batch from outside, alone in `bytes`: limits, checksum, every size and record boundary. */
 export function verifyBatch(
   bytes: Uint8Array,

@@ -79,12 +79,12 @@ export class Merge<Item> {
   /**
    * Emits what waits with timestamp ≤ watermark in (timestamp, input) order (M5), at most `limit`
    * items, and returns how many. An item leaves the merge before it is emitted, so one that throws
-   * is not emitted again (M6).
+   * is not emitted again (M6). An `emit` that returns false has had enough: it is the last of this drain.
    *
    * Goes by runs: the input with the least head is drained until the second least would come before
    * it. In practice inputs take turns in bursts, and a run costs one comparison an item.
    */
-  drain(emit: (item: Item, input: number, timestamp: number) => void, limit = Infinity): number {
+  drain(emit: (item: Item, input: number, timestamp: number) => unknown, limit = Infinity): number {
     if (this.#size === 0 || limit < 1) return 0;
     assert(!this.#draining, 'drain while draining');
     this.#draining = true;
@@ -100,7 +100,7 @@ export class Merge<Item> {
           const item = queue.shift();
           this.#size -= 1;
           emitted += 1;
-          emit(item, least, head);
+          if (emit(item, least, head) === false) return emitted;
           head = queue.head;
         }
       }

@@ -1,6 +1,7 @@
 /**
  * Bounds how many subscribers read the instances for themselves at once: each such merge holds its
- * own buffers per instance. Beyond the bound, subscribers wait in line.
+ * own buffers per instance. Beyond the bound, subscribers wait in line; one that holds a slot while its
+ * connection takes nothing gives it up to them.
  */
 export class CatchUpSlots {
   #free: number;

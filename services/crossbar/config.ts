@@ -32,6 +32,12 @@ const timings = z.strictObject({
   stallRepeatMs: ms(1000).describe('how often that is told again'),
   retryMs: ms(500).describe('pause before an instance that cannot be followed is tried again'),
   silenceMs: ms(2000).describe('silence of a replica after which another one is read'),
+  slowReaderMs: ms(30_000).describe(
+    'longest time a subscriber may leave what waits for it untouched; then it is cut off',
+  ),
+  catchUpTurnMs: ms(1000, 0).describe(
+    'how long a subscriber may read the instances for itself while others wait for that',
+  ),
   heartbeatTimeoutMs: ms(5000).describe('longest wait for the read point of an instance'),
   drainMs: ms(2000, 0).describe('longest wait for open calls when going down'),
 });
@@ -43,6 +49,9 @@ const limits = z.strictObject({
   ),
   subscribersMax: count(256).describe('subscribers at once'),
   catchUpsMax: count(8).describe('subscribers at once that are too far behind for the window'),
+  subscriberBytesMax: bytes(MIB).describe("bytes that may wait for one subscriber's connection"),
+  subscribersBytesMax: bytes(64 * MIB).describe('bytes that may wait for all of them together'),
+  waitersMax: count(10_000).describe('calls at once that wait for a place in the order'),
   streamsPerSubscriberMax: count(1000).describe('streams that a subscriber may name'),
 });
 

@@ -4,18 +4,21 @@
  * built again from the instances and the subscribers' cursors.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { STREAM_BYTES_MAX } from '../../libs/frames/batch.ts';
 import { CatchUpSlots } from './catch-up-slots.ts';
+import { Filter } from './filter.ts';
+import type { FilterWish } from './filter.ts';
 import { HeartbeatRounds } from './heartbeat-rounds.ts';
 import type { Instance } from './instance.ts';
 import type { FeedBounds } from './merged-feed.ts';
-import type { ResponseStream } from './outbox.ts';
+import type { ResponseStream, Room } from './outbox.ts';
 import { Positions } from './position.ts';
 import type { Position } from './position.ts';
 import { Subscription } from './subscription.ts';
+import type { SubscriberPace } from './subscription.ts';
 import { Trunk } from './trunk.ts';
+import { Waiters } from './waiters.ts';
 
-export interface CrossbarSettings extends FeedBounds {
+export interface CrossbarSettings extends FeedBounds, SubscriberPace {
   /** Memory of the shared window. */
   readonly windowBytesMax: number;
   /** Subscribers at once; more are refused as OVERLOADED. */
@@ -24,8 +27,11 @@ export interface CrossbarSettings extends FeedBounds {
   readonly catchUpsMax: number;
   /** Streams that one subscriber may name. */
   readonly streamsPerSubscriberMax: number;
-  readonly progressIntervalMs: number;
-  readonly stallRepeatMs: number;
+  /** Bytes that may wait for one subscriber's connection, and for all of them together. */
+  readonly subscriberBytesMax: number;
+  readonly subscribersBytesMax: number;
+  /** Calls at once that wait for a place in the order. */
+  readonly waitersMax: number;
 }
 
 export interface CrossbarOptions {
@@ -43,10 +49,9 @@ export interface CrossbarOptions {
   readonly onReady: () => void;
 }
 
-export interface SubscribeWish {
+export interface SubscribeWish extends FilterWish {
   readonly cluster: string;
   readonly cursor: Uint8Array;
-  readonly streams: readonly string[];
 }
 
 export interface CrossbarStatus {
@@ -65,6 +70,8 @@ export interface CrossbarStatus {
 export interface CrossbarFigures {
   subscriptions: number;
   refused: number;
+  /** Ended as SLOW_READER. */
+  cutOff: number;
   /** By name of the instance. */
   readonly troubles: Map<string, number>;
 }
@@ -73,10 +80,17 @@ export interface CrossbarLoad {
   readonly subscribers: Readonly<Record<'live' | 'catchingUp' | 'waiting', number>>;
   readonly windowBytes: number;
   readonly windowEntries: number;
+  /** Bytes that wait for connections. */
+  readonly heldBytes: number;
+  readonly waiters: number;
 }
 
 /** More than clocks of regions may differ by (design T4 has them stop long before). */
 const FUTURE_MICROS = 3600 * 1_000_000;
+/** However many subscribers: less makes messages too small to be worth their cost. */
+const SHARE_BYTES_MIN = 64 * 1024;
+/** Subscribers are served at most this often, and for at most half of the time: each message carries more. */
+const PUMP_MS = 1;
 
 export class Crossbar {
   readonly #options: CrossbarOptions;
@@ -85,10 +99,19 @@ export class Crossbar {
   readonly #trunk: Trunk;
   readonly #slots: CatchUpSlots;
   readonly #heartbeats: HeartbeatRounds;
+  readonly #waiters: Waiters;
+  readonly #room: { shareBytes: number; heldBytes: number } & Room;
   readonly #subscriptions = new Set<Subscription>();
-  readonly figures: CrossbarFigures = { subscriptions: 0, refused: 0, troubles: new Map() };
+  readonly figures: CrossbarFigures = {
+    subscriptions: 0,
+    refused: 0,
+    cutOff: 0,
+    troubles: new Map(),
+  };
   #ready = false;
   #ticker: NodeJS.Timeout | null = null;
+  #pumpFrom = -Infinity;
+  #late: NodeJS.Timeout | null = null;
 
   constructor(options: CrossbarOptions) {
     const { settings, now } = options;
@@ -100,6 +123,8 @@ export class Crossbar {
     );
     this.#slots = new CatchUpSlots(settings.catchUpsMax);
     this.#heartbeats = new HeartbeatRounds(this.#instances);
+    this.#waiters = new Waiters(settings.waitersMax);
+    this.#room = { shareBytes: settings.subscriberBytesMax, heldBytes: 0 };
     this.#trunk = new Trunk({
       instances: this.#instances,
       positions: this.#positions,
@@ -120,18 +145,21 @@ export class Crossbar {
   start(): void {
     this.#trunk.start();
     this.#ticker = setInterval(() => {
-      for (const subscription of this.#subscriptions) subscription.tick();
+      for (const subscription of this.#subscriptions) {
+        if (subscription.tick()) this.figures.cutOff += 1;
+      }
     }, this.#options.settings.stallAfterMs / 2);
   }
 
   /** Subscribers are told to resume elsewhere. */
   stop(): void {
     if (this.#ticker !== null) clearInterval(this.#ticker);
+    if (this.#late !== null) clearTimeout(this.#late);
     this.#trunk.stop();
-    for (const subscription of this.#subscriptions) {
-      const message = 'the crossbar is going down: resume from the last cursor at another one';
-      subscription.fail(new MeridianError('UNAVAILABLE', message));
-    }
+    const message = 'the crossbar is going down: resume from the last cursor at another one';
+    const error = new MeridianError('UNAVAILABLE', message);
+    for (const subscription of this.#subscriptions) subscription.fail(error);
+    this.#waiters.fail(error);
     for (const instance of this.#instances) instance.close();
   }
 
@@ -145,7 +173,7 @@ export class Crossbar {
     this.checkCluster(wish.cluster);
     const after = this.#positions.fromCursor(wish.cursor);
     this.#checkReachable(after);
-    const streams = this.#checkStreams(wish.streams);
+    const filter = Filter.from(wish, settings.streamsPerSubscriberMax);
     if (this.#subscriptions.size >= settings.subscribersMax) {
       this.figures.refused += 1;
       throw new MeridianError(
@@ -157,31 +185,51 @@ export class Crossbar {
     const subscription: Subscription = new Subscription({
       stream,
       after,
-      streams,
+      filter,
       trunk: this.#trunk,
       slots: this.#slots,
+      room: this.#room,
       feed: {
         instances: this.#instances,
         positions: this.#positions,
         bounds: settings,
         now: this.#options.now,
       },
-      progressIntervalMs: settings.progressIntervalMs,
-      stallRepeatMs: settings.stallRepeatMs,
-      onOver: () => {
+      pace: settings,
+      onClosed: () => {
         this.#subscriptions.delete(subscription);
+        this.#divide();
       },
     });
     this.#subscriptions.add(subscription);
     this.figures.subscriptions += 1;
+    this.#divide();
     subscription.start();
     return subscription;
   }
 
-  async heartbeat(cluster: string): Promise<{ readPoint: number; watermark: number }> {
+  /** `wait`: until the watermark has reached the read point. */
+  async heartbeat(
+    cluster: string,
+    wait = false,
+    signal?: AbortSignal,
+  ): Promise<{ readPoint: number; watermark: number; cursor: Uint8Array }> {
     this.checkCluster(cluster);
     const readPoint = await this.#heartbeats.readPoint();
-    return { readPoint, watermark: this.#trunk.watermark };
+    if (wait) await this.#waiters.reached(readPoint, signal);
+    const cursor = this.#positions.toCursor(this.#positions.atWatermark(readPoint));
+    return { readPoint, watermark: this.#trunk.watermark, cursor };
+  }
+
+  /** Resolves with the watermark, once it covers the place. */
+  waitFor(cluster: string, place: Uint8Array | number, signal?: AbortSignal): Promise<number> {
+    this.checkCluster(cluster);
+    const position =
+      typeof place === 'number'
+        ? this.#positions.atWatermark(place)
+        : this.#positions.fromCursor(place);
+    this.#checkReachable(position);
+    return this.#waiters.reached(position.timestamp, signal);
   }
 
   status(): CrossbarStatus {
@@ -212,6 +260,8 @@ export class Crossbar {
       subscribers,
       windowBytes: window?.bytes ?? 0,
       windowEntries: window === null ? 0 : window.end - window.first,
+      heldBytes: this.#room.heldBytes,
+      waiters: this.#waiters.size,
     };
   }
 
@@ -236,24 +286,10 @@ export class Crossbar {
     );
   }
 
-  #checkStreams(names: readonly string[]): ReadonlySet<string> | null {
-    const limit = this.#options.settings.streamsPerSubscriberMax;
-    if (names.length > limit) {
-      throw new MeridianError(
-        'TOO_LARGE',
-        `${names.length} streams; a subscriber may name ${limit}, or none for all`,
-        { details: { streams: names.length, limit } },
-      );
-    }
-    for (const name of names) {
-      const bytes = Buffer.byteLength(name);
-      if (bytes >= 1 && bytes <= STREAM_BYTES_MAX) continue;
-      throw new MeridianError(
-        'INVALID',
-        `stream name of ${bytes} bytes; 1 to ${STREAM_BYTES_MAX} are allowed`,
-      );
-    }
-    return names.length === 0 ? null : new Set(names);
+  #divide(): void {
+    const { subscriberBytesMax, subscribersBytesMax } = this.#options.settings;
+    const share = Math.floor(subscribersBytesMax / Math.max(1, this.#subscriptions.size));
+    this.#room.shareBytes = Math.min(subscriberBytesMax, Math.max(SHARE_BYTES_MIN, share));
   }
 
   #trunkMoved(): void {
@@ -261,6 +297,22 @@ export class Crossbar {
       this.#ready = true;
       this.#options.onReady();
     }
+    this.#waiters.advance(this.#trunk.watermark);
+    const wait = this.#pumpFrom - this.#options.now();
+    if (wait <= 0) this.#pump();
+    else {
+      this.#late ??= setTimeout(() => {
+        this.#late = null;
+        this.#pump();
+      }, Math.ceil(wait));
+    }
+  }
+
+  #pump(): void {
+    const began = this.#options.now();
     for (const subscription of this.#subscriptions) subscription.trunkMoved();
+    const ended = this.#options.now();
+    const took = ended - began;
+    this.#pumpFrom = took === 0 ? ended : ended + Math.max(PUMP_MS, took);
   }
 }

@@ -3,13 +3,22 @@
  * that a test decides every interleaving; and a subscriber whose connection takes as much as it is told.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { encodeBatch } from '../../libs/frames/batch.ts';
-import { decodeDeliveries } from '../../libs/frames/delivery.ts';
+import { decodeRecords, encodeBatch } from '../../libs/frames/batch.ts';
+import { decodeDeliveries, encodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
+import { KeyFilter } from '../../libs/frames/key-filter.ts';
+import type { KeyRange } from '../../libs/frames/key-filter.ts';
+import { Gap_Kind } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import type { SubscribeResponse } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { seqNum, timestamp } from '../../libs/values/numbers.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
-import type { FollowHandlers, Following, Instance, InstancePosition } from './instance.ts';
+import type {
+  FollowHandlers,
+  Following,
+  Instance,
+  InstanceGap,
+  InstancePosition,
+} from './instance.ts';
 import type { ResponseStream } from './outbox.ts';
 
 export class FakeInstance implements Instance {
@@ -28,28 +37,39 @@ export class FakeInstance implements Instance {
     this.number = number;
   }
 
-  /** An entry with one batch per stream named, one record each. */
-  append(at: number, streams: readonly string[], bodyBytes = 10): void {
-    streams.forEach((stream, recordOffset) => {
+  /** An entry with one batch per stream named, one record each; the key is what follows a colon. */
+  append(at: number, names: readonly string[], bodyBytes = 10): void {
+    names.forEach((name, recordOffset) => {
+      const [stream = '', key] = name.split(':');
       const body = Buffer.alloc(bodyBytes, `${this.name}/${at}/${recordOffset} `);
       this.log.push({
         timestamp: timestamp(at),
         recordOffset,
         firstSeqNum: seqNum(this.#seqNum),
         instance: 0,
-        batch: encodeBatch({ stream, records: [{ body }] }),
+        batch: encodeBatch({
+          stream,
+          records: [key === undefined ? { body } : { key: Buffer.from(key), body }],
+        }),
       });
       this.#seqNum += 1;
     });
   }
 
-  follow(after: InstancePosition, handlers: FollowHandlers): Following {
+  follow(
+    after: InstancePosition,
+    keyRanges: readonly KeyRange[],
+    handlers: FollowHandlers,
+  ): Following {
     const next = this.log.findIndex(
       (item) =>
         item.timestamp > after.timestamp ||
         (item.timestamp === after.timestamp && item.recordOffset > after.recordOffset),
     );
-    const following = new FakeFollowing(this, next < 0 ? this.log.length : next, handlers);
+    const following = new FakeFollowing(this, next < 0 ? this.log.length : next, {
+      filter: keyRanges.length === 0 ? null : new KeyFilter(keyRanges),
+      handlers,
+    });
     this.followings.push(following);
     return following;
   }
@@ -82,14 +102,20 @@ export class FakeFollowing implements Following {
   readonly source = 'here';
   readonly #instance: FakeInstance;
   readonly #handlers: FollowHandlers;
+  readonly #filter: KeyFilter | null;
   #next: number;
   #open = true;
   paused = false;
 
-  constructor(instance: FakeInstance, next: number, handlers: FollowHandlers) {
+  constructor(
+    instance: FakeInstance,
+    next: number,
+    { handlers, filter }: { handlers: FollowHandlers; filter: KeyFilter | null },
+  ) {
     this.#instance = instance;
     this.#next = next;
     this.#handlers = handlers;
+    this.#filter = filter;
   }
 
   /** Up to `most` deliveries that the watermark covers; false: none, it is paused or at the end. */
@@ -99,10 +125,10 @@ export class FakeFollowing implements Following {
     while (items.length < most) {
       const item = this.#instance.log[this.#next];
       if (item === undefined || item.timestamp > this.#instance.reached) break;
-      items.push(item);
+      if (this.#wants(item)) items.push(item);
       this.#next += 1;
     }
-    if (items.length > 0) this.#handlers.deliveries(items);
+    if (items.length > 0) this.#handlers.batches(encodeDeliveries(items));
     return items.length > 0;
   }
 
@@ -116,7 +142,17 @@ export class FakeFollowing implements Following {
 
   /** Says what no instance should. */
   claim(items: readonly Delivery[]): void {
-    this.#handlers.deliveries(items);
+    this.#handlers.batches(encodeDeliveries(items));
+  }
+
+  /** Says that records are missing. */
+  miss(gap: InstanceGap): void {
+    this.#handlers.gap(gap);
+  }
+
+  #wants({ batch }: Delivery): boolean {
+    const filter = this.#filter;
+    return filter === null || decodeRecords(batch).some(({ key }) => filter.matches(key));
   }
 
   fail(error = new MeridianError('UNAVAILABLE', 'no replica answers')): void {
@@ -140,27 +176,24 @@ export class FakeFollowing implements Following {
   }
 }
 
-/** Records what it is sent; takes `room` messages and then none until `drain`. */
+/** Records what it is sent; takes `room` messages off the sender's hands and then none until `drain`. */
 export class FakeStream implements ResponseStream {
   closed = false;
   error: unknown = null;
   room: number;
   readonly messages: SubscribeResponse['message'][] = [];
-  #onDrain: () => void = () => undefined;
+  readonly #waiting: (() => void)[] = [];
   #onClose: () => void = () => undefined;
 
   constructor(room = Infinity) {
     this.room = room;
   }
 
-  write(message: SubscribeResponse): boolean {
+  write(message: SubscribeResponse, sent: () => void): boolean {
     this.messages.push(message.message);
-    this.room -= 1;
-    return this.room > 0;
-  }
-
-  onDrain(callback: () => void): void {
-    this.#onDrain = callback;
+    this.#waiting.push(sent);
+    this.#take();
+    return true;
   }
 
   onClose(callback: () => void): void {
@@ -169,12 +202,12 @@ export class FakeStream implements ResponseStream {
 
   fail(error: unknown): void {
     this.error = error;
+    if (this.#waiting.length === 0) this.close();
   }
 
   drain(room: number): void {
-    const wasFull = this.room <= 0;
     this.room = room;
-    if (wasFull) this.#onDrain();
+    this.#take();
   }
 
   /** The client goes away. */
@@ -183,10 +216,36 @@ export class FakeStream implements ResponseStream {
     this.#onClose();
   }
 
+  #take(): void {
+    while (this.room > 0) {
+      const sent = this.#waiting.shift();
+      if (sent === undefined) break;
+      this.room -= 1;
+      sent();
+    }
+    if (this.error !== null && !this.closed && this.#waiting.length === 0) this.close();
+  }
+
   get deliveries(): Delivery[] {
     return this.messages.flatMap((message) =>
       message.case === 'batches' ? decodeDeliveries(message.value.frames) : [],
     );
+  }
+
+  /** Deliveries, and gaps in words. */
+  get story(): string[] {
+    return this.messages.flatMap((message) => {
+      if (message.case === 'batches') {
+        return decodeDeliveries(message.value.frames).map(
+          ({ timestamp, instance, recordOffset }) => `${timestamp}/${instance}/${recordOffset}`,
+        );
+      }
+      if (message.case !== 'gap') return [];
+      const { kind, instance, fromTimestamp, toTimestamp } = message.value;
+      return [
+        `${kind === Gap_Kind.TRIMMED ? 'trimmed' : 'lost'} ${instance} ${fromTimestamp}-${toTimestamp}`,
+      ];
+    });
   }
 
   get watermarks(): number[] {

@@ -2,7 +2,7 @@
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
 import { Crossbar } from './crossbar.ts';
-import type { CrossbarSettings } from './crossbar.ts';
+import type { CrossbarSettings, SubscribeWish } from './crossbar.ts';
 import { FakeInstance } from './fake-instance.ts';
 
 export const SETTINGS: CrossbarSettings = {
@@ -15,6 +15,11 @@ export const SETTINGS: CrossbarSettings = {
   catchUpsMax: 4,
   streamsPerSubscriberMax: 10,
   progressIntervalMs: 0,
+  subscriberBytesMax: 64 * 1024,
+  subscribersBytesMax: 64 * 1024 * 1024,
+  slowReaderMs: 30_000,
+  catchUpTurnMs: 100,
+  waitersMax: 3,
 };
 
 export interface World {
@@ -52,11 +57,11 @@ export async function world(
   return { instances, crossbar, fatal, troubles, stop };
 }
 
-export const wish = (streams: readonly string[] = [], cursor: Uint8Array = new Uint8Array()) => ({
-  cluster: 'c',
-  cursor,
-  streams,
-});
+export const wish = (
+  streams: readonly string[] = [],
+  cursor: Uint8Array = new Uint8Array(),
+  keyRanges: SubscribeWish['keyRanges'] = [],
+): SubscribeWish => ({ cluster: 'c', cursor, streams, keyRanges });
 
 export const places = (items: readonly Delivery[]): string[] =>
   items.map((item) => `${item.timestamp}/${item.instance}/${item.recordOffset}`);

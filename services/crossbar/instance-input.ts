@@ -5,13 +5,12 @@
  * is still to come: by a later entry, or by its watermark.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { decodeBatchHeader } from '../../libs/frames/batch.ts';
-import type { Delivery } from '../../libs/frames/delivery.ts';
+import { DeliveryWalker } from '../../libs/frames/delivery-walker.ts';
 import { U32_MAX } from '../../libs/frames/ints.ts';
+import type { KeyRange } from '../../libs/frames/key-filter.ts';
 import type { Merge } from '../../libs/merge/merge.ts';
-import type { Following, Instance, InstancePosition } from './instance.ts';
-import { mergedEntry } from './merged-entry.ts';
-import type { MergedEntry } from './merged-entry.ts';
+import type { Following, Instance, InstanceGap, InstancePosition } from './instance.ts';
+import type { MergedEntry, MergedGap } from './merged-entry.ts';
 
 export interface InputOwner {
   /** Something was pushed or closed: the merge may have something to give. */
@@ -21,7 +20,8 @@ export interface InputOwner {
 
 interface OpenEntry {
   readonly timestamp: number;
-  readonly deliveries: Delivery[];
+  readonly pieces: Uint8Array[];
+  gap: MergedGap | null;
 }
 
 export class InstanceInput {
@@ -30,6 +30,7 @@ export class InstanceInput {
   readonly #merge: Merge<MergedEntry>;
   readonly #owner: InputOwner;
   readonly #bytesMax: number;
+  readonly #keyRanges: readonly KeyRange[];
   #position: InstancePosition;
   #open: OpenEntry | null = null;
   #following: Following | null = null;
@@ -42,6 +43,7 @@ export class InstanceInput {
     input: number;
     merge: Merge<MergedEntry>;
     after: InstancePosition;
+    keyRanges: readonly KeyRange[];
     owner: InputOwner;
     bytesMax: number;
   }) {
@@ -50,6 +52,7 @@ export class InstanceInput {
     this.#merge = options.merge;
     this.#owner = options.owner;
     this.#bytesMax = options.bytesMax;
+    this.#keyRanges = options.keyRanges;
     this.#position = options.after;
     this.#merge.close(this.#input, options.after.timestamp);
   }
@@ -65,11 +68,15 @@ export class InstanceInput {
 
   /** Starts, or starts again after a failure, from the last position. */
   follow(): void {
-    this.#following = this.instance.follow(this.#position, {
-      deliveries: (items) => {
+    this.#following = this.instance.follow(this.#position, this.#keyRanges, {
+      batches: (frames) => {
         this.#accept(() => {
-          for (const item of items) this.#take(item);
-          if (this.#open !== null) this.#merge.close(this.#input, this.#open.timestamp - 1);
+          this.#take(frames);
+        });
+      },
+      gap: (gap) => {
+        this.#accept(() => {
+          this.#miss(gap);
         });
       },
       progress: (watermark) => {
@@ -116,25 +123,55 @@ export class InstanceInput {
     this.#owner.changed();
   }
 
-  #take(delivery: Delivery): void {
-    const { timestamp, recordOffset } = delivery;
-    const last = this.#position;
-    if (
-      timestamp < last.timestamp ||
-      (timestamp === last.timestamp && recordOffset <= last.recordOffset)
-    ) {
-      // P2 is broken where it came from. To drop it or to pass it on would both be a guess.
-      throw new MeridianError(
-        'CORRUPT',
-        `instance ${this.instance.name} delivered ${timestamp}/${recordOffset} after ${last.timestamp}/${last.recordOffset}`,
-        { details: { instance: this.instance.name, source: this.source } },
-      );
+  #take(frames: Uint8Array): void {
+    const walker = new DeliveryWalker(frames);
+    let start = 0;
+    while (walker.next()) {
+      const { timestamp, recordOffset, recordCount } = walker;
+      this.#checkOrder(timestamp, recordOffset);
+      if (this.#open !== null && this.#open.timestamp !== timestamp) {
+        if (walker.start > start) this.#open.pieces.push(frames.subarray(start, walker.start));
+        ({ start } = walker);
+        this.#finish(this.#open);
+      }
+      this.#open ??= { timestamp, pieces: [], gap: null };
+      walker.stamp(this.instance.number);
+      this.#position = { timestamp, recordOffset: recordOffset + recordCount - 1 };
     }
+    if (this.#open === null) return;
+    if (walker.end > start) this.#open.pieces.push(frames.subarray(start, walker.end));
+    this.#merge.close(this.#input, this.#open.timestamp - 1);
+  }
+
+  #checkOrder(timestamp: number, recordOffset: number): void {
+    const last = this.#position;
+    if (timestamp > last.timestamp) return;
+    if (timestamp === last.timestamp && recordOffset > last.recordOffset) return;
+    // P2 is broken where it came from. To drop it or to pass it on would both be a guess.
+    throw new MeridianError(
+      'CORRUPT',
+      `instance ${this.instance.name} delivered ${timestamp}/${recordOffset} after ${last.timestamp}/${last.recordOffset}`,
+      { details: { instance: this.instance.name, source: this.source } },
+    );
+  }
+
+  /** The gap stands in the order where its last missing record would. */
+  #miss({ kind, from, to }: InstanceGap): void {
+    const whole = to.recordOffset === 0;
+    const timestamp = whole ? to.timestamp - 1 : to.timestamp;
+    if (timestamp <= this.closed) return;
     if (this.#open !== null && this.#open.timestamp !== timestamp) this.#finish(this.#open);
-    this.#open ??= { timestamp, deliveries: [] };
-    this.#open.deliveries.push(delivery);
-    const { recordCount } = decodeBatchHeader(delivery.batch);
-    this.#position = { timestamp, recordOffset: recordOffset + recordCount - 1 };
+    this.#open ??= { timestamp, pieces: [], gap: null };
+    const before = this.#open.gap;
+    this.#open.gap = {
+      kind: before?.kind === 'lost' ? 'lost' : kind,
+      name: this.instance.name,
+      from: Math.min(from, before?.from ?? from),
+      to: timestamp,
+    };
+    const recordOffset = whole ? U32_MAX : to.recordOffset - 1;
+    this.#position = { timestamp, recordOffset };
+    this.#merge.close(this.#input, timestamp - 1);
   }
 
   #reach(watermark: number): void {
@@ -146,8 +183,10 @@ export class InstanceInput {
   }
 
   #finish(open: OpenEntry): void {
-    const entry = mergedEntry(open.timestamp, this.instance.number, open.deliveries);
-    this.#merge.push(this.#input, open.timestamp, entry);
+    const { timestamp, pieces, gap } = open;
+    const { number } = this.instance;
+    const entry = { timestamp, instance: number, frames: Buffer.concat(pieces), gap };
+    this.#merge.push(this.#input, timestamp, entry);
     this.#waitingBytes += entry.frames.length;
     this.#open = null;
   }

@@ -4,7 +4,7 @@
  * client library, which owns the choice of the replica, failover and resuming.
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
-import type { Delivery } from '../../libs/frames/delivery.ts';
+import type { KeyRange } from '../../libs/frames/key-filter.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
 
 /** After record `recordOffset` of the entry with this timestamp, in one instance. */
@@ -13,12 +13,22 @@ export interface InstancePosition {
   readonly recordOffset: number;
 }
 
+export interface InstanceGap {
+  readonly kind: 'trimmed' | 'lost';
+  /** Timestamp of the first record that is missing. */
+  readonly from: number;
+  /** First position that is not missing any more: a record of this number, or a whole entry for 0. */
+  readonly to: InstancePosition;
+}
+
 export interface FollowHandlers {
   /**
-   * Batches in the instance's order, each exactly once whatever fails underneath. Those of one entry
-   * bear the same timestamp and may come in several calls.
+   * Delivery frames in the instance's order, each exactly once whatever fails underneath. Those of one
+   * entry bear the same timestamp and may come in several calls. The bytes are the receiver's.
    */
-  deliveries(items: readonly Delivery[]): void;
+  batches(frames: Uint8Array): void;
+  /** Records that do not come, in their place in the order. */
+  gap(gap: InstanceGap): void;
   /** Everything up to here has been delivered; may be lower than before after a failover. */
   progress(watermark: number): void;
   /** It is over, and only trying again from the last position may help. Nothing comes after this. */
@@ -37,8 +47,15 @@ export interface Instance {
   readonly name: string;
   /** Breaks ties of equal timestamps; unique in the cluster. */
   readonly number: number;
-  /** May call the handlers only after it has returned. */
-  follow(after: InstancePosition, handlers: FollowHandlers): Following;
+  /**
+   * Batches with a key in one of the ranges, all for none; progress covers the others too. May call the
+   * handlers only after it has returned.
+   */
+  follow(
+    after: InstancePosition,
+    keyRanges: readonly KeyRange[],
+    handlers: FollowHandlers,
+  ): Following;
   /** A linearizable read point of this instance: asked for after the call, not before. */
   heartbeat(): Promise<Timestamp>;
   /** The watermark of some replica at the moment. */

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { decodeBatchHeader } from '../../libs/frames/batch.ts';
+import { decodeBatchHeader, decodeRecords } from '../../libs/frames/batch.ts';
 import { decodeCursor } from '../../libs/frames/cursor.ts';
 import { decodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
+import type { SubscribeWish } from './crossbar.ts';
 import { FakeStream } from './fake-instance.ts';
 import { places, settle, wish, world } from './fake-world.ts';
 
@@ -22,7 +23,10 @@ describe('a crossbar under any interleaving', () => {
         type: fc.constant('append' as const),
         who: fc.nat(1),
         step: fc.integer({ min: 1, max: 4 }),
-        streams: fc.array(fc.constantFrom('a', 'b'), { minLength: 1, maxLength: 3 }),
+        streams: fc.array(fc.constantFrom('a', 'b', 'a:k1', 'b:k1', 'b:k2'), {
+          minLength: 1,
+          maxLength: 3,
+        }),
       }),
     },
     {
@@ -63,7 +67,12 @@ describe('a crossbar under any interleaving', () => {
       arbitrary: fc.record({
         type: fc.constant('subscribe' as const),
         from: fc.option(fc.tuple(fc.nat(), fc.nat())),
-        filter: fc.boolean(),
+        filter: fc.constantFrom(
+          'all' as const,
+          'stream' as const,
+          'keys' as const,
+          'both' as const,
+        ),
         room: fc.constantFrom(1, 2, Infinity),
       }),
     },
@@ -79,7 +88,7 @@ describe('a crossbar under any interleaving', () => {
 
   interface Subscriber {
     readonly stream: FakeStream;
-    readonly filter: boolean;
+    readonly filter: 'all' | 'stream' | 'keys' | 'both';
     /** Empty: from the beginning. */
     readonly cursor: Uint8Array;
   }
@@ -93,7 +102,14 @@ describe('a crossbar under any interleaving', () => {
         fc.array(command, { minLength: 60, maxLength: 250 }),
         async (history, commands) => {
           const it_ = await world(
-            { windowBytesMax: 800, inputBytesMax: 600, catchUpsMax: 2 },
+            {
+              windowBytesMax: 800,
+              inputBytesMax: 600,
+              catchUpsMax: 2,
+              subscriberBytesMax: 300,
+              catchUpTurnMs: 1,
+              slowReaderMs: 1e9,
+            },
             (all) => {
               for (const each of all) {
                 for (let i = 1; i <= history; i += 1) each.append(i, ['a', 'b']);
@@ -132,10 +148,7 @@ describe('a crossbar under any interleaving', () => {
                   ? new Uint8Array()
                   : message.value.cursor;
               if (cursor.length > 0) resumed += 1;
-              const subscription = it_.crossbar.subscribe(
-                wish(step.filter ? ['b'] : [], cursor),
-                stream,
-              );
+              const subscription = it_.crossbar.subscribe(wishFor(step.filter, cursor), stream);
               if (subscription.state === 'catchingUp') caughtUp += 1;
               subscribers.push({ stream, filter: step.filter, cursor });
             }
@@ -167,13 +180,24 @@ describe('a crossbar under any interleaving', () => {
     expect(caughtUp).toBeGreaterThan(50);
   });
 
+  function wishFor(filter: Subscriber['filter'], cursor: Uint8Array): SubscribeWish {
+    const streams = filter === 'stream' || filter === 'both' ? ['b'] : [];
+    const range = { from: Buffer.from('k1'), to: Buffer.from('k2') };
+    return wish(streams, cursor, filter === 'keys' || filter === 'both' ? [range] : []);
+  }
+
   function check(
     order: readonly Delivery[],
     { stream, filter, cursor }: Subscriber,
     end: number,
   ): void {
-    const passes = (item: Delivery): boolean =>
-      !filter || decodeBatchHeader(item.batch).stream === 'b';
+    const passes = ({ batch }: Delivery): boolean => {
+      const [record] = decodeRecords(batch);
+      const key = record?.key == null ? '' : Buffer.from(record.key).toString();
+      const stream =
+        filter === 'all' || filter === 'keys' || decodeBatchHeader(batch).stream === 'b';
+      return stream && (filter === 'all' || filter === 'stream' || key === 'k1');
+    };
     const parts = new Map(
       (cursor.length === 0 ? [] : decodeCursor('c', cursor)).map((part) => [part.instance, part]),
     );

@@ -1,16 +1,21 @@
 /**
  * An instance through the client library, which owns the choice of the replica, failover, and that
- * nothing is lost, repeated or reordered when it changes. Translates; decides nothing but what a gap
- * means here.
+ * nothing is lost, repeated or reordered when it changes. Translates; decides nothing.
  */
 import { connectJournal } from '../../libs/client/client.ts';
 import type { Journal, ReadGap } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { decodeDeliveries } from '../../libs/frames/delivery.ts';
+import type { KeyRange } from '../../libs/frames/key-filter.ts';
 import { timestamp } from '../../libs/values/numbers.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
 import type { CrossbarConfig } from './config.ts';
-import type { FollowHandlers, Following, Instance, InstancePosition } from './instance.ts';
+import type {
+  FollowHandlers,
+  Following,
+  Instance,
+  InstanceGap,
+  InstancePosition,
+} from './instance.ts';
 
 export function connectInstance(
   config: CrossbarConfig,
@@ -31,7 +36,7 @@ export function connectInstance(
   return {
     name,
     number,
-    follow: (after, handlers) => follow(journal, name, after, handlers),
+    follow: (after, keys, handlers) => follow(journal, name, { after, keys }, handlers),
     heartbeat: () => named(name, readPoint(journal)),
     watermark: () => named(name, watermark(journal, regions)),
     close: () => {
@@ -43,21 +48,21 @@ export function connectInstance(
 function follow(
   journal: Journal,
   name: string,
-  after: InstancePosition,
+  { after, keys }: { after: InstancePosition; keys: readonly KeyRange[] },
   handlers: FollowHandlers,
 ): Following {
   const following = journal.follow(
-    { from: { after }, follow: true },
+    { from: { after }, keys, follow: true },
     {
       onBatches: (frames) => {
-        handlers.deliveries(decodeDeliveries(frames));
+        handlers.batches(frames);
       },
       onProgress: (progress) => {
         handlers.progress(progress.watermark);
       },
       onGap: (gap) => {
-        following.cancel();
-        handlers.failed(missing(name, gap));
+        const missing = missingIn(gap);
+        if (missing !== null) handlers.gap(missing);
       },
       onEnd: (error) => {
         handlers.failed(ended(name, error));
@@ -96,12 +101,9 @@ async function watermark(journal: Journal, regions: readonly string[]): Promise<
   }
 }
 
-/** The order with a hole in it is not the order: nobody here may decide that it does not matter. */
-function missing(name: string, { kind, from, to }: ReadGap): MeridianError {
-  const message = `instance ${name}: records from ${from.timestamp} to ${to.timestamp} are ${kind}`;
-  return new MeridianError(kind === 'trimmed' ? 'OUT_OF_RANGE' : 'CORRUPT', message, {
-    details: { instance: name, kind, from: from.timestamp, to: to.timestamp },
-  });
+/** What a filter holds back is not missing: progress covers it. */
+function missingIn({ kind, from, to }: ReadGap): InstanceGap | null {
+  return kind === 'filtered' ? null : { kind, from: from.timestamp, to };
 }
 
 function ended(name: string, error: Error | null): MeridianError {

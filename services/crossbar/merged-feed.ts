@@ -6,6 +6,7 @@
  * when everything it covers has been given, so it never overtakes a record.
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
+import type { KeyRange } from '../../libs/frames/key-filter.ts';
 import { Merge } from '../../libs/merge/merge.ts';
 import { at } from '../../libs/values/assert.ts';
 import type { Instance } from './instance.ts';
@@ -36,6 +37,8 @@ export interface FeedOptions {
   readonly instances: readonly Instance[];
   readonly positions: Positions;
   readonly after: Position;
+  /** Only batches with such a key; empty for all. */
+  readonly keyRanges: readonly KeyRange[];
   readonly sink: MergedSink;
   readonly bounds: FeedBounds;
   /** Milliseconds of a clock that never goes back. */
@@ -54,7 +57,7 @@ export class MergedFeed {
   #movedAt: number;
 
   constructor(options: FeedOptions) {
-    const { instances, positions, after, bounds } = options;
+    const { instances, positions, after, keyRanges, bounds } = options;
     this.#options = options;
     this.#merge = new Merge(instances.length);
     const owner = {
@@ -73,6 +76,7 @@ export class MergedFeed {
           owner,
           merge: this.#merge,
           after: positions.of(after, instance.number),
+          keyRanges,
           bytesMax: bounds.inputBytesMax,
         }),
     );
@@ -127,26 +131,20 @@ export class MergedFeed {
     if (this.#draining) return;
     this.#draining = true;
     try {
-      while (!this.#stopped && !this.#held) {
-        const next = this.#next();
-        if (next === null) break;
-        if (!this.#options.sink.entry(next.entry)) this.#hold();
-        next.input.left(next.entry);
-      }
+      if (!this.#stopped && !this.#held) this.#merge.drain(this.#give);
     } finally {
       this.#draining = false;
     }
     this.#tell();
   }
 
-  /** One at a time: the sink may have enough after any of them, and entries can be large. */
-  #next(): { readonly entry: MergedEntry; readonly input: InstanceInput } | null {
-    let next: { entry: MergedEntry; input: InstanceInput } | null = null;
-    this.#merge.drain((entry, input) => {
-      next = { entry, input: at(this.#inputs, input) };
-    }, 1);
-    return next;
-  }
+  /** false: the sink, which may have enough after any entry, has enough. */
+  readonly #give = (entry: MergedEntry, input: number): boolean => {
+    const more = this.#options.sink.entry(entry);
+    if (!more) this.#hold();
+    at(this.#inputs, input).left(entry);
+    return more && !this.#stopped;
+  };
 
   #tell(): void {
     const watermark = this.#merge.watermark;

@@ -103,6 +103,10 @@ export function addCrossbarMetrics(registry: Registry, source: CrossbarMetricsSo
   );
   total('subscriptions', 'Subscriptions taken.', () => figures.subscriptions);
   total('subscriptions_refused', 'Subscriptions refused as OVERLOADED.', () => figures.refused);
+  total('subscriptions_cut_off', 'Subscriptions ended as SLOW_READER.', () => figures.cutOff);
+  gauge('held_bytes', "Bytes that wait for subscribers' connections.", () => {
+    return crossbar.load().heldBytes;
+  });
   gauge('window_bytes', 'Newest entries in memory.', () => crossbar.load().windowBytes);
   gauge('window_entries', 'Newest entries in memory, their number.', () => {
     return crossbar.load().windowEntries;
@@ -122,11 +126,13 @@ export function addCrossbarMetrics(registry: Registry, source: CrossbarMetricsSo
       labels: ['setting'],
     },
     (emit) => {
-      const { windowBytes, subscribers } = crossbar.load();
+      const { windowBytes, heldBytes, waiters, subscribers } = crossbar.load();
       const { live, catchingUp, waiting } = subscribers;
       emit(windowBytes, 'windowBytesMax');
       emit(live + catchingUp + waiting, 'subscribersMax');
       emit(catchingUp, 'catchUpsMax');
+      emit(heldBytes, 'subscribersBytesMax');
+      emit(waiters, 'waitersMax');
     },
   );
 }

@@ -1,4 +1,5 @@
 /** CrossbarService over gRPC: translates messages, decides nothing. */
+import { MeridianError } from '../../libs/errors/errors.ts';
 import { CrossbarService } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { bind } from '../../libs/rpc/rpc.ts';
 import type { ServiceBinding } from '../../libs/rpc/rpc.ts';
@@ -12,17 +13,27 @@ export function crossbarService(
     subscribe: (request, stream) => {
       crossbar.subscribe(request, stream);
     },
-    heartbeat: async (request) => {
-      const { readPoint, watermark } = await crossbar.heartbeat(request.cluster);
-      return { readPoint: BigInt(readPoint), watermark: BigInt(watermark) };
+    heartbeat: async ({ cluster, waitForWatermark }, { signal }) => {
+      const answer = await crossbar.heartbeat(cluster, waitForWatermark, signal);
+      const { readPoint, watermark, cursor } = answer;
+      return { readPoint: BigInt(readPoint), watermark: BigInt(watermark), cursor };
+    },
+    waitFor: async ({ cluster, place }, { signal }) => {
+      if (place.case === undefined) throw new MeridianError('INVALID', 'no place to wait for');
+      const where = place.case === 'cursor' ? place.value : Number(place.value);
+      return { watermark: BigInt(await crossbar.waitFor(cluster, where, signal)) };
     },
     status: (request) => {
       crossbar.checkCluster(request.cluster);
       const { watermark, subscribers, instances } = crossbar.status();
+      const load = crossbar.load();
       return Promise.resolve({
         ...identity,
-        watermark: BigInt(watermark),
         subscribers,
+        catchingUp: load.subscribers.catchingUp + load.subscribers.waiting,
+        watermark: BigInt(watermark),
+        heldBytes: BigInt(load.heldBytes),
+        windowBytes: BigInt(load.windowBytes),
         instances: instances.map((instance) => ({
           ...instance,
           watermark: BigInt(instance.watermark),

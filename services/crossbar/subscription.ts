@@ -4,42 +4,54 @@
  *   waiting      no slot to read the instances with, and too far behind for the window
  *   catchingUp   served by a merge of its own, from its position on
  *   live         served from the window of the trunk
- *   over         the call has ended
+ *   over         told that it has ended
  *
  * catchingUp → live as soon as the window holds everything after its position; live → waiting when it
- * is so slow that the window has moved on: a slow subscriber costs itself. In every state it is sent
- * the same sequence, so it cannot tell them apart.
+ * is so slow that the window has moved on; catchingUp → waiting when its connection takes nothing for
+ * the moment and others wait for a slot. A slow subscriber costs itself; one that takes nothing at all is
+ * cut off as SLOW_READER. In every state it is sent the same sequence, so it cannot tell them apart.
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import { assert } from '../../libs/values/assert.ts';
 import type { CatchUpSlots } from './catch-up-slots.ts';
+import type { Filter } from './filter.ts';
 import type { MergedEntry } from './merged-entry.ts';
 import { MergedFeed } from './merged-feed.ts';
 import type { FeedOptions, MergedSink } from './merged-feed.ts';
 import { Outbox } from './outbox.ts';
-import type { ResponseStream } from './outbox.ts';
+import type { ResponseStream, Room } from './outbox.ts';
 import type { Position } from './position.ts';
 import type { Trunk } from './trunk.ts';
 
-export interface SubscriptionOptions {
-  readonly stream: ResponseStream;
-  readonly after: Position;
-  /** Only these; null for all. */
-  readonly streams: ReadonlySet<string> | null;
-  readonly trunk: Trunk;
-  readonly slots: CatchUpSlots;
-  /** For the merge of its own. */
-  readonly feed: Omit<FeedOptions, 'after' | 'sink'>;
+export interface SubscriberPace {
   /** Shortest time between two messages that only say progress, ms. */
   readonly progressIntervalMs: number;
   /** Time after which a stall is told again, ms. */
   readonly stallRepeatMs: number;
-  readonly onOver: () => void;
+  /** How long a subscriber may read the instances for itself while others wait for that, ms. */
+  readonly catchUpTurnMs: number;
+  /** How long a connection may leave what waits for it untouched, ms. */
+  readonly slowReaderMs: number;
+}
+
+export interface SubscriptionOptions {
+  readonly stream: ResponseStream;
+  readonly after: Position;
+  /** null: everything. */
+  readonly filter: Filter | null;
+  readonly trunk: Trunk;
+  readonly slots: CatchUpSlots;
+  readonly room: Room;
+  /** For the merge of its own. */
+  readonly feed: Omit<FeedOptions, 'after' | 'keyRanges' | 'sink'>;
+  readonly pace: SubscriberPace;
+  /** The call is over and nothing waits for it any more. */
+  readonly onClosed: () => void;
 }
 
 type State =
   | { readonly kind: 'waiting' }
-  | { readonly kind: 'catchingUp'; readonly feed: MergedFeed }
+  | { readonly kind: 'catchingUp'; readonly feed: MergedFeed; readonly since: number }
   | { readonly kind: 'live'; next: number }
   | { readonly kind: 'over' };
 
@@ -55,18 +67,22 @@ export class Subscription {
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
-    const { stream, streams, after, feed } = options;
+    const { stream, filter, after, feed, room } = options;
     this.#outbox = new Outbox({
       stream,
-      streams,
+      filter,
       after,
+      room,
       positions: feed.positions,
+      now: feed.now,
       onRoom: () => {
         this.#room();
       },
     });
     stream.onClose(() => {
-      this.#over();
+      this.#becomeOver();
+      this.#outbox.close();
+      options.onClosed();
     });
   }
 
@@ -86,25 +102,35 @@ export class Subscription {
     }
   }
 
-  /** From time to time: says who holds the watermark up. */
-  tick(): void {
-    const { kind } = this.#state;
-    if (kind === 'over' || kind === 'waiting' || this.#outbox.full) return;
+  /** From time to time: cuts off who takes nothing (then true), says who holds the watermark up. */
+  tick(): boolean {
+    if (this.#state.kind === 'over') return false;
+    if (this.#outbox.untouchedMs > this.#options.pace.slowReaderMs) {
+      this.fail(this.#outbox.slowReader());
+      return true;
+    }
+    this.#maybeYield();
+    this.#maybeTellStall();
+    return false;
+  }
+
+  /** Ends the call; it counts until its client has taken what waits for it, or is gone. */
+  fail(error: unknown): void {
+    if (this.#state.kind === 'over') return;
+    this.#becomeOver();
+    this.#options.stream.fail(error);
+  }
+
+  #maybeTellStall(): void {
+    if (this.#state.kind === 'waiting' || this.#outbox.full) return;
     const names =
       this.#state.kind === 'catchingUp'
         ? this.#state.feed.stalledBy()
         : this.#options.trunk.stalledBy();
     const now = this.#options.feed.now();
-    if (names.length === 0 || now - this.#stallAt < this.#options.stallRepeatMs) return;
+    if (names.length === 0 || now - this.#stallAt < this.#options.pace.stallRepeatMs) return;
     this.#stallAt = now;
     this.#outbox.progress(this.#offered, names);
-  }
-
-  /** Ends the call. */
-  fail(error: unknown): void {
-    if (this.#state.kind === 'over') return;
-    this.#over();
-    this.#options.stream.fail(error);
   }
 
   #covered(position: Position): boolean {
@@ -118,6 +144,8 @@ export class Subscription {
       return;
     }
     this.#state = { kind: 'waiting' };
+    this.#giveBack();
+    if (this.#outbox.full) return;
     this.#release = this.#options.slots.take(() => {
       this.#becomeCatchingUp(position);
     });
@@ -132,15 +160,27 @@ export class Subscription {
       },
       failed: (_instance, error) => this.#instanceFailed(error),
     };
-    const feed = new MergedFeed({ ...this.#options.feed, after, sink });
-    this.#state = { kind: 'catchingUp', feed };
+    const keyRanges = this.#options.filter?.keyRanges ?? [];
+    const feed = new MergedFeed({ ...this.#options.feed, after, keyRanges, sink });
+    this.#state = { kind: 'catchingUp', feed, since: this.#options.feed.now() };
     feed.start();
   }
 
   #caughtUpWith(entry: MergedEntry): boolean {
     this.#outbox.add(entry);
     this.#maybeBecomeLive(this.#outbox.position);
+    this.#maybeYield();
     return !this.#outbox.full;
+  }
+
+  /** Its turn is over, it cannot go on at the moment, and others wait: they are first. */
+  #maybeYield(): void {
+    const { slots, feed, pace } = this.#options;
+    if (this.#state.kind !== 'catchingUp' || !this.#outbox.full || slots.waiting === 0) return;
+    if (feed.now() - this.#state.since < pace.catchUpTurnMs) return;
+    this.#state.feed.stop();
+    this.#state = { kind: 'waiting' };
+    this.#giveBack();
   }
 
   #maybeBecomeLive(position: Position): void {
@@ -153,10 +193,14 @@ export class Subscription {
     assert(window !== null, 'live from a window');
     if (this.#state.kind === 'catchingUp') this.#state.feed.stop();
     this.#state = { kind: 'live', next: window.locate(position) };
+    this.#giveBack();
+    this.#pump(this.#state);
+  }
+
+  #giveBack(): void {
     const release = this.#release;
     this.#release = () => undefined;
     release();
-    this.#pump(this.#state);
   }
 
   #pump(live: { next: number }): void {
@@ -166,6 +210,12 @@ export class Subscription {
       if (live.next < window.first) {
         this.#becomeServed(this.#outbox.position);
         return;
+      }
+      const bytes = this.#outbox.messageBytes;
+      const run = this.#options.filter === null ? window.run(live.next, bytes) : null;
+      if (run !== null && this.#outbox.addRun(run)) {
+        live.next = run.next;
+        continue;
       }
       this.#outbox.add(window.get(live.next));
       live.next += 1;
@@ -178,7 +228,8 @@ export class Subscription {
     this.#offered = Math.max(this.#offered, watermark);
     if (this.#outbox.full) return;
     if (!this.#outbox.flush() || this.#timer !== null) return;
-    const wait = this.#progressAt + this.#options.progressIntervalMs - this.#options.feed.now();
+    const wait =
+      this.#progressAt + this.#options.pace.progressIntervalMs - this.#options.feed.now();
     if (wait <= 0) this.#progress();
     else {
       this.#timer = setTimeout(() => {
@@ -194,9 +245,13 @@ export class Subscription {
   }
 
   #room(): void {
-    if (this.#state.kind === 'catchingUp') this.#state.feed.resume();
     if (this.#state.kind === 'live') this.#pump(this.#state);
-    else if (this.#state.kind !== 'over') this.#offer(this.#offered);
+    else if (this.#state.kind === 'waiting') this.#becomeServed(this.#outbox.position);
+    else if (this.#state.kind === 'catchingUp') {
+      this.#state.feed.resume();
+      // What was reached while the connection was full is still to be told.
+      this.#offer(this.#offered);
+    }
   }
 
   #instanceFailed(error: MeridianError): boolean {
@@ -205,12 +260,11 @@ export class Subscription {
     return false;
   }
 
-  #over(): void {
+  #becomeOver(): void {
     if (this.#state.kind === 'over') return;
     if (this.#state.kind === 'catchingUp') this.#state.feed.stop();
     this.#state = { kind: 'over' };
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#release();
-    this.#options.onOver();
+    this.#giveBack();
   }
 }

@@ -103,6 +103,7 @@ export class Trunk {
       bounds,
       now,
       after,
+      keyRanges: [],
       sink: {
         entry: (entry) => {
           window.append(entry);

@@ -6,7 +6,7 @@ const entry = (timestamp: number, instance = 1, bytes = 100): MergedEntry => ({
   timestamp,
   instance,
   frames: new Uint8Array(bytes),
-  parts: [{ stream: 's', end: bytes }],
+  gap: null,
 });
 
 describe('the window', () => {
@@ -51,6 +51,23 @@ describe('the window', () => {
     window.append(entry(1, 1, 5000));
     expect([window.first, window.end, window.bytes]).toEqual([1, 1, 0]);
     expect(window.floor).toEqual({ timestamp: 1, instance: 1 });
+  });
+
+  it('packs neighbours into one piece, once for everybody, up to a size or a gap', () => {
+    const window = new Window(100_000, { timestamp: 0, instance: 2 });
+    for (let at = 1; at <= 6; at += 1) {
+      const gap = { kind: 'lost', name: 'i1', from: at, to: at } as const;
+      window.append(at === 4 ? { ...entry(at), gap } : entry(at));
+    }
+    const run = window.run(0, 150);
+    expect(run?.frames.length).toBe(200);
+    expect([run?.first.timestamp, run?.last.timestamp, run?.next]).toEqual([1, 2, 2]);
+    expect(window.run(0, 150)).toBe(run);
+    expect(window.run(1, 1000)?.next).toBe(3);
+    expect(window.run(3, 1000)).toBeNull();
+    const tail = window.run(4, 1000);
+    window.append(entry(7));
+    expect(window.run(4, 1000)?.next).toBe((tail?.next ?? 0) + 1);
   });
 
   it('refuses an entry against the order', () => {

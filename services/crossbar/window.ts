@@ -11,6 +11,18 @@ import type { Position } from './position.ts';
 /** What an entry costs besides its frames. */
 const ENTRY_OVERHEAD_BYTES = 200;
 
+/** Neighbours in the order, packed for everybody who wants all of them. */
+export interface Run {
+  readonly frames: Uint8Array;
+  readonly first: Position;
+  readonly last: Position;
+  /** Number of the entry after them. */
+  readonly next: number;
+}
+
+/** Runs that are remembered: subscribers at the tail ask for the same one after the other. */
+const RUNS_MAX = 4;
+
 export class Window {
   readonly #bytesMax: number;
   #entries: MergedEntry[] = [];
@@ -20,6 +32,7 @@ export class Window {
   #base = 0;
   #bytes = 0;
   #floor: Position;
+  #runs: { readonly from: number; readonly end: number; readonly bytes: number; run: Run }[] = [];
 
   /** Everything after `floor` will be appended. */
   constructor(bytesMax: number, floor: Position) {
@@ -59,6 +72,32 @@ export class Window {
     return entry;
   }
 
+  /** The entries from this one on, about so many bytes of them; null where there is a gap to tell. */
+  run(from: number, bytes: number): Run | null {
+    const { end } = this;
+    const known = this.#runs.find(
+      (each) => each.from === from && each.end === end && each.bytes === bytes,
+    );
+    if (known !== undefined) return known.run;
+    const first = this.get(from);
+    if (first.gap !== null) return null;
+    const frames = [first.frames];
+    let last = first;
+    let size = first.frames.length;
+    let next = from + 1;
+    for (; next < end && size < bytes; next += 1) {
+      const entry = this.get(next);
+      if (entry.gap !== null) break;
+      frames.push(entry.frames);
+      size += entry.frames.length;
+      last = entry;
+    }
+    const packed = frames.length === 1 ? first.frames : Buffer.concat(frames, size);
+    const run = { frames: packed, first: placeOf(first), last: placeOf(last), next };
+    this.#runs = [{ from, end, bytes, run }, ...this.#runs.slice(0, RUNS_MAX - 1)];
+    return run;
+  }
+
   /** Number of the first entry after the position, which is not before the floor. */
   locate(position: Position): number {
     assert(this.covers(position), 'the position is covered');
@@ -81,7 +120,7 @@ export class Window {
     const entry = this.#entries[this.#head];
     assert(entry !== undefined, 'bytes belong to entries');
     this.#bytes -= cost(entry);
-    this.#floor = { timestamp: entry.timestamp, instance: entry.instance };
+    this.#floor = placeOf(entry);
     this.#head += 1;
     if (this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head);
@@ -89,6 +128,10 @@ export class Window {
       this.#head = 0;
     }
   }
+}
+
+function placeOf({ timestamp, instance }: MergedEntry): Position {
+  return { timestamp, instance };
 }
 
 function cost(entry: MergedEntry): number {

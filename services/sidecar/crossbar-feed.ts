@@ -154,6 +154,11 @@ function itemsOfMessage(
       const position = { ...place, cursor: message.value.cursor };
       return [{ kind: 'progress', watermark, position }];
     }
+    case 'gap': {
+      const { instance, toTimestamp } = message.value;
+      const text = `records of instance ${instance} up to ${toTimestamp} are gone: copy this replica anew`;
+      throw new MeridianError('OUT_OF_RANGE', text);
+    }
     case undefined:
       return [];
   }

@@ -117,6 +117,7 @@ class Subscriber {
       onMessage: ({ message }) => {
         if (message.case === undefined) return;
         if (message.case === 'batches') this.#take(message.value.frames);
+        else if (message.case === 'gap') this.problem ??= `a gap in ${message.value.instance}`;
         else {
           const told = Number(message.value.watermark);
           if (told < this.watermark) this.problem ??= `watermark ${told} after ${this.watermark}`;

@@ -5,15 +5,15 @@
 /* eslint-disable */
 // @ts-nocheck
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file meridian/crossbar/v1/crossbar.proto.
  */
 export const file_meridian_crossbar_v1_crossbar: GenFile = /*@__PURE__*/
-  fileDesc("CiNtZXJpZGlhbi9jcm9zc2Jhci92MS9jcm9zc2Jhci5wcm90bxIUbWVyaWRpYW4uY3Jvc3NiYXIudjEiRAoQU3Vic2NyaWJlUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEg4KBmN1cnNvchgCIAEoDBIPCgdzdHJlYW1zGAMgAygJIoQBChFTdWJzY3JpYmVSZXNwb25zZRIwCgdiYXRjaGVzGAEgASgLMh0ubWVyaWRpYW4uY3Jvc3NiYXIudjEuQmF0Y2hlc0gAEjIKCHByb2dyZXNzGAIgASgLMh4ubWVyaWRpYW4uY3Jvc3NiYXIudjEuUHJvZ3Jlc3NIAEIJCgdtZXNzYWdlIikKB0JhdGNoZXMSDgoGZnJhbWVzGAEgASgMEg4KBmN1cnNvchgCIAEoDCJBCghQcm9ncmVzcxIRCgl3YXRlcm1hcmsYASABKAQSDgoGY3Vyc29yGAIgASgMEhIKCnN0YWxsZWRfYnkYAyADKAkiIwoQSGVhcnRiZWF0UmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIjoKEUhlYXJ0YmVhdFJlc3BvbnNlEhIKCnJlYWRfcG9pbnQYASABKAQSEQoJd2F0ZXJtYXJrGAIgASgEIiAKDVN0YXR1c1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSKSAQoOU3RhdHVzUmVzcG9uc2USDwoHY2x1c3RlchgBIAEoCRIOCgZyZWdpb24YAiABKAkSEQoJd2F0ZXJtYXJrGAMgASgEEjcKCWluc3RhbmNlcxgEIAMoCzIkLm1lcmlkaWFuLmNyb3NzYmFyLnYxLkluc3RhbmNlU3RhdHVzEhMKC3N1YnNjcmliZXJzGAUgASgNImMKDkluc3RhbmNlU3RhdHVzEgwKBG5hbWUYASABKAkSDgoGbnVtYmVyGAIgASgNEhEKCXdhdGVybWFyaxgDIAEoBBIOCgZzb3VyY2UYBCABKAkSEAoIc3RhbGxpbmcYBSABKAgypAIKD0Nyb3NzYmFyU2VydmljZRJeCglTdWJzY3JpYmUSJi5tZXJpZGlhbi5jcm9zc2Jhci52MS5TdWJzY3JpYmVSZXF1ZXN0GicubWVyaWRpYW4uY3Jvc3NiYXIudjEuU3Vic2NyaWJlUmVzcG9uc2UwARJcCglIZWFydGJlYXQSJi5tZXJpZGlhbi5jcm9zc2Jhci52MS5IZWFydGJlYXRSZXF1ZXN0GicubWVyaWRpYW4uY3Jvc3NiYXIudjEuSGVhcnRiZWF0UmVzcG9uc2USUwoGU3RhdHVzEiMubWVyaWRpYW4uY3Jvc3NiYXIudjEuU3RhdHVzUmVxdWVzdBokLm1lcmlkaWFuLmNyb3NzYmFyLnYxLlN0YXR1c1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CiNtZXJpZGlhbi9jcm9zc2Jhci92MS9jcm9zc2Jhci5wcm90bxIUbWVyaWRpYW4uY3Jvc3NiYXIudjEieAoQU3Vic2NyaWJlUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEg4KBmN1cnNvchgCIAEoDBIPCgdzdHJlYW1zGAMgAygJEjIKCmtleV9yYW5nZXMYBCADKAsyHi5tZXJpZGlhbi5jcm9zc2Jhci52MS5LZXlSYW5nZSIkCghLZXlSYW5nZRIMCgRmcm9tGAEgASgMEgoKAnRvGAIgASgMIq4BChFTdWJzY3JpYmVSZXNwb25zZRIwCgdiYXRjaGVzGAEgASgLMh0ubWVyaWRpYW4uY3Jvc3NiYXIudjEuQmF0Y2hlc0gAEjIKCHByb2dyZXNzGAIgASgLMh4ubWVyaWRpYW4uY3Jvc3NiYXIudjEuUHJvZ3Jlc3NIABIoCgNnYXAYAyABKAsyGS5tZXJpZGlhbi5jcm9zc2Jhci52MS5HYXBIAEIJCgdtZXNzYWdlIikKB0JhdGNoZXMSDgoGZnJhbWVzGAEgASgMEg4KBmN1cnNvchgCIAEoDCJBCghQcm9ncmVzcxIRCgl3YXRlcm1hcmsYASABKAQSDgoGY3Vyc29yGAIgASgMEhIKCnN0YWxsZWRfYnkYAyADKAkiwgEKA0dhcBIsCgRraW5kGAEgASgOMh4ubWVyaWRpYW4uY3Jvc3NiYXIudjEuR2FwLktpbmQSEAoIaW5zdGFuY2UYAiABKAkSFgoOZnJvbV90aW1lc3RhbXAYAyABKAQSFAoMdG9fdGltZXN0YW1wGAQgASgEEg4KBmN1cnNvchgFIAEoDCI9CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIQCgxLSU5EX1RSSU1NRUQQARINCglLSU5EX0xPU1QQAiI/ChBIZWFydGJlYXRSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSGgoSd2FpdF9mb3Jfd2F0ZXJtYXJrGAIgASgIIkoKEUhlYXJ0YmVhdFJlc3BvbnNlEhIKCnJlYWRfcG9pbnQYASABKAQSEQoJd2F0ZXJtYXJrGAIgASgEEg4KBmN1cnNvchgDIAEoDCJRCg5XYWl0Rm9yUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEhAKBmN1cnNvchgCIAEoDEgAEhMKCXRpbWVzdGFtcBgDIAEoBEgAQgcKBXBsYWNlIiQKD1dhaXRGb3JSZXNwb25zZRIRCgl3YXRlcm1hcmsYASABKAQiIAoNU3RhdHVzUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJItEBCg5TdGF0dXNSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIRCgl3YXRlcm1hcmsYAyABKAQSNwoJaW5zdGFuY2VzGAQgAygLMiQubWVyaWRpYW4uY3Jvc3NiYXIudjEuSW5zdGFuY2VTdGF0dXMSEwoLc3Vic2NyaWJlcnMYBSABKA0SEwoLY2F0Y2hpbmdfdXAYBiABKA0SEgoKaGVsZF9ieXRlcxgHIAEoBBIUCgx3aW5kb3dfYnl0ZXMYCCABKAQiYwoOSW5zdGFuY2VTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZudW1iZXIYAiABKA0SEQoJd2F0ZXJtYXJrGAMgASgEEg4KBnNvdXJjZRgEIAEoCRIQCghzdGFsbGluZxgFIAEoCDL8AgoPQ3Jvc3NiYXJTZXJ2aWNlEl4KCVN1YnNjcmliZRImLm1lcmlkaWFuLmNyb3NzYmFyLnYxLlN1YnNjcmliZVJlcXVlc3QaJy5tZXJpZGlhbi5jcm9zc2Jhci52MS5TdWJzY3JpYmVSZXNwb25zZTABElwKCUhlYXJ0YmVhdBImLm1lcmlkaWFuLmNyb3NzYmFyLnYxLkhlYXJ0YmVhdFJlcXVlc3QaJy5tZXJpZGlhbi5jcm9zc2Jhci52MS5IZWFydGJlYXRSZXNwb25zZRJWCgdXYWl0Rm9yEiQubWVyaWRpYW4uY3Jvc3NiYXIudjEuV2FpdEZvclJlcXVlc3QaJS5tZXJpZGlhbi5jcm9zc2Jhci52MS5XYWl0Rm9yUmVzcG9uc2USUwoGU3RhdHVzEiMubWVyaWRpYW4uY3Jvc3NiYXIudjEuU3RhdHVzUmVxdWVzdBokLm1lcmlkaWFuLmNyb3NzYmFyLnYxLlN0YXR1c1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * Asks for records.
@@ -29,7 +29,8 @@ export type SubscribeRequest = Message<"meridian.crossbar.v1.SubscribeRequest"> 
   cluster: string;
 
   /**
-   * Where to resume: after what this cursor has seen; empty for the beginning.
+   * Where to resume: after what this cursor has seen; empty for the beginning. The cursor of any
+   * subscription will do, whatever its filter.
    *
    * @generated from field: bytes cursor = 2;
    */
@@ -41,6 +42,13 @@ export type SubscribeRequest = Message<"meridian.crossbar.v1.SubscribeRequest"> 
    * @generated from field: repeated string streams = 3;
    */
   streams: string[];
+
+  /**
+   * Only batches with a record whose key lies in one of these; empty for all. Such batches come whole.
+   *
+   * @generated from field: repeated meridian.crossbar.v1.KeyRange key_ranges = 4;
+   */
+  keyRanges: KeyRange[];
 };
 
 /**
@@ -49,6 +57,34 @@ export type SubscribeRequest = Message<"meridian.crossbar.v1.SubscribeRequest"> 
  */
 export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
   messageDesc(file_meridian_crossbar_v1_crossbar, 0);
+
+/**
+ * Keys from `from` on and below `to`, compared byte by byte. A record without a key is in no range.
+ *
+ * @generated from message meridian.crossbar.v1.KeyRange
+ */
+export type KeyRange = Message<"meridian.crossbar.v1.KeyRange"> & {
+  /**
+   * The first key; empty for the lowest.
+   *
+   * @generated from field: bytes from = 1;
+   */
+  from: Uint8Array;
+
+  /**
+   * The first key after the range; empty for no end.
+   *
+   * @generated from field: bytes to = 2;
+   */
+  to: Uint8Array;
+};
+
+/**
+ * Describes the message meridian.crossbar.v1.KeyRange.
+ * Use `create(KeyRangeSchema)` to create a new message.
+ */
+export const KeyRangeSchema: GenMessage<KeyRange> = /*@__PURE__*/
+  messageDesc(file_meridian_crossbar_v1_crossbar, 1);
 
 /**
  * Part of a subscription, in order.
@@ -77,6 +113,14 @@ export type SubscribeResponse = Message<"meridian.crossbar.v1.SubscribeResponse"
      */
     value: Progress;
     case: "progress";
+  } | {
+    /**
+     * Why records that were asked for do not come.
+     *
+     * @generated from field: meridian.crossbar.v1.Gap gap = 3;
+     */
+    value: Gap;
+    case: "gap";
   } | { case: undefined; value?: undefined };
 };
 
@@ -85,7 +129,7 @@ export type SubscribeResponse = Message<"meridian.crossbar.v1.SubscribeResponse"
  * Use `create(SubscribeResponseSchema)` to create a new message.
  */
 export const SubscribeResponseSchema: GenMessage<SubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 1);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 2);
 
 /**
  * Batches in the total order.
@@ -113,7 +157,7 @@ export type Batches = Message<"meridian.crossbar.v1.Batches"> & {
  * Use `create(BatchesSchema)` to create a new message.
  */
 export const BatchesSchema: GenMessage<Batches> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 2);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 3);
 
 /**
  * A promise that nothing at or below the watermark is still to come.
@@ -148,7 +192,91 @@ export type Progress = Message<"meridian.crossbar.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 3);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 4);
+
+/**
+ * Records of one instance that were asked for and do not come. Told to every subscriber, since nobody
+ * knows any more of which streams they were.
+ *
+ * @generated from message meridian.crossbar.v1.Gap
+ */
+export type Gap = Message<"meridian.crossbar.v1.Gap"> & {
+  /**
+   * Why.
+   *
+   * @generated from field: meridian.crossbar.v1.Gap.Kind kind = 1;
+   */
+  kind: Gap_Kind;
+
+  /**
+   * Name of the instance.
+   *
+   * @generated from field: string instance = 2;
+   */
+  instance: string;
+
+  /**
+   * First timestamp of which something is missing.
+   *
+   * @generated from field: uint64 from_timestamp = 3;
+   */
+  fromTimestamp: bigint;
+
+  /**
+   * Last one.
+   *
+   * @generated from field: uint64 to_timestamp = 4;
+   */
+  toTimestamp: bigint;
+
+  /**
+   * Resumes before the gap: who does not accept it has not lost its place.
+   *
+   * @generated from field: bytes cursor = 5;
+   */
+  cursor: Uint8Array;
+};
+
+/**
+ * Describes the message meridian.crossbar.v1.Gap.
+ * Use `create(GapSchema)` to create a new message.
+ */
+export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
+  messageDesc(file_meridian_crossbar_v1_crossbar, 5);
+
+/**
+ * Why.
+ *
+ * @generated from enum meridian.crossbar.v1.Gap.Kind
+ */
+export enum Gap_Kind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Removed by a trim.
+   *
+   * @generated from enum value: KIND_TRIMMED = 1;
+   */
+  TRIMMED = 1,
+
+  /**
+   * Lost.
+   *
+   * @generated from enum value: KIND_LOST = 2;
+   */
+  LOST = 2,
+}
+
+/**
+ * Describes the enum meridian.crossbar.v1.Gap.Kind.
+ */
+export const Gap_KindSchema: GenEnum<Gap_Kind> = /*@__PURE__*/
+  enumDesc(file_meridian_crossbar_v1_crossbar, 5, 0);
 
 /**
  * Asks for a read point.
@@ -162,6 +290,13 @@ export type HeartbeatRequest = Message<"meridian.crossbar.v1.HeartbeatRequest"> 
    * @generated from field: string cluster = 1;
    */
   cluster: string;
+
+  /**
+   * Answer only when the crossbar's watermark has reached the read point.
+   *
+   * @generated from field: bool wait_for_watermark = 2;
+   */
+  waitForWatermark: boolean;
 };
 
 /**
@@ -169,7 +304,7 @@ export type HeartbeatRequest = Message<"meridian.crossbar.v1.HeartbeatRequest"> 
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 4);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 6);
 
 /**
  * A read point of the merged order.
@@ -190,6 +325,13 @@ export type HeartbeatResponse = Message<"meridian.crossbar.v1.HeartbeatResponse"
    * @generated from field: uint64 watermark = 2;
    */
   watermark: bigint;
+
+  /**
+   * The place right after the read point: subscribing there gives what comes later.
+   *
+   * @generated from field: bytes cursor = 3;
+   */
+  cursor: Uint8Array;
 };
 
 /**
@@ -197,7 +339,72 @@ export type HeartbeatResponse = Message<"meridian.crossbar.v1.HeartbeatResponse"
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 5);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 7);
+
+/**
+ * Asks to be told when a place has been reached.
+ *
+ * @generated from message meridian.crossbar.v1.WaitForRequest
+ */
+export type WaitForRequest = Message<"meridian.crossbar.v1.WaitForRequest"> & {
+  /**
+   * Name of the cluster; must match.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * The place.
+   *
+   * @generated from oneof meridian.crossbar.v1.WaitForRequest.place
+   */
+  place: {
+    /**
+     * A cursor of a subscription.
+     *
+     * @generated from field: bytes cursor = 2;
+     */
+    value: Uint8Array;
+    case: "cursor";
+  } | {
+    /**
+     * A timestamp, for example a read point or that of an append.
+     *
+     * @generated from field: uint64 timestamp = 3;
+     */
+    value: bigint;
+    case: "timestamp";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message meridian.crossbar.v1.WaitForRequest.
+ * Use `create(WaitForRequestSchema)` to create a new message.
+ */
+export const WaitForRequestSchema: GenMessage<WaitForRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_crossbar_v1_crossbar, 8);
+
+/**
+ * The place has been reached.
+ *
+ * @generated from message meridian.crossbar.v1.WaitForResponse
+ */
+export type WaitForResponse = Message<"meridian.crossbar.v1.WaitForResponse"> & {
+  /**
+   * The crossbar's watermark when it answered; not below the place.
+   *
+   * @generated from field: uint64 watermark = 1;
+   */
+  watermark: bigint;
+};
+
+/**
+ * Describes the message meridian.crossbar.v1.WaitForResponse.
+ * Use `create(WaitForResponseSchema)` to create a new message.
+ */
+export const WaitForResponseSchema: GenMessage<WaitForResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_crossbar_v1_crossbar, 9);
 
 /**
  * Asks what is merged.
@@ -218,7 +425,7 @@ export type StatusRequest = Message<"meridian.crossbar.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 6);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 10);
 
 /**
  * What is merged.
@@ -260,6 +467,27 @@ export type StatusResponse = Message<"meridian.crossbar.v1.StatusResponse"> & {
    * @generated from field: uint32 subscribers = 5;
    */
   subscribers: number;
+
+  /**
+   * Subscribers that are too far behind for the shared window.
+   *
+   * @generated from field: uint32 catching_up = 6;
+   */
+  catchingUp: number;
+
+  /**
+   * Bytes that wait for subscribers' connections.
+   *
+   * @generated from field: uint64 held_bytes = 7;
+   */
+  heldBytes: bigint;
+
+  /**
+   * Bytes of the shared window.
+   *
+   * @generated from field: uint64 window_bytes = 8;
+   */
+  windowBytes: bigint;
 };
 
 /**
@@ -267,7 +495,7 @@ export type StatusResponse = Message<"meridian.crossbar.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 7);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 11);
 
 /**
  * One input of the merge.
@@ -316,7 +544,7 @@ export type InstanceStatus = Message<"meridian.crossbar.v1.InstanceStatus"> & {
  * Use `create(InstanceStatusSchema)` to create a new message.
  */
 export const InstanceStatusSchema: GenMessage<InstanceStatus> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 8);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 12);
 
 /**
  * Merges instances by (timestamp, instance) and serves subscribers.
@@ -344,6 +572,16 @@ export const CrossbarService: GenService<{
     methodKind: "unary";
     input: typeof HeartbeatRequestSchema;
     output: typeof HeartbeatResponseSchema;
+  },
+  /**
+   * Answers when everything up to a place is final here: whoever subscribes gets it without a wait.
+   *
+   * @generated from rpc meridian.crossbar.v1.CrossbarService.WaitFor
+   */
+  waitFor: {
+    methodKind: "unary";
+    input: typeof WaitForRequestSchema;
+    output: typeof WaitForResponseSchema;
   },
   /**
    * What is merged and who holds it up.
