@@ -56,6 +56,70 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
     load: () => import('../commands/dev.ts'),
   },
   {
+    path: ['bench'],
+    summary: 'Measure appends',
+    about: [
+      'One client appends with more and more appends under way, then at a fixed rate; prints a table, and ' +
+        'with --output json one document of the figures. Latencies are corrected for coordinated omission.',
+      'Against the journal that is meant; without one, or with --throw-away, against one that is ' +
+        'started on this machine for it. It fills a stream of its own, bench-…, which stays.',
+    ],
+    options: [
+      {
+        name: 'throw-away',
+        help: 'Start a journal on this machine for it, whatever is configured.',
+      },
+      {
+        name: 'seconds',
+        placeholder: 'n',
+        value: { kind: 'count', least: 1, most: 3_600 },
+        help: 'How long each step takes, seconds.',
+        defaultText: '5',
+      },
+      {
+        name: 'bytes',
+        placeholder: 'size',
+        value: { kind: 'bytes', least: 1, most: 1024 * 1024 },
+        help: 'Size of a record.',
+        defaultText: '1KiB',
+      },
+      {
+        name: 'inflight',
+        placeholder: 'n,n,…',
+        value: { kind: 'text' },
+        help: 'How many appends are under way, for each step.',
+        defaultText: '1,16,64,256',
+      },
+      {
+        name: 'ack',
+        placeholder: 'ack',
+        value: { kind: 'choice', choices: ['quorum', 'ordered'] },
+        help: 'Only this acknowledgement.',
+        defaultText: 'both',
+      },
+    ],
+    connects: true,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'bench', help: 'append' },
+        { name: 'bytes', help: 'size of a record' },
+        { name: 'seconds', help: 'of each step' },
+        {
+          name: 'rows',
+          help:
+            'list of ack, inflight or rate, recordsPerSecond, failures, latency (count, p50Ms, p90Ms, ' +
+            'p99Ms, p999Ms, maxMs), where (where the time went; services/bench)',
+        },
+      ],
+    },
+    examples: [
+      { text: 'This machine', command: 'meridian bench --throw-away --seconds 2' },
+      { text: 'A journal, one step', command: 'meridian bench --ack ordered --inflight 64' },
+    ],
+    load: () => import('../commands/bench.ts'),
+  },
+  {
     path: ['completion'],
     summary: 'Print a completion script for a shell',
     about: [

@@ -156,6 +156,54 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
     load: () => import('../commands/digest.ts'),
   },
   {
+    path: ['verify'],
+    summary: 'Check the data directory of a replica',
+    about: [
+      'Reads everything in the directory and checks it: identity, segments, the chain of frames and ' +
+        'their checksums, entries and batches, the order in each lane, checkpoints. Takes no part: it ' +
+        'opens nothing for writing, takes no lock and repairs nothing.',
+      'Of a running replica it checks what was on disk when it began; a write that is under way shows ' +
+        'as unfinished bytes at the end, and so does one that a crash cut off. Neither is damage.',
+    ],
+    args: [{ name: 'directory', help: 'The data directory.' }],
+    connects: false,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'directory', help: 'what was checked' },
+        { name: 'sound', help: 'there are no findings' },
+        { name: 'identity', help: 'cluster, instance, replica, generation; null when unreadable' },
+        { name: 'inUseBy', help: 'process that seems to use it; null for none' },
+        { name: 'segments', help: 'list of file, bytes, frames' },
+        { name: 'frames', help: 'frames in all of them' },
+        { name: 'entries', help: 'entries among those' },
+        { name: 'batches', help: 'batches in them' },
+        { name: 'records', help: 'records in them' },
+        {
+          name: 'lanes',
+          help: 'list of lane, firstIndex, lastIndex, lastEpoch, lastTimestamp, promised',
+        },
+        { name: 'checkpoints', help: 'list of file, sections' },
+        { name: 'aside', help: 'what was set aside as damaged at an earlier start' },
+        { name: 'unfinishedBytes', help: 'bytes of an unfinished write at the end' },
+        { name: 'closed', help: 'the log was closed in order' },
+        { name: 'findings', help: 'list of file, offset, problem; the first 100' },
+      ],
+    },
+    exits: [
+      { code: EXIT.no, help: 'there are findings' },
+      { code: EXIT.notFound, help: 'no such directory, or not one of a replica' },
+    ],
+    examples: [
+      { text: 'A directory', command: 'meridian verify /var/lib/meridian/orders' },
+      {
+        text: 'The findings alone',
+        command: "meridian verify /var/lib/meridian/orders -o json | jq '.findings'",
+      },
+    ],
+    load: () => import('../commands/verify.ts'),
+  },
+  {
     path: ['explain'],
     summary: 'Tell where one record lives and how far it has come',
     about: [
