@@ -21,6 +21,8 @@ export interface AppendBenchOptions {
   readonly bytes: number;
   readonly inflight: readonly number[];
   readonly acks: readonly ('QUORUM' | 'ORDERED')[];
+  /** A running instance to measure; without it one is started. Its processor time is not known. */
+  readonly running?: Instance;
 }
 
 interface Row extends LoadResult {
@@ -50,11 +52,12 @@ const BARE_SECONDS = 2;
 
 export async function benchAppend(options: AppendBenchOptions): Promise<object> {
   const yardstick = await startYardstick(options.bytes);
-  const instance = await startInstance('append').catch(async (error: unknown) => {
+  const starting = options.running ?? startInstance('append');
+  const instance = await Promise.resolve(starting).catch(async (error: unknown) => {
     await yardstick.stop();
     throw error;
   });
-  const regions = new Regions(instance.replicas, 'a');
+  const regions = new Regions(instance.replicas, instance.replicas[0]?.region);
   const rows: Row[] = [];
   try {
     for (const ack of options.acks) {
@@ -101,18 +104,17 @@ interface Observation {
 
 async function observe(instance: Instance, regions: Regions): Promise<Observation> {
   const { cluster, name } = instance;
-  const status = await regions
-    .named('a')
-    .channel.unary(
-      JournalService.method.status,
-      { target: { cluster, instance: name } },
-      { deadlineMs: 5000 },
-    );
+  const home = regions.named(instance.replicas[0]?.region ?? '');
+  const status = await home.channel.unary(
+    JournalService.method.status,
+    { target: { cluster, instance: name } },
+    { deadlineMs: 5000 },
+  );
   const { user, system } = process.cpuUsage();
   return {
     cpu: instance.children.map(({ pid }) => (pid === null ? 0 : (processorSeconds(pid) ?? 0))),
     client: (user + system) / 1e6,
-    entries: Number(status.lanes[0]?.lastIndex ?? 0),
+    entries: Number(status.lanes[status.replica]?.lastIndex ?? 0),
     syncP50: status.syncLatency?.p50Seconds ?? 0,
     replicaP50: status.appendLatency?.p50Seconds ?? 0,
   };

@@ -1,10 +1,12 @@
 /** `npm run bench -- <name> [options]`: each ends with one JSON line of its figures. */
 import { parseArgs } from 'node:util';
 import { benchAppend } from './append.ts';
+import type { Instance } from './instance.ts';
 import { benchPg } from './pg.ts';
 import { benchRestart } from './restart.ts';
 
 const USAGE = `npm run bench -- append [--seconds 5] [--bytes 1024] [--inflight 1,16,64,256] [--ack QUORUM,ORDERED]
+         [--cluster NAME --instance NAME --replicas REGION=HOST:PORT,...]   a running instance; without: its own
 npm run bench -- restart [--mebibytes 1024] [--bytes 1024] [--streams 1] [--inflight 256]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32]
 `;
@@ -30,6 +32,25 @@ function acks(text: string): ('QUORUM' | 'ORDERED')[] {
   });
 }
 
+/** null: none was named. */
+function running(
+  cluster?: string,
+  name?: string,
+  replicas?: string,
+): { readonly running: Instance } | null {
+  if (cluster === undefined && name === undefined && replicas === undefined) return null;
+  if (cluster === undefined || name === undefined || replicas === undefined) {
+    return usage('--cluster, --instance and --replicas come together');
+  }
+  const list = replicas.split(',').map((part) => {
+    const [region = '', address = ''] = part.split('=');
+    if (region === '' || address === '') usage(`not region=host:port: ${part}`);
+    return { region, address };
+  });
+  const stop = (): Promise<void> => Promise.resolve();
+  return { running: { cluster, name, replicas: list, children: [], stop } };
+}
+
 async function run(): Promise<object> {
   const { values } = parseArgs({
     args: rest,
@@ -41,6 +62,9 @@ async function run(): Promise<object> {
       clients: { type: 'string', default: '1,8,32' },
       mebibytes: { type: 'string', default: '1024' },
       streams: { type: 'string', default: '1' },
+      cluster: { type: 'string' },
+      instance: { type: 'string' },
+      replicas: { type: 'string' },
     },
   });
   const seconds = numbers(values.seconds)[0] ?? 5;
@@ -51,6 +75,7 @@ async function run(): Promise<object> {
         bytes: numbers(values.bytes)[0] ?? 1024,
         inflight: numbers(values.inflight),
         acks: acks(values.ack),
+        ...running(values.cluster, values.instance, values.replicas),
       });
     case 'restart':
       return benchRestart({
