@@ -1,15 +1,47 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MeridianError } from '../errors/errors.ts';
+import type { ControlAction } from '../frames/control.ts';
 import { seqNum, timestamp } from '../values/numbers.ts';
 import { createOrderMachine, restoreOrderMachine } from './machine.ts';
 import type { HashedOrderMachine } from './machine.ts';
 import { CHUNK_BYTES } from './snapshot.ts';
 import type { BatchHeader } from './types.ts';
 
-const SMALL = { writersMax: 4, outcomesPerWriter: 8, outcomesMax: 32, writerAgeMaxMicros: 200 };
+const SMALL = {
+  writersMax: 4,
+  outcomesPerWriter: 8,
+  outcomesMax: 32,
+  writerAgeMaxMicros: 200,
+  actionsMax: 10,
+  actionAgeMaxMicros: 250,
+};
 
-const anyBatch: fc.Arbitrary<BatchHeader> = fc.record({
+const anyAction: fc.Arbitrary<BatchHeader> = fc
+  .record({
+    stream: fc.constantFrom('s', 't', 'u'),
+    isRepeatable: fc.boolean(),
+    action: fc.constantFrom<ControlAction>(
+      { kind: 'create', config: { fencing: null } },
+      { kind: 'create', config: { fencing: 'required' } },
+      { kind: 'configure', config: { fencing: 'none' } },
+      { kind: 'delete' },
+      { kind: 'fence', token: null, expected: null },
+      { kind: 'trim', before: 1 },
+      { kind: 'acquire', holder: 'x', ttlMicros: 20 },
+      { kind: 'acquire', holder: 'y', ttlMicros: 20 },
+      { kind: 'renew', holder: 'x', token: 1, ttlMicros: 20 },
+    ),
+  })
+  .map(({ stream, isRepeatable, action }) => ({
+    stream,
+    recordCount: 0,
+    writer: null,
+    matchSeqNum: null,
+    fencingToken: null,
+    control: { requestId: isRepeatable ? stream + action.kind : '', notAfter: 0, action },
+  }));
+const anyAppend: fc.Arbitrary<BatchHeader> = fc.record({
   stream: fc.constantFrom('s', 't', 'ü'),
   recordCount: fc.integer({ min: 1, max: 3 }),
   writer: fc.option(
@@ -26,6 +58,7 @@ const anyBatch: fc.Arbitrary<BatchHeader> = fc.record({
   fencingToken: fc.option(fc.constantFrom(0, 0, 5), { freq: 2 }),
   checksum: fc.nat(),
 });
+const anyBatch = fc.oneof({ weight: 3, arbitrary: anyAppend }, { weight: 2, arbitrary: anyAction });
 const anyLog = fc.array(fc.tuple(anyBatch, fc.integer({ min: 0, max: 8 })), {
   minLength: 20,
   maxLength: 120,
@@ -35,7 +68,8 @@ const anyLog = fc.array(fc.tuple(anyBatch, fc.integer({ min: 0, max: 8 })), {
 function chained(machine: HashedOrderMachine, header: BatchHeader): BatchHeader {
   const { writer } = header;
   if (writer === null || writer.previous > 7) return header;
-  const { epoch, lastSeq } = machine.writer(writer.id) ?? { epoch: 1, lastSeq: 0 };
+  const { epoch: current, lastSeq } = machine.writer(writer.id) ?? { epoch: 1, lastSeq: 0 };
+  const epoch = writer.previous === 7 ? current + 1 : current;
   const back = writer.previous < 3 ? Math.min(writer.previous, lastSeq - 1) : -1;
   const seq = back >= 0 ? lastSeq - back : lastSeq + 1;
   return { ...header, writer: { ...writer, epoch, seq, previous: seq - 1 } };
@@ -68,6 +102,8 @@ describe('a snapshot', () => {
   it('P1: gives a machine with the same hash, the same bytes and the same answers ever after', () => {
     let duplicates = 0;
     let failures = 0;
+    let again = 0;
+    let leases = 0;
     fc.assert(
       fc.property(anyLog, fc.nat(), (log, where) => {
         const machine = createOrderMachine(SMALL);
@@ -87,19 +123,33 @@ describe('a snapshot', () => {
           const outcome = machine.apply(header, timestamp(at));
           expect(restored.apply(header, timestamp(at))).toEqual(outcome);
           expect(restored.outcomeSlots).toBe(machine.outcomeSlots);
-          if (outcome.kind === 'duplicate') duplicates += 1;
+          if (outcome.kind === 'duplicate') {
+            if (header.control == null) duplicates += 1;
+            else again += 1;
+          }
           if (outcome.kind === 'failed') failures += 1;
         }
         expect(bytesOf(restored).equals(bytesOf(machine))).toBe(true);
+        for (const id of ['a', 'b', 'c']) {
+          for (let seq = 1; seq < 12; seq += 2) {
+            for (const epoch of [1, 2, 3]) {
+              const append = { id, epoch, seq };
+              expect(restored.resolve(append)).toEqual(machine.resolve(append));
+            }
+          }
+        }
+        if (machine.stream('s')?.lease) leases += 1;
         const all = { prefix: '', after: null, limit: 10 };
         expect(restored.streams(all)).toEqual(machine.streams(all));
         expect(restored.streamCount).toBe(machine.streamCount);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
     // Otherwise nothing of the writer table would have been seen.
-    expect(duplicates).toBeGreaterThan(100);
+    expect(duplicates).toBeGreaterThan(50);
     expect(failures).toBeGreaterThan(100);
+    expect(again).toBeGreaterThan(30);
+    expect(leases).toBeGreaterThan(20);
   });
 
   it('P2: comes in chunks of bounded size, whatever there is', () => {
