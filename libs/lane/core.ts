@@ -194,6 +194,9 @@ export class LaneCore<Content, A extends Append = Append> {
       case 'connected':
         this.post.reconnect(input.peer);
         return;
+      case 'disconnected':
+        this.hearing.disconnected(input.peer);
+        return;
       case 'heartbeat':
         this.heartbeats.ask(input.id);
         return;

@@ -166,4 +166,25 @@ describe('who hears whom', () => {
       expect(trio.now - died).toBeLessThan(trio.settings.sealTimeout + 60_000);
     }
   });
+
+  it('L7: a home whose connections broke when it died is sealed after a detour of silence', () => {
+    const trio = Trio.open();
+    trio.run(300);
+    trio.crash(A);
+    const died = trio.now;
+    for (const id of [B, C]) trio.replica(id).inputs.push({ type: 'disconnected', peer: A });
+    trio.until(() => trio.lane(B, A).role === 'writing', 600);
+    expect(trio.now - died).toBeLessThan(trio.settings.detour + 60_000);
+  });
+
+  it('L7: a home with one broken connection is not sealed', () => {
+    const trio = Trio.open();
+    trio.run(300);
+    const before = epochs(trio);
+    trio.cutBoth(A, B);
+    trio.replica(B).inputs.push({ type: 'disconnected', peer: A });
+    trio.replica(A).inputs.push({ type: 'disconnected', peer: B });
+    trio.run(1_000);
+    expect(epochs(trio)).toEqual(before);
+  });
 });

@@ -4,7 +4,7 @@
  * whatever path. Nobody is declared dead here: silence only chooses paths and starts questions.
  */
 import { at } from '../values/assert.ts';
-import type { LaneId, Micros, ReplicaId } from '../values/numbers.ts';
+import type { Micros, ReplicaId } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others, third } from './context.ts';
@@ -22,6 +22,8 @@ interface PeerEars {
   /** Least round trip ever: what is above it, packets waited behind others. */
   roundTripMin: number;
   readonly freshness: Freshness;
+  /** Its connection has ended, and nothing has come since. */
+  ended: boolean;
 }
 
 interface Question {
@@ -59,6 +61,7 @@ export class Hearing<Content, A extends Append> {
       roundTrip: null,
       roundTripMin: Infinity,
       freshness: new Freshness(context.settings),
+      ended: false,
     }));
   }
 
@@ -69,6 +72,7 @@ export class Hearing<Content, A extends Append> {
     ears.heardAt = now;
     ears.lastSentAt = packet.sentAt;
     ears.lastArrivedAt = now;
+    ears.ended = false;
     const { incarnation, version } = packet.status;
     ears.freshness.arrived(incarnation, version);
     const far = third(this.context.self, from);
@@ -82,6 +86,11 @@ export class Hearing<Content, A extends Append> {
         clock.sample(from, packet.wall, roundTrip);
       }
     }
+  }
+
+  /** A killed process is known by its broken connections long before its silence is. */
+  disconnected(peer: ReplicaId): void {
+    at(this.ears, peer).ended = true;
   }
 
   /** Directly, and soon enough to be of use. */
@@ -220,7 +229,7 @@ export class Hearing<Content, A extends Append> {
   maySeal(lane: Lane<Content, A>): boolean {
     const { context } = this;
     const { settings, now } = context;
-    if (now - lane.heardAt <= settings.sealTimeout + this.stagger(lane.id)) {
+    if (now - lane.heardAt <= this.patience(lane)) {
       this.questions[lane.id] = null;
       return false;
     }
@@ -274,9 +283,17 @@ export class Hearing<Content, A extends Append> {
     return true;
   }
 
-  /** The replica after the home goes first, so that two replicas do not duel over one lane. */
-  private stagger(lane: LaneId): number {
-    const first = (lane + 1) % 3 === this.context.self;
-    return first ? 0 : this.context.settings.sealTimeout / 2;
+  /**
+   * How long the writer may be silent: less when its connection has broken, which is what a killed
+   * process looks like; if it was only the connection, the other still hears the writer. The replica
+   * after the home goes first, so that two replicas do not duel over one lane.
+   */
+  private patience(lane: Lane<Content, A>): number {
+    const { settings, self } = this.context;
+    const { writer } = lane;
+    const ended = writer !== null && writer !== self && at(this.ears, writer).ended;
+    const patience = ended ? settings.detour : settings.sealTimeout;
+    const first = (lane.id + 1) % 3 === self;
+    return first ? patience : patience * 1.5;
   }
 }

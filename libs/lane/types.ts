@@ -196,6 +196,8 @@ export type Input<Content, A extends Append = Append> =
   | { readonly type: 'persisted'; readonly seq: number }
   /** A new connection to the peer stands: what was under way on the old one may be lost. */
   | { readonly type: 'connected'; readonly peer: ReplicaId }
+  /** The connection over which the peer is heard has ended: not silence, but no certain death either. */
+  | { readonly type: 'disconnected'; readonly peer: ReplicaId }
   | { readonly type: 'heartbeat'; readonly id: number }
   /** Entries at or below these marks, one a lane, have left the log; a checkpoint covers them (C2). */
   | { readonly type: 'trimmed'; readonly bases: readonly Mark[] }

@@ -88,6 +88,11 @@ export class Driver {
     this.#input({ type: 'connected', peer });
   }
 
+  /** The link over which the peer was heard has ended. */
+  disconnected(peer: ReplicaId): void {
+    this.#input({ type: 'disconnected', peer });
+  }
+
   /** The session has answers to flush at the end of this turn; only called inside one. */
   answered(session: AppendSession): void {
     this.#answered.push(session);

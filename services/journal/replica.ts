@@ -225,8 +225,10 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     onChange: (peer, error) => {
       if (error === null) logger.info({ peer }, 'hears the peer');
-      else
+      else {
+        driver.disconnected(peer);
         logger.warn({ peer, reason: error.reason, why: error.message }, 'does not hear the peer');
+      }
     },
   });
   const health = new Health({

@@ -30,6 +30,7 @@ import { connect } from '../../libs/rpc/rpc.ts';
 import type { Channel } from '../../libs/rpc/rpc.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/services/journal/main.js', import.meta.url));
+const PRELOAD = new URL('preload/', import.meta.url).href;
 export const TARGET = { cluster: 'test', instance: 'one' };
 export const DEADLINE_MS = 60_000;
 
@@ -38,6 +39,10 @@ export class Cluster {
   readonly #children: (Child | null)[] = [null, null, null];
   readonly #channels = new Map<number, Channel>();
   readonly overrides: Record<string, unknown> = {};
+  /** Modules to load into the replicas before their own code, from `preload/`. */
+  readonly preloads: string[] = [];
+  /** Added to the environment of every process. */
+  readonly env: Record<string, string> = {};
   clientPorts: number[] = [];
   peerPorts: number[] = [];
 
@@ -97,8 +102,13 @@ export class Cluster {
     return spawnChild({
       name: `journal-${String(config['replica'])}`,
       command: process.execPath,
-      args: [MAIN, ...command, '--config', file],
+      args: [...this.#preloadArguments(), MAIN, ...command, '--config', file],
+      env: { ...this.env, MERIDIAN_TEST_REPLICA: String(config['replica']) },
     });
+  }
+
+  #preloadArguments(): string[] {
+    return this.preloads.flatMap((name) => ['--import', `${PRELOAD}${name}`]);
   }
 
   async startReplica(replica: number): Promise<void> {

@@ -19,6 +19,7 @@ export interface NetworkUser {
   readonly running: boolean;
   receive(from: ReplicaId, packet: Message): void;
   connected(peer: ReplicaId): void;
+  disconnected(peer: ReplicaId): void;
 }
 
 /** All of a message but the clients' own objects inside the entries. */
@@ -276,7 +277,17 @@ export class Network {
     link.standing = false;
     for (const packet of link.held.splice(0)) this.maybeHaunt(link, packet);
     link.lastArrival = 0;
+    this.notice(link);
     this.reconnect(link);
+  }
+
+  /** The hearing end usually sees that the connection has ended, unless it is cut off from that too. */
+  private notice(link: Link): void {
+    if (link.cuts > 0 || this.prng.chance(0.2)) return;
+    this.scheduler.after(link.delay + this.prng.magnitude(100, 20_000), () => {
+      const user = this.users[link.to];
+      if (user?.running === true && !link.standing) user.disconnected(link.from);
+    });
   }
 
   private reconnect(link: Link): void {

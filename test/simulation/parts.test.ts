@@ -145,6 +145,7 @@ describe('the network', () => {
       receive: (_from: ReplicaId, packet: Packet<Content>) => {
         if (id === 1) arrived.push(packet.wall);
       },
+      disconnected: () => undefined,
       connected() {
         this.connections++;
       },

@@ -171,6 +171,10 @@ export class Replica implements NetworkUser {
     this.deliver({ type: 'packet', from, packet });
   }
 
+  disconnected(peer: ReplicaId): void {
+    this.deliver({ type: 'disconnected', peer });
+  }
+
   connected(peer: ReplicaId): void {
     this.deliver({ type: 'connected', peer });
   }
