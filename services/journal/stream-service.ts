@@ -92,9 +92,11 @@ export function streamService(options: StreamServiceOptions): ServiceBinding {
     },
     resolveAppend: async (request, { signal }) => {
       target.check(request.target);
+      const { writerId, epoch } = request;
+      const seq = numberFrom('seq', request.seq);
+      if (seq === 0) throw new MeridianError('INVALID', 'seq 0 is before the first append');
       await linearizer.readPoint(true, signal);
-      const { writerId, epoch, seq } = request;
-      return resolutionOf(order.resolve({ id: writerId, epoch, seq: numberFrom('seq', seq) }));
+      return resolutionOf(order.resolve({ id: writerId, epoch, seq }));
     },
     fence: async (request, { signal }) => {
       target.check(request.target);
