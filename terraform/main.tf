@@ -155,6 +155,7 @@ module "observability" {
   source = "./modules/observability"
 
   cluster = var.name
+  region  = var.regions[0]
   hosts = merge(
     {
       for key, member in local.members : "${var.name}-${member.journal}-${member.region}" => {
@@ -177,7 +178,7 @@ module "observability" {
     {
       for name, sidecar in module.sidecar : "${var.name}-${name}-${var.sidecars[name].region}" => {
         region                 = var.sidecars[name].region
-        service                = "sidecar"
+        service                = contains(var.sidecars[name].roles, "apply") ? "apply" : "ship"
         autoscaling_group_name = sidecar.autoscaling_group_name
         log_group_name         = sidecar.log_group_name
         min_size               = 1

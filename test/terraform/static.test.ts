@@ -20,6 +20,8 @@ const FOLDERS = [
   'examples/complete',
 ];
 
+const MINUTES_5 = 300_000;
+
 let workspace: Workspace;
 
 beforeAll(async () => {
@@ -30,11 +32,15 @@ afterAll(() => {
   workspace.close();
 });
 
-function change(file: string, from: string, to: string): void {
+/** Changes the copy; the answer changes it back. */
+function change(file: string, from: string, to: string): () => void {
   const path = join(workspace.directory, file);
   const text = readFileSync(path, 'utf8');
   expect(text).toContain(from);
   writeFileSync(path, text.replace(from, to));
+  return () => {
+    writeFileSync(path, text);
+  };
 }
 
 describe('the Terraform code', () => {
@@ -50,14 +56,35 @@ describe('the Terraform code', () => {
     expect((await workspace.run(folder, 'validate', '-no-color')).output).toContain('Success!');
   });
 
-  it('passes its own tests', async () => {
+  it('passes its own tests', { timeout: MINUTES_5 }, async () => {
+    await workspace.mustRun('', 'init', '-backend=false', '-input=false');
     const ran = await workspace.run('', 'test', '-no-color');
     expect(ran.output).toMatch(/Success! \d+ passed, 0 failed\./);
   });
 
+  it.each([
+    ['an open metadata service', 'host/main.tf', '"required"', '"optional"'],
+    ['a plain volume', 'member/state.tf', 'encrypted         = true', 'encrypted         = false'],
+    ['a bucket without TLS', 'bucket/main.tf', 'Effect    = "Deny"', 'Effect    = "Allow"'],
+    [
+      'a missing peering',
+      'network/peering.tf',
+      'slice(var.regions, index + 1',
+      'slice(var.regions, 2',
+    ],
+  ])('with %s does not pass its own tests', { timeout: MINUTES_5 }, async (_, file, from, to) => {
+    const undo = change(`modules/${file}`, from, to);
+    await workspace.mustRun('', 'init', '-backend=false', '-input=false');
+    const ran = await workspace.run('', 'test', '-no-color', '-filter=tests/modules.tftest.hcl');
+    undo();
+    expect(ran.output).toContain('Test assertion failed');
+  });
+
   it('with a mistyped argument is not valid', async () => {
-    change('modules/member/state.tf', 'throughput  ', 'throughputt ');
+    const undo = change('modules/member/state.tf', 'throughput  ', 'throughputt ');
+    await workspace.mustRun('modules/member', 'init', '-backend=false', '-input=false');
     const ran = await workspace.run('modules/member', 'validate', '-no-color');
+    undo();
     expect(ran.output).toMatch(/Did you mean\s+"throughput"/);
   });
 });

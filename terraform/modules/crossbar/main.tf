@@ -2,11 +2,13 @@ locals {
   name        = "${var.cluster}-crossbar-${var.region}"
   port        = 7600
   client_port = 7401
+  health_port = 7480
 
   configuration = {
-    cluster = var.cluster
-    region  = var.region
-    listen  = "0.0.0.0:${local.port}"
+    cluster       = var.cluster
+    region        = var.region
+    listen        = "0.0.0.0:${local.port}"
+    metricsListen = "0.0.0.0:${local.health_port}"
     instances = [
       for name, journal in var.journals : { name = name, number = journal.number, replicas = journal.replicas }
     ]
@@ -23,6 +25,10 @@ module "host" {
   artifact = var.artifact
   files = {
     "/etc/meridian/crossbar.yaml" = { content = yamlencode(local.configuration) }
+  }
+  reported_metrics = {
+    meridian_crossbar_ready                 = "min"
+    meridian_crossbar_watermark_lag_seconds = "max"
   }
   image_id           = var.image_id
   instance_type      = var.instance_type
@@ -58,8 +64,11 @@ resource "aws_lb_target_group" "this" {
   protocol             = "TCP"
   deregistration_delay = 30
 
+  # livez and not readyz: a crossbar that waits for a journal is well, and replacing it would not help.
   health_check {
-    protocol            = "TCP"
+    protocol            = "HTTP"
+    port                = local.health_port
+    path                = "/livez"
     interval            = 10
     healthy_threshold   = 2
     unhealthy_threshold = 2

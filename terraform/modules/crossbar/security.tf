@@ -25,14 +25,15 @@ resource "aws_vpc_security_group_ingress_rule" "client" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "balancer" {
-  region = var.region
+  for_each = { subscribers = local.port, health = local.health_port }
+  region   = var.region
 
   security_group_id            = aws_security_group.balancer.id
-  description                  = "Crossbars"
+  description                  = "Crossbars: ${each.key}"
   referenced_security_group_id = aws_security_group.host.id
   ip_protocol                  = "tcp"
-  from_port                    = local.port
-  to_port                      = local.port
+  from_port                    = each.value
+  to_port                      = each.value
 
   tags = var.tags
 }
@@ -48,14 +49,15 @@ resource "aws_security_group" "host" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "balancer" {
-  region = var.region
+  for_each = { subscribers = local.port, health = local.health_port }
+  region   = var.region
 
   security_group_id            = aws_security_group.host.id
-  description                  = "Load balancer"
+  description                  = "Load balancer: ${each.key}"
   referenced_security_group_id = aws_security_group.balancer.id
   ip_protocol                  = "tcp"
-  from_port                    = local.port
-  to_port                      = local.port
+  from_port                    = each.value
+  to_port                      = each.value
 
   tags = var.tags
 }

@@ -42,11 +42,25 @@ locals {
         mode    = "0644"
         content = file("${path.module}/files/logrotate.conf")
       }
+      "/etc/systemd/system/meridian-report.service" = {
+        mode    = "0644"
+        content = file("${path.module}/files/meridian-report.service")
+      }
+      "/etc/systemd/system/meridian-report.timer" = {
+        mode    = "0644"
+        content = file("${path.module}/files/meridian-report.timer")
+      }
+      "/etc/meridian/reported-metrics" = {
+        mode    = "0644"
+        content = join("", [for name, pick in var.reported_metrics : "${name} ${pick}\n"])
+      }
       "/etc/meridian/cloudwatch-agent.json" = {
         mode    = "0644"
         content = jsonencode(local.cloudwatch_agent)
       }
       "${local.library}/setup"               = { mode = "0755", content = file("${path.module}/files/setup.sh") }
+      "${local.library}/report"              = { mode = "0755", content = file("${path.module}/files/report.sh") }
+      "${local.library}/report.d/metrics"    = { mode = "0755", content = file("${path.module}/files/report-metrics.sh") }
       "${local.library}/setup.d/10-packages" = { mode = "0755", content = file("${path.module}/files/packages.sh") }
       "${local.library}/setup.d/20-release"  = { mode = "0755", content = file("${path.module}/files/release.sh") }
     },
@@ -83,7 +97,7 @@ locals {
     ]
     runcmd = [
       ["systemctl", "daemon-reload"],
-      ["systemctl", "enable", "--now", "--no-block", "meridian-setup.service"],
+      ["systemctl", "enable", "--now", "--no-block", "meridian-setup.service", "meridian-report.timer"],
     ]
   })])
 }

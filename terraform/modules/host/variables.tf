@@ -41,6 +41,11 @@ variable "files" {
   default = {}
 }
 
+variable "reported_metrics" {
+  description = "Metrics of the service that CloudWatch is told every minute, and whether of several values the smallest (min) or largest (max)"
+  type        = map(string)
+}
+
 variable "image_id" {
   description = "Amazon Linux 2023 for the architecture of instance_type"
   type        = string

@@ -14,6 +14,7 @@ locals {
       dataDirectory = "/var/lib/meridian/${var.journal}"
       listen        = "0.0.0.0:${local.client_port}"
       peerListen    = "0.0.0.0:${local.peer_port}"
+      metricsListen = "127.0.0.1:7480"
       peers = [
         for peer in var.peers : { replica = peer.replica, region = peer.region, address = "${peer.address}:${local.peer_port}" }
       ]
@@ -44,9 +45,13 @@ module "host" {
     }
     "/usr/local/lib/meridian/setup.d/30-address" = { content = file("${path.module}/files/attach-address.sh"), mode = "0755" }
     "/usr/local/lib/meridian/setup.d/40-volume"  = { content = file("${path.module}/files/attach-volume.sh"), mode = "0755" }
-    "/usr/local/lib/meridian/setup.d/50-clock"   = { content = file("${path.module}/files/watch-clock.sh"), mode = "0755" }
-    "/usr/local/lib/meridian/clock-error"        = { content = file("${path.module}/files/clock-error.sh"), mode = "0755" }
+    "/usr/local/lib/meridian/report.d/clock"     = { content = file("${path.module}/files/clock-error.sh"), mode = "0755" }
     "/usr/local/sbin/meridian-first-start"       = { content = file("${path.module}/files/first-start.sh"), mode = "0755" }
+  }
+  reported_metrics = {
+    meridian_journal_serving               = "min"
+    meridian_journal_peer_heard            = "min"
+    meridian_journal_watermark_lag_seconds = "max"
   }
   image_id           = var.image_id
   instance_type      = var.instance_type

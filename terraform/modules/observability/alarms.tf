@@ -2,6 +2,21 @@
 # of their logs; a missing metric is a breach wherever silence is the fault.
 
 locals {
+  # What the hosts report of their services' own metrics (reported_metrics of the host module).
+  reported = {
+    journal = {
+      serving   = { metric = "meridian_journal_serving", comparison = "LessThanThreshold", threshold = 1, missing = "breaching", text = "takes no appends and reads" }
+      peers     = { metric = "meridian_journal_peer_heard", comparison = "LessThanThreshold", threshold = 1, missing = "notBreaching", text = "does not hear one of the other regions directly" }
+      watermark = { metric = "meridian_journal_watermark_lag_seconds", comparison = "GreaterThanThreshold", threshold = 30, missing = "notBreaching", text = "releases nothing new" }
+    }
+    crossbar = {
+      ready     = { metric = "meridian_crossbar_ready", comparison = "LessThanThreshold", threshold = 1, missing = "breaching", text = "does not follow every journal" }
+      watermark = { metric = "meridian_crossbar_watermark_lag_seconds", comparison = "GreaterThanThreshold", threshold = 30, missing = "notBreaching", text = "the merged order stands still" }
+    }
+    ship  = {}
+    apply = { lag = { metric = "meridian_sidecar_apply_lag_seconds", comparison = "GreaterThanThreshold", threshold = 60, missing = "breaching", text = "the database is behind the journal" } }
+  }
+
   members = { for name, host in var.hosts : name => host if host.service == "journal" }
 
   alarms = merge(
@@ -33,6 +48,22 @@ locals {
         missing     = "notBreaching"
       }
     },
+    merge([
+      for name, host in var.hosts : {
+        for key, alarm in local.reported[host.service] : "${name}-${key}" => {
+          region      = host.region
+          description = "${name}: ${alarm.text}"
+          namespace   = "Meridian"
+          metric      = alarm.metric
+          dimensions  = { AutoScalingGroupName = host.autoscaling_group_name }
+          statistic   = alarm.comparison == "LessThanThreshold" ? "Minimum" : "Maximum"
+          comparison  = alarm.comparison
+          threshold   = alarm.threshold
+          minutes     = 3
+          missing     = alarm.missing
+        }
+      }
+    ]...),
     {
       for name, host in local.members : "${name}-disk" => {
         region      = host.region

@@ -13,6 +13,14 @@ locals {
       lines = [for name, host in var.hosts : ["Meridian", "${name}-failures", { region = host.region, label = name, stat = "Sum" }]]
     },
     {
+      title = "Journals serving"
+      lines = [for name, host in local.members : ["Meridian", "meridian_journal_serving", "AutoScalingGroupName", host.autoscaling_group_name, { region = host.region, label = name, stat = "Minimum" }]]
+    },
+    {
+      title = "Watermark lag of journals, s"
+      lines = [for name, host in local.members : ["Meridian", "meridian_journal_watermark_lag_seconds", "AutoScalingGroupName", host.autoscaling_group_name, { region = host.region, label = name }]]
+    },
+    {
       title = "Volume of the log, % used"
       lines = [
         for name, host in local.members :
@@ -46,6 +54,8 @@ locals {
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
+  region = var.region
+
   dashboard_name = var.cluster
   dashboard_body = jsonencode({
     widgets = [
@@ -57,7 +67,7 @@ resource "aws_cloudwatch_dashboard" "this" {
         height = 6
         properties = {
           title   = chart.title
-          region  = values(var.hosts)[0].region
+          region  = var.region
           period  = 60
           stat    = "Maximum"
           metrics = chart.lines

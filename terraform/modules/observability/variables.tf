@@ -3,8 +3,13 @@ variable "cluster" {
   type        = string
 }
 
+variable "region" {
+  description = "Region in which the dashboard is kept; it shows all three"
+  type        = string
+}
+
 variable "hosts" {
-  description = "Host groups by name: region, service, Auto Scaling group, log group, fewest hosts"
+  description = "Host groups by name: region, what runs there (journal, crossbar, ship or apply), Auto Scaling group, log group, fewest hosts"
   type = map(object({
     region                 = string
     service                = string

@@ -8,12 +8,13 @@ locals {
 
   configuration = merge(
     {
-      cluster  = var.cluster
-      region   = var.region
-      listen   = "0.0.0.0:${local.port}"
-      roles    = var.roles
-      stream   = var.stream
-      instance = var.journal
+      cluster       = var.cluster
+      region        = var.region
+      listen        = "0.0.0.0:${local.port}"
+      metricsListen = "127.0.0.1:7480"
+      roles         = var.roles
+      stream        = var.stream
+      instance      = var.journal
     },
     local.ships ? { ship = { tables = var.tables, synchronous = var.synchronous } } : {},
     local.applies ? { apply = { crossbars = var.crossbars } } : {},
@@ -49,6 +50,7 @@ module "host" {
     "/usr/local/lib/meridian/fetch-secret"            = { content = file("${path.module}/files/fetch-secret.sh"), mode = "0755" }
     "/usr/local/lib/meridian/setup.d/30-certificates" = { content = file("${path.module}/files/certificates.sh"), mode = "0755" }
   }
+  reported_metrics   = local.applies ? { meridian_sidecar_apply_lag_seconds = "max" } : {}
   image_id           = var.image_id
   instance_type      = var.instance_type
   subnet_ids         = var.subnet_ids

@@ -1,0 +1,308 @@
+# What every host and its state look like: encryption, metadata service, addresses, rights.
+
+mock_provider "aws" {
+  override_during = plan
+
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["zone-a", "zone-b", "zone-c"] }
+  }
+
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_ssm_parameter" {
+    defaults = { value = "ami-0123456789abcdef0" }
+  }
+
+  mock_resource "aws_iam_instance_profile" {
+    defaults = { arn = "arn:aws:iam::123456789012:instance-profile/mock" }
+  }
+
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/mrk-mock" }
+  }
+
+  mock_resource "aws_kms_replica_key" {
+    defaults = { arn = "arn:aws:kms:us-east-2:123456789012:key/mrk-mock" }
+  }
+
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/mock/0123456789abcdef" }
+  }
+
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/mock/0123456789abcdef" }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:mock" }
+  }
+
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::mock" }
+  }
+}
+
+variables {
+  cluster       = "test"
+  region        = "us-east-1"
+  vpc_id        = "vpc-0123456789abcdef0"
+  image_id      = "ami-0123456789abcdef0"
+  instance_type = "m7g.large"
+  kms_key_arn   = "arn:aws:kms:us-east-1:123456789012:key/mrk-mock"
+  artifact = {
+    url    = "s3://releases/meridian-1.0.0.tar.gz"
+    sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+  }
+  log_retention_days = 30
+}
+
+run "host" {
+  command = plan
+
+  module {
+    source = "./modules/host"
+  }
+
+  variables {
+    name              = "test-orders"
+    unit              = "meridian-journal@orders.service"
+    subnet_ids        = ["subnet-0123456789abcdef0"]
+    security_group_id = "sg-0123456789abcdef0"
+    size              = { min = 1, max = 1 }
+    rolling_update    = false
+    reported_metrics  = {}
+  }
+
+  assert {
+    condition = (
+      aws_launch_template.this.metadata_options[0].http_tokens == "required" &&
+      aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 1
+    )
+    error_message = "The metadata service is version 2 only, and not for containers behind a hop."
+  }
+
+  assert {
+    condition = alltrue([
+      for device in aws_launch_template.this.block_device_mappings : device.ebs[0].encrypted == "true" && device.ebs[0].kms_key_id == var.kms_key_arn
+    ])
+    error_message = "The root volume is encrypted with the cluster's key."
+  }
+
+  assert {
+    condition     = alltrue([for interface in aws_launch_template.this.network_interfaces : interface.associate_public_ip_address == "false"])
+    error_message = "A host has no public address."
+  }
+
+  assert {
+    condition     = aws_launch_template.this.key_name == null
+    error_message = "There is no SSH."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn
+    error_message = "Logs are encrypted with the cluster's key."
+  }
+
+  assert {
+    condition     = length(aws_autoscaling_group.this.instance_refresh) == 0
+    error_message = "An apply replaces no host that has state elsewhere."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.host.policy).Statement : statement.Resource != "*" || contains(["WriteMetrics", "ReadOwnTags"], statement.Sid)
+    ])
+    error_message = "Rights are for named resources, except where AWS knows none."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_iam_role_policy.host.policy).Statement : statement.Resource == "arn:aws:s3:::releases/meridian-1.0.0.tar.gz"
+    ])
+    error_message = "The host may fetch the one release."
+  }
+}
+
+run "member" {
+  command = plan
+
+  module {
+    source = "./modules/member"
+  }
+
+  variables {
+    journal = "orders"
+    replica = 0
+    address = "10.64.0.129"
+    peers = [
+      { replica = 1, region = "us-east-2", address = "10.65.0.129", cidr_block = "10.65.0.0/24" },
+      { replica = 2, region = "us-west-2", address = "10.66.0.129", cidr_block = "10.66.0.0/24" },
+    ]
+    client_cidr_blocks = ["10.64.1.0/24"]
+    subnet             = { id = "subnet-0123456789abcdef0", availability_zone = "us-east-1a" }
+    volume             = { type = "gp3", size_gib = 200, iops = 6000, throughput_mib = 250 }
+  }
+
+  assert {
+    condition     = aws_ebs_volume.this.encrypted && aws_ebs_volume.this.kms_key_id == var.kms_key_arn && aws_ebs_volume.this.final_snapshot
+    error_message = "The log's volume is encrypted, and leaves a snapshot."
+  }
+
+  assert {
+    condition = (
+      aws_ebs_volume.this.tags["meridian:member"] == "test-orders-0" &&
+      aws_network_interface.this.tags["meridian:member"] == "test-orders-0"
+    )
+    error_message = "Volume and address are found again by the member's tag."
+  }
+
+  assert {
+    condition     = aws_network_interface.this.private_ips == toset(["10.64.0.129"])
+    error_message = "The address is fixed."
+  }
+
+  assert {
+    condition = alltrue([
+      for rule in merge(aws_vpc_security_group_ingress_rule.peer, aws_vpc_security_group_ingress_rule.client) : startswith(rule.cidr_ipv4, "10.")
+    ])
+    error_message = "Nothing public comes in."
+  }
+
+  assert {
+    condition     = toset([for rule in aws_vpc_security_group_ingress_rule.peer : rule.cidr_ipv4]) == toset(["10.65.0.0/24", "10.66.0.0/24"])
+    error_message = "The peers' port is for the other two members' subnets alone."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(local.attach_policy).Statement :
+      statement.Condition.StringEquals["aws:ResourceTag/meridian:member"] == "test-orders-0" if !startswith(statement.Sid, "Find")
+    ])
+    error_message = "A host may attach its own volume and address, and no other."
+  }
+}
+
+run "witness" {
+  command = plan
+
+  module {
+    source = "./modules/member"
+  }
+
+  variables {
+    journal = "orders"
+    replica = 2
+    address = "10.66.0.129"
+    peers = [
+      { replica = 0, region = "us-east-1", address = "10.64.0.129", cidr_block = "10.64.0.0/24" },
+      { replica = 1, region = "us-east-2", address = "10.65.0.129", cidr_block = "10.65.0.0/24" },
+    ]
+    client_cidr_blocks = []
+    subnet             = { id = "subnet-0123456789abcdef0", availability_zone = "us-west-2a" }
+    volume             = { type = "io2", size_gib = 200, iops = 6000 }
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.client) == 0 && length(aws_vpc_security_group_ingress_rule.peer) == 2
+    error_message = "Only the peers reach a witness."
+  }
+}
+
+run "bucket" {
+  command = plan
+
+  module {
+    source = "./modules/bucket"
+  }
+
+  variables {
+    name                 = "mock"
+    create_only_prefixes = ["releases/"]
+  }
+
+  assert {
+    condition = alltrue([
+      aws_s3_bucket_public_access_block.this.block_public_acls, aws_s3_bucket_public_access_block.this.block_public_policy,
+      aws_s3_bucket_public_access_block.this.ignore_public_acls, aws_s3_bucket_public_access_block.this.restrict_public_buckets,
+    ])
+    error_message = "The bucket is not public in any way."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement :
+      statement.Effect == "Deny" && statement.Condition.Null["s3:if-none-match"] == "true" && statement.Resource[0] == "arn:aws:s3:::mock/releases/*" if statement.Sid == "CreateOnly"
+    ])
+    error_message = "A put that might overwrite is denied."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement : statement.Sid == "TlsOnly" && statement.Effect == "Deny"
+    ])
+    error_message = "Without TLS there is no access."
+  }
+}
+
+run "network" {
+  command = plan
+
+  module {
+    source = "./modules/network"
+  }
+
+  variables {
+    name       = "test"
+    regions    = ["us-east-1", "us-east-2", "us-west-2"]
+    cidr_block = "10.64.0.0/14"
+  }
+
+  assert {
+    condition     = toset(keys(aws_vpc_peering_connection.this)) == toset(["us-east-1/us-east-2", "us-east-1/us-west-2", "us-east-2/us-west-2"])
+    error_message = "Three regions are a full mesh of three peerings."
+  }
+
+  assert {
+    condition     = length(aws_route.peer) == 6 && alltrue([for key, route in aws_route.peer : route.region == split("->", key)[0]])
+    error_message = "Every region has a route to each of the others."
+  }
+
+  assert {
+    condition     = alltrue([for region, vpc in aws_vpc.this : vpc.region == region]) && length(distinct([for vpc in aws_vpc.this : vpc.cidr_block])) == 3
+    error_message = "Each VPC is in its region and has a range of its own."
+  }
+
+  assert {
+    condition     = alltrue([for subnet in concat(values(aws_subnet.member), values(aws_subnet.service), values(aws_subnet.public)) : !subnet.map_public_ip_on_launch])
+    error_message = "No subnet hands out public addresses."
+  }
+}
+
+run "encryption" {
+  command = plan
+
+  module {
+    source = "./modules/encryption"
+  }
+
+  variables {
+    name    = "test"
+    regions = ["us-east-1", "us-east-2", "us-west-2"]
+  }
+
+  assert {
+    condition     = aws_kms_key.this.multi_region && aws_kms_key.this.enable_key_rotation && aws_kms_key.this.region == "us-east-1"
+    error_message = "One multi-region key, rotated."
+  }
+
+  assert {
+    condition     = toset(keys(aws_kms_replica_key.this)) == toset(["us-east-2", "us-west-2"])
+    error_message = "A replica of the key in both other regions."
+  }
+}

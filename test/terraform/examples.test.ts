@@ -1,0 +1,306 @@
+/** The examples, applied to a stand-in for AWS: what comes out is looked at as a whole. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { ROOT } from '../layout/source-files.ts';
+import { deploy } from './deployment.ts';
+import type { Deployment, Host, Resource } from './deployment.ts';
+import { Workspace } from './terraform.ts';
+
+const SHA256 = 'ab'.repeat(32);
+const EXAMPLES = {
+  'examples/minimal': {
+    regions: ['us-east-1', 'us-east-2', 'us-west-2'],
+    witness: null,
+    variables: {
+      artifact: `{url="https://releases.example.com/meridian-1.2.3.tar.gz",sha256="${SHA256}"}`,
+    },
+  },
+  'examples/complete': {
+    regions: ['eu-west-1', 'us-east-1', 'eu-north-1'],
+    witness: 'eu-north-1',
+    variables: {
+      release_bucket_name: 'example-meridian-releases',
+      release: `{version="1.2.3",sha256="${SHA256}"}`,
+    },
+  },
+} as const;
+
+/** A rule may name public addresses only to reach them: packages, SSM, CloudWatch, by HTTPS. */
+const PRIVATE = /^(10\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.)/;
+/** EC2 takes this much user data. */
+const USER_DATA_BYTES_MAX = 16 * 1024;
+
+let workspace: Workspace;
+let scratch: string;
+const deployments = new Map<string, Deployment>();
+
+beforeAll(async () => {
+  workspace = await Workspace.open();
+  scratch = mkdtempSync(join(tmpdir(), 'meridian-configuration-'));
+  for (const [example, { variables }] of Object.entries(EXAMPLES)) {
+    deployments.set(example, await deploy(workspace, example, variables));
+  }
+});
+
+afterAll(() => {
+  workspace.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+interface Checked {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+/** The verdict of the service itself, as built. */
+function checkConfiguration(path: string, content: string): Checked {
+  const service = /\/(journal|crossbar|sidecar)[^/]*\.yaml$/.exec(path)?.[1] ?? 'none';
+  const program = join(ROOT, 'dist/services', service, 'main.js');
+  expect(existsSync(program), `${program} is there: npm run build`).toBe(true);
+  const file = join(scratch, basename(path));
+  writeFileSync(file, content);
+  const secret = { MERIDIAN_POSTGRES: 'postgres://user:secret@db.example.com:5432/shop' };
+  const ran = spawnSync(process.execPath, [program, '--config', file, '--check-config'], {
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'], ...(service === 'sidecar' ? secret : {}) },
+  });
+  return { status: ran.status, output: ran.stdout + ran.stderr };
+}
+
+function configurationsOf(host: Host): [path: string, content: string][] {
+  return [...host.files]
+    .filter(([path]) => path.startsWith('/etc/meridian/') && path.endsWith('.yaml'))
+    .map(([path, { content }]) => [path, content]);
+}
+
+function tag(resource: Resource | undefined, name: string): unknown {
+  return (resource?.values['tags'] as Record<string, unknown> | undefined)?.[name];
+}
+
+/** `KEY=value` lines. */
+function variable(host: Host, path: string, name: string): string {
+  const content = host.files.get(path)?.content ?? '';
+  return new RegExp(`^${name}=(.*)$`, 'm').exec(content)?.[1] ?? '';
+}
+
+describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, variables }) => {
+  const deployed = (): Deployment => {
+    const found = deployments.get(example);
+    if (found === undefined) throw new Error(`${example} was not deployed`);
+    return found;
+  };
+
+  it('gives every service a configuration that the service accepts', () => {
+    const hosts = deployed().hosts();
+    expect(hosts.length).toBeGreaterThan(3);
+    for (const host of hosts) {
+      const configurations = configurationsOf(host);
+      expect(configurations, host.name).toHaveLength(1);
+      for (const [path, content] of configurations) {
+        expect(checkConfiguration(path, content), `${host.name} ${path}`).toEqual({
+          status: 0,
+          output: 'ok\n',
+        });
+      }
+    }
+  });
+
+  it('with a mistyped setting gives a configuration that the service refuses', () => {
+    const member = deployed()
+      .hosts()
+      .flatMap(configurationsOf)
+      .find(([path]) => path.includes('journal'));
+    const [path = '', content = ''] = member ?? [];
+    const { status, output } = checkConfiguration(path, content.replace('peerListen', 'peerListn'));
+    expect(status).toBe(78);
+    expect(output).toContain('peerListen');
+  });
+
+  it('tells every member the fixed addresses of the other two', () => {
+    const addresses = new Map(
+      deployed()
+        .ofType('aws_network_interface')
+        .map((it) => [tag(it, 'meridian:member'), (it.values['private_ips'] as string[])[0]]),
+    );
+    const members = deployed()
+      .hosts()
+      .filter((host) => host.files.has('/etc/meridian/member.env'));
+    expect(members.length).toBe(addresses.size);
+    for (const host of members) {
+      const content = configurationsOf(host)[0]?.[1] ?? '';
+      const config = parse(content) as {
+        cluster: string;
+        instance: string;
+        replica: number;
+        region: string;
+        peers: { replica: number; region: string; address: string }[];
+      };
+      const id = (replica: number): string =>
+        `${config.cluster}-${config.instance}-${String(replica)}`;
+      expect(variable(host, '/etc/meridian/member.env', 'MEMBER')).toBe(id(config.replica));
+      expect(regions[config.replica]).toBe(host.region);
+      expect(config.region).toBe(host.region);
+      for (const peer of config.peers) {
+        expect(peer.region).toBe(regions[peer.replica]);
+        expect(peer.address).toBe(`${addresses.get(id(peer.replica)) ?? ''}:7400`);
+      }
+    }
+  });
+
+  it('has exactly one volume for each member, in the zone of its host, and nothing else tagged so', () => {
+    const volumes = deployed().ofType('aws_ebs_volume');
+    const interfaces = deployed().ofType('aws_network_interface');
+    expect(new Set(volumes.map((it) => tag(it, 'meridian:member'))).size).toBe(volumes.length);
+    expect(volumes.map((it) => tag(it, 'meridian:member')).sort()).toEqual(
+      interfaces.map((it) => tag(it, 'meridian:member')).sort(),
+    );
+    const roots = deployed()
+      .ofType('aws_launch_template')
+      .flatMap((it) => it.values['tag_specifications'] as Record<string, unknown>[])
+      .filter((it) => it['resource_type'] === 'volume');
+    for (const root of roots) expect(root['tags']).not.toHaveProperty('meridian:member');
+  });
+
+  it('puts every regional resource into one of the three regions, by its own region argument', () => {
+    const regional = deployed().resources.filter((it) => 'region' in it.values);
+    expect(regional.length).toBeGreaterThan(100);
+    for (const { address, values } of regional) {
+      expect(regions as readonly unknown[], address).toContain(values['region']);
+    }
+    const members = regional.filter((it) => it.type === 'aws_ebs_volume');
+    for (const region of regions) {
+      expect(members.filter((it) => it.values['region'] === region)).toHaveLength(
+        members.length / 3,
+      );
+    }
+  });
+
+  it('lets nothing public in, and out only by HTTPS', () => {
+    const rules = deployed().resources.filter((it) => /security_group_\w+_rule$/.test(it.type));
+    expect(rules.length).toBeGreaterThan(10);
+    for (const { address, type, values } of rules) {
+      const from = values['cidr_ipv4'];
+      expect(values['cidr_ipv6'] ?? null, address).toBeNull();
+      if (from === null) expect(values['referenced_security_group_id'], address).toBeTruthy();
+      else if (type.includes('ingress') || values['from_port'] !== 443) {
+        expect(from, address).toMatch(PRIVATE);
+      }
+      expect(values['ip_protocol'], address).toBe('tcp');
+      expect(values['from_port'], address).toBe(values['to_port']);
+    }
+    for (const { address, values } of deployed().ofType('aws_security_group')) {
+      expect([values['ingress'] ?? [], values['egress'] ?? []], address).toEqual([[], []]);
+    }
+    for (const { address, values } of deployed().ofType('aws_lb')) {
+      expect(values['internal'], address).toBe(true);
+    }
+  });
+
+  it('encrypts every disk, log and database with a key of its own region', () => {
+    const keys = new Map(
+      ['aws_kms_key', 'aws_kms_replica_key'].flatMap((type) =>
+        deployed()
+          .ofType(type)
+          .map((it) => [it.values['region'], it.values['arn']] as const),
+      ),
+    );
+    expect([...keys.keys()].sort()).toEqual([...regions].sort());
+    const encrypted = [
+      ...deployed().ofType('aws_ebs_volume'),
+      ...deployed().ofType('aws_cloudwatch_log_group'),
+      ...deployed().ofType('aws_db_instance'),
+    ];
+    for (const { address, values } of encrypted) {
+      expect(values['kms_key_id'], address).toBe(keys.get(values['region']));
+      expect(values['encrypted'] ?? values['storage_encrypted'] ?? true, address).toBe(true);
+    }
+  });
+
+  it('gives no host a right to everything', () => {
+    const policies = deployed().ofType('aws_iam_role_policy');
+    for (const { address, values } of policies) {
+      const { Statement } = JSON.parse(String(values['policy'])) as {
+        Statement: {
+          Sid: string;
+          Action: string | string[];
+          Resource: unknown;
+          Condition?: unknown;
+        }[];
+      };
+      for (const { Sid, Action, Resource, Condition } of Statement) {
+        const actions = [Action].flat();
+        expect(actions.join(), address).not.toContain('*');
+        const onlyLooks = actions.every((action) => action.startsWith('ec2:Describe'));
+        expect(Resource !== '*' || onlyLooks || Condition !== undefined, `${address} ${Sid}`).toBe(
+          true,
+        );
+      }
+    }
+  });
+
+  it('keeps everything but the voting out of the witness region', () => {
+    if (witness === null) {
+      expect(deployed().ofType('aws_lb')).toHaveLength(3);
+      return;
+    }
+    const there = deployed().resources.filter((it) => it.values['region'] === witness);
+    expect(there.filter((it) => it.type === 'aws_ebs_volume').length).toBeGreaterThan(0);
+    expect(there.filter((it) => it.type === 'aws_lb')).toEqual([]);
+    const ports = there
+      .filter((it) => it.type === 'aws_vpc_security_group_ingress_rule')
+      .map((it) => it.values['from_port']);
+    expect(new Set(ports)).toEqual(new Set([7400]));
+  });
+
+  it('starts units that a release brings', () => {
+    for (const host of deployed().hosts()) {
+      const unit = variable(host, '/etc/meridian/setup.env', 'UNIT');
+      const file = unit.replace(/@[^.]+/, '@');
+      const service = /^meridian-(\w+)/.exec(unit)?.[1] ?? '';
+      const text = readFileSync(join(ROOT, 'services', service, 'systemd', file), 'utf8');
+      const name = /@([^.]+)/.exec(unit)?.[1] ?? '';
+      const config = /--config (\S+)/.exec(text)?.[1]?.replace('%i', name) ?? '';
+      expect(configurationsOf(host).map(([path]) => path)).toEqual([config]);
+    }
+  });
+
+  it('raises alarms only on what is measured', () => {
+    const hosts = deployed().hosts();
+    const filters = deployed()
+      .ofType('aws_cloudwatch_log_metric_filter')
+      .flatMap((it) => it.values['metric_transformation'] as { name: string }[])
+      .map(({ name }) => name);
+    const documented = readFileSync(join(ROOT, 'libs/telemetry/METRICS.md'), 'utf8');
+    const reported = hosts.flatMap((host) => {
+      const lines = host.files.get('/etc/meridian/reported-metrics')?.content.trim() ?? '';
+      return lines
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => line.split(' ')[0] ?? '');
+    });
+    for (const name of reported) expect(documented).toContain(`\`${name}\``);
+    const own = deployed()
+      .ofType('aws_cloudwatch_metric_alarm')
+      .filter((it) => it.values['namespace'] === 'Meridian')
+      .map((it) => String(it.values['metric_name']));
+    const known = new Set([...filters, ...reported, 'disk_used_percent', 'ClockErrorBound']);
+    expect(own.filter((name) => !known.has(name))).toEqual([]);
+    expect(reported.filter((name) => !own.includes(name))).toEqual([]);
+  });
+
+  it('writes user data that EC2 takes', () => {
+    for (const host of deployed().hosts()) {
+      expect(host.userDataBytes, host.name).toBeLessThan(USER_DATA_BYTES_MAX);
+    }
+  });
+
+  it('is settled: a second plan changes nothing', async () => {
+    const given = Object.entries(variables).map(([name, value]) => `-var=${name}=${value}`);
+    const again = await workspace.run(example, 'plan', '-no-color', '-detailed-exitcode', ...given);
+    expect(again.ok, again.output).toBe(true);
+  });
+});
