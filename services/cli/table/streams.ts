@@ -148,7 +148,8 @@ export const STREAM_COMMANDS: readonly CommandSpec[] = [
       { text: 'Delete', command: 'meridian streams delete orders' },
       {
         text: 'Every stream of a test',
-        command: 'meridian streams list --prefix test/ -q | xargs -n 1 meridian streams delete',
+        command:
+          'for s in $(meridian streams list --prefix test/ -q); do meridian streams delete "$s"; done',
       },
     ],
     load: streams,
