@@ -29,7 +29,7 @@ import type { AppendInput, Done, Pending } from './pipeline.ts';
 import type { Region } from './regions.ts';
 import { Route } from './route.ts';
 import type { RouteSettings } from './route.ts';
-import type { AckMode } from './types.ts';
+import type { AckMode, AppendSpan, AppendTracer } from './types.ts';
 
 export interface AppenderOptions extends RouteSettings {
   readonly ack: AckMode;
@@ -37,6 +37,8 @@ export interface AppenderOptions extends RouteSettings {
   readonly writer?: WriterStart;
   /** Bytes of appends that may be unanswered; beyond, they are refused as OVERLOADED. Default 64 MiB. */
   readonly queueBytesMax?: number;
+  /** Decides which appends are traced. */
+  readonly tracer?: AppendTracer | undefined;
 }
 
 /** As many as the order remembers outcomes of one writer: more could not be asked for again. */
@@ -48,6 +50,14 @@ const CHECK_MS = 50;
 const CHAIN_BROKEN = new Set(['WRITER_FENCED', 'WRITER_GAP', 'WRITER_FORGOTTEN']);
 /** A batch that a replica cannot take, wherever it stands. */
 const UNFIT = new Set(['INVALID', 'TOO_LARGE']);
+
+/** Ends the span with the append. */
+function spanned(span: AppendSpan, done: Done): Done {
+  return (error, result) => {
+    span.end(error, result);
+    done(error, result);
+  };
+}
 
 export class Appender {
   readonly #options: AppenderOptions;
@@ -96,7 +106,10 @@ export class Appender {
   }
 
   /** Calls `done` exactly once. The records must not change before that. */
-  append(input: AppendInput, deadlineMs: number, done: Done): void {
+  append(wish: AppendInput, deadlineMs: number, told: Done): void {
+    const span = this.#options.tracer?.begin(wish.stream, wish.traceparent) ?? null;
+    const input = span === null ? wish : { ...wish, trace: span.context };
+    const done = span === null ? told : spanned(span, told);
     const size = queueBytes(input.records);
     const refusal = this.#ended ?? mistakeIn(input, deadlineMs) ?? this.#overload(size);
     if (refusal !== null) {
@@ -198,9 +211,9 @@ export class Appender {
     const pipeline = this.#pipeline;
     if (pipeline.encoded === 0) this.#identity.renewIfStale();
     try {
-      const { stream, records, matchSeqNum, fencingToken, mustExist, seq } = pending.input;
+      const { stream, records, matchSeqNum, fencingToken, mustExist, trace, seq } = pending.input;
       const writer = this.#identity.next(seq);
-      const batch = { stream, records, matchSeqNum, fencingToken, mustExist, writer };
+      const batch = { stream, records, matchSeqNum, fencingToken, mustExist, trace, writer };
       const frame = encodeBatch(batch, { ...BATCH_LIMITS, batchBytesMax });
       pipeline.markEncoded(pending, frame, writer);
       this.#identity.accept(writer);

@@ -342,13 +342,14 @@ export class Journal {
 
   #newAppender(ack: AckMode, writer?: WriterStart): Appender {
     this.#checkOpen();
-    const { cluster, instance, queueBytesMax } = this.#options;
+    const { cluster, instance, queueBytesMax, tracer } = this.#options;
     const appender = new Appender({
       cluster,
       instance,
       regions: this.#regions,
       ack,
       silenceMs: this.#silenceMs,
+      tracer,
       ...(writer === undefined ? {} : { writer }),
       ...(queueBytesMax === undefined ? {} : { queueBytesMax }),
     });

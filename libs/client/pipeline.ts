@@ -17,6 +17,10 @@ export interface AppendInput {
   readonly mustExist?: boolean | undefined;
   /** The append gets a timestamp above this. */
   readonly minTimestamp?: number | undefined;
+  /** Of the caller's span, for the tracer. */
+  readonly traceparent?: string | undefined;
+  /** Context of the append's own span, when it is traced. */
+  readonly trace?: Uint8Array | undefined;
   /** Explicit place in the writer's sequence, above all before; default: one more than the last. */
   readonly seq?: number | undefined;
 }

@@ -44,6 +44,22 @@ export interface JournalOptions {
   readonly queueBytesMax?: number;
   /** Bytes in flight towards this client, per connection. Default 16 MiB. */
   readonly windowBytes?: number;
+  /** Decides which appends are traced and hears how they ended. Default: none is. */
+  readonly tracer?: AppendTracer;
+}
+
+/** For example `appendTracer` of libs/telemetry, or a few lines over an SDK of your own. */
+export interface AppendTracer {
+  /** null: not traced. `traceparent`: what the caller gave. */
+  begin(stream: string, traceparent: string | undefined): AppendSpan | null;
+}
+
+/** One traced append. */
+export interface AppendSpan {
+  /** 16 bytes of trace id and 8 of span id: travels with the batch to all replicas. */
+  readonly context: Uint8Array;
+  /** Called once. */
+  end(error: MeridianError | null, result: AppendResult | null): void;
 }
 
 /**
@@ -66,6 +82,8 @@ export interface AppendOptions {
    * another instance say, then comes before it. Default: no wish.
    */
   readonly minTimestamp?: number;
+  /** W3C traceparent of the caller's span; heard by the journal's `tracer`. */
+  readonly traceparent?: string;
   /** Overrides the journal's. */
   readonly deadlineMs?: number;
 }

@@ -29,6 +29,7 @@ import {
   writeRecord,
 } from './record.ts';
 import type { RecordInput, RecordView } from './record.ts';
+import { TRACE_BYTES, TRACE_CONTEXT_BYTES, writeTrace } from './trace.ts';
 
 export type { RecordInput, RecordView } from './record.ts';
 
@@ -52,6 +53,8 @@ export interface BatchInput {
   readonly fencingToken?: number | undefined;
   /** The append does not create the stream. */
   readonly mustExist?: boolean | undefined;
+  /** Context of a sampled trace (trace.ts). */
+  readonly trace?: Uint8Array | undefined;
 }
 
 /** A batch without records: an action that is decided in the order (control.ts). */
@@ -107,7 +110,7 @@ const WRITER_FIXED_BYTES = 1 + 4 + 8 + 8;
 
 /** One allocation. TOO_LARGE beyond the limits, INVALID for what the format cannot express. */
 export function encodeBatch(input: BatchInput, limits: BatchLimits = BATCH_LIMITS): Uint8Array {
-  const { stream, records, writer, matchSeqNum, fencingToken } = input;
+  const { stream, records, writer, matchSeqNum, fencingToken, trace } = input;
   const name = nameBytes('stream name', stream, STREAM_BYTES_MAX);
   const writerId =
     writer === undefined ? null : nameBytes('writer id', writer.id, WRITER_ID_BYTES_MAX);
@@ -116,6 +119,10 @@ export function encodeBatch(input: BatchInput, limits: BatchLimits = BATCH_LIMIT
   if (writerId !== null) recordsOffset += WRITER_FIXED_BYTES + writerId.length;
   if (matchSeqNum !== undefined) recordsOffset += 8;
   if (fencingToken !== undefined) recordsOffset += 8;
+  if (trace !== undefined) recordsOffset += TRACE_BYTES;
+  if (trace !== undefined && trace.length !== TRACE_CONTEXT_BYTES) {
+    throw new MeridianError('INVALID', `a trace context has 24 bytes, not ${trace.length}`);
+  }
 
   if (records.length === 0) throw new MeridianError('INVALID', 'a batch needs a record');
   checkRecordCount(records.length, limits);
@@ -152,6 +159,10 @@ export function encodeBatch(input: BatchInput, limits: BatchLimits = BATCH_LIMIT
   if (fencingToken !== undefined) {
     writeU64(frame, offset, fencingToken);
     offset += 8;
+  }
+  if (trace !== undefined) {
+    writeTrace(frame, offset, trace);
+    offset += TRACE_BYTES;
   }
   for (const record of records) offset = writeRecord(frame, offset, record);
   writeCrc(frame);

@@ -112,6 +112,12 @@ export const journalSchema = z
       .describe(
         'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
       ),
+    tracesEndpoint: z
+      .url()
+      .optional()
+      .describe(
+        'collector of traces, OTLP over HTTP, for example http://collector:4318/v1/traces; none by default',
+      ),
     peers: z.array(peer).length(2).describe('the two other replicas: replica, region, address'),
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

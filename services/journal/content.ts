@@ -23,7 +23,8 @@ export interface AppendOwner {
 
 /** One batch of a client between its arrival and its release. */
 export interface PendingAppend extends Append {
-  readonly owner: AppendOwner;
+  /** Who traces appends puts itself before the session. */
+  owner: AppendOwner;
   /** The batch frame, verified. */
   readonly frame: Uint8Array;
   readonly header: BatchHeader;

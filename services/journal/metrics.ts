@@ -5,6 +5,7 @@
 import type { Inspection } from '../../libs/lane/inspect.ts';
 import type { LogStats } from '../../libs/storage/log.ts';
 import type { Registry } from '../../libs/telemetry/metrics.ts';
+import type { SpanFigures } from '../../libs/telemetry/spans.ts';
 import type { Clocks } from './clocks.ts';
 import type { JournalConfig } from './config.ts';
 import type { DiskFigures } from './disk-usage.ts';
@@ -39,6 +40,8 @@ export interface JournalMetricsSource {
   readonly peers: () => readonly PeerFigures[];
   readonly reads: ReaderFigures;
   readonly events: LaneEvents;
+  /** null: traces go nowhere. */
+  readonly spans: SpanFigures | null;
 }
 
 const J = 'meridian_journal';
@@ -112,6 +115,21 @@ export function addJournalMetrics(registry: Registry, source: JournalMetricsSour
   total('read_shared_chunks', 'Messages to readers that were made for another one before.', () => {
     return reads.sharedChunks;
   });
+  registry.read(
+    'counter',
+    {
+      name: `${J}_trace_spans_total`,
+      help: 'Spans of traces: exported, failed on the way, dropped because too many waited.',
+      labels: ['outcome'],
+    },
+    (emit) => {
+      if (source.spans === null) return;
+      const { exported, failed, dropped } = source.spans;
+      emit(exported, 'exported');
+      emit(failed, 'failed');
+      emit(dropped, 'dropped');
+    },
+  );
   addLanes(registry, source, lag);
   addPeers(registry, source);
   addDisk(registry, source);

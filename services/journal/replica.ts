@@ -14,11 +14,13 @@ import type { Identity, Log } from '../../libs/storage/log.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
+import { SpanExporter } from '../../libs/telemetry/spans.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { Actions } from './actions.ts';
 import { Admission } from './admission.ts';
+import { AppendTraces } from './append-traces.ts';
 import { systemClocks } from './clocks.ts';
 import { laneSettings } from './config.ts';
 import type { JournalConfig } from './config.ts';
@@ -91,12 +93,18 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     recovered,
     assemble: (header, appends) => {
       const entry = assembleEntry(header, appends);
+      traces?.stamped(header, appends);
       figures.entry(entry.bytes, appends.length);
       return entry;
     },
     readBack: (lane, index) => store.entry(lane, index),
     settings: laneSettings(config),
   });
+  const spans = spanExporter(config);
+  const traces =
+    spans === null
+      ? null
+      : new AppendTraces({ sink: spans, replica: self, region: config.region, clocks });
   const registry = new Registry();
   const figures = new HotFigures(registry);
   const regionOf = (id: ReplicaId): string =>
@@ -128,6 +136,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     synced: (micros) => {
       syncLatency.record(micros);
+      traces?.synced(micros);
       figures.sync(micros, story.synced(clocks.monotonic(), micros));
     },
     afterStep: () => {
@@ -178,6 +187,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       admission,
       obstacle: () => health.obstacle(),
       submit: (append) => {
+        traces?.arrived(append);
         driver.submit(append);
       },
       knownToOrder: ({ header: { writer } }) => {
@@ -218,6 +228,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       }
     },
     onPacket: (from, packet) => {
+      traces?.received(packet);
       driver.receive(from, packet);
     },
     onLinked: (peer) => {
@@ -318,6 +329,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       disk: () => disk.figures(),
       peers: () => peers.figures(),
       reads: readers.figures,
+      spans: spans?.figures ?? null,
       events: story.events,
       load: () => ({
         sessions: sessions.count,
@@ -367,10 +379,24 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       peers.stop();
       driver.stop();
       await forPeers.close(1000);
+      await spans?.close();
       await metrics.close();
       await log.close();
     },
   };
+}
+
+/** null: traces go nowhere, and nobody looks for them. */
+function spanExporter(config: JournalConfig): SpanExporter | null {
+  const { tracesEndpoint: endpoint, cluster, instance, region } = config;
+  if (endpoint === undefined) return null;
+  const resource = {
+    'service.name': 'meridian-journal',
+    'service.version': VERSION,
+    'service.instance.id': `${cluster}/${instance}/${region}`,
+    'cloud.region': region,
+  };
+  return new SpanExporter({ endpoint, resource });
 }
 
 /** Opens the log of this replica and replays it; makes it first where there is none. */
