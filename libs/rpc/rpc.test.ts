@@ -1,4 +1,6 @@
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Client, credentials } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
 import http2 from 'node:http2';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MeridianError, REASONS } from '../errors/errors.ts';
@@ -101,6 +103,29 @@ describe('unary calls', () => {
       expect(error.reason).toBe(reason);
       expect(error.message).toBe(`about ${reason}: naïve “quotes” \ufffd`);
       expect(error.details).toEqual({ expected: '4', actual: 'fünf' });
+      expect(error.noEffect).toBe(REASONS[reason as Reason].noEffect);
+    }
+  });
+
+  it('gives every reason its own code, for clients that know nothing of reasons', async () => {
+    const { server } = await pair({
+      checkTail: ({ stream }) => Promise.reject(new MeridianError(stream as Reason, 'why')),
+    });
+    const client = new Client(server.address, credentials.createInsecure());
+    stops.push(() => {
+      client.close();
+    });
+    const { input } = JournalService.method.checkTail;
+    const path = `/${JournalService.typeName}/CheckTail`;
+    const whole = (bytes: Buffer): Buffer => bytes;
+    for (const [reason, { code }] of Object.entries(REASONS)) {
+      const bytes = Buffer.from(toBinary(input, create(input, { stream: reason })));
+      const got = await new Promise<number | undefined>((resolve) => {
+        client.makeUnaryRequest(path, whole, whole, bytes, (error: ServiceError | null) => {
+          resolve(error?.code);
+        });
+      });
+      expect(got, reason).toBe(code);
     }
   });
 
