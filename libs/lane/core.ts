@@ -21,6 +21,7 @@ import { Recovery } from './recovery.ts';
 import type {
   Append,
   Control,
+  CoreCheckpoint,
   Effects,
   Entry,
   Input,
@@ -154,6 +155,17 @@ export class LaneCore<Content, A extends Append = Append> {
   /** The replica through which this one exchanges something with the third; null: nothing. */
   forwardedVia(): ReplicaId | null {
     return this.hearing.forwardedVia();
+  }
+
+  /** What a checkpoint of everything released so far says of the lanes (C1). */
+  checkpoint(): CoreCheckpoint {
+    return {
+      watermark: this.merge.watermark as Timestamp,
+      lanes: this.lanes.map(({ log }) => {
+        const { base, released } = log;
+        return { base, released, epochs: log.epochsUpTo(released.index) };
+      }),
+    };
   }
 
   inspect(): Inspection {

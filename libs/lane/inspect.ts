@@ -8,6 +8,8 @@ export interface LaneInspection {
   readonly promised: Epoch;
   readonly writer: ReplicaId | null;
   readonly role: Role['name'];
+  /** Entries at or below have left the log. */
+  readonly base: Index;
   readonly last: Index;
   readonly synced: Index;
   readonly committed: Index;
@@ -44,6 +46,7 @@ export function inspectLane<C, A extends Append>(lane: Lane<C, A>): LaneInspecti
     promised: lane.promised,
     writer: lane.writer,
     role: lane.role.name,
+    base: lane.log.base.index,
     last: lane.log.last,
     synced: lane.log.synced,
     committed: lane.log.committed,

@@ -240,6 +240,12 @@ export interface LaneStart<Content> {
   readonly entries: readonly Entry<Content>[];
 }
 
+/** Where the core's logs stand; with the state of everything released, a checkpoint (C1). */
+export interface CoreCheckpoint {
+  readonly watermark: Timestamp;
+  readonly lanes: readonly Omit<LaneStart<never>, 'entries'>[];
+}
+
 /** What the log and the checkpoint held at start. */
 export interface Recovered<Content> {
   readonly lanes: readonly (LaneStart<Content> & {

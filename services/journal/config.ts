@@ -60,6 +60,11 @@ const timings = z.strictObject({
   heartbeatTimeoutMs: ms(5000).describe('longest wait for a read point, or for a control action'),
   slowSyncMs: ms(1000).describe('a sync that takes longer is told in the log and counted'),
   noQuorumMs: ms(1000).describe('silence of both peers after which appends are refused'),
+  retentionMs: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('age up to which entries are kept, trimmed or not; 0 for any age'),
   drainMs: ms(5000, 0).describe('longest wait for open appends when going down'),
 });
 
@@ -95,6 +100,10 @@ const limits = z.strictObject({
   heartbeatsMax: count(4096).describe('heartbeats under way'),
   chunkBytes: bytes(256 * 1024, 1024, 2 * MIB).describe('size of the messages to readers'),
   segmentBytes: bytes(SEGMENT_BYTES_DEFAULT, 4096, 512 * MIB).describe('size of a log segment'),
+  checkpointBytes: bytes(256 * MIB, 4096).describe('log between two checkpoints'),
+  retentionBytes: bytes(0, 0, Number.MAX_SAFE_INTEGER).describe(
+    'log that is kept, trimmed or not; 0 for all of it',
+  ),
 });
 
 export const journalSchema = z

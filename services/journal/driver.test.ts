@@ -5,6 +5,7 @@ import type { Log } from '../../libs/storage/log.ts';
 import { micros, timestamp } from '../../libs/values/numbers.ts';
 import type { Frame, JournalPacket, PendingAppend } from './content.ts';
 import { Driver } from './driver.ts';
+import { LogState } from './log-state.ts';
 import { MemoryJournal } from './memory-journal.ts';
 
 type Step = (
@@ -56,6 +57,7 @@ function setUp(step: Step): Bench {
     core,
     log,
     store: journal.store,
+    state: new LogState(),
     releaser: journal.releaser,
     clocks: { monotonic: () => micros(0), wall: () => 0 },
     tickMs: 1_000_000,

@@ -10,7 +10,7 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { LaneCore } from '../../libs/lane/core.ts';
-import type { Effects, Input } from '../../libs/lane/types.ts';
+import type { Effects, Input, Mark } from '../../libs/lane/types.ts';
 import type { Outcome } from '../../libs/order/types.ts';
 import type { Log } from '../../libs/storage/log.ts';
 import type { ReplicaId, SeqNum, Timestamp } from '../../libs/values/numbers.ts';
@@ -18,6 +18,7 @@ import type { AppendSession } from './append-session.ts';
 import type { Clocks } from './clocks.ts';
 import type { Frame, JournalPacket, PendingAppend } from './content.ts';
 import type { LaneStore } from './lane-store.ts';
+import type { LogState } from './log-state.ts';
 import { appendWrite } from './recovery.ts';
 import type { Releaser } from './releaser.ts';
 
@@ -25,6 +26,8 @@ export interface DriverOptions {
   readonly core: LaneCore<Frame, PendingAppend>;
   readonly log: Log;
   readonly store: LaneStore;
+  /** Protocol state as of what was handed to the log. */
+  readonly state: LogState;
   readonly releaser: Releaser;
   readonly clocks: Clocks;
   readonly tickMs: number;
@@ -116,6 +119,16 @@ export class Driver {
     };
   }
 
+  /** Entries at or below these marks, one a lane, have left the log. */
+  trimmed(bases: readonly Mark[]): void {
+    this.#input({ type: 'trimmed', bases });
+  }
+
+  /** There may be something to execute again. */
+  wake(): void {
+    this.#schedule();
+  }
+
   #input(input: JournalInput): void {
     this.#inputs.push(input);
     this.#schedule();
@@ -155,8 +168,8 @@ export class Driver {
   }
 
   #execute(effects: JournalEffects): void {
-    const { log, store, send, releaser, clocks, synced } = this.#options;
-    for (const write of effects.writes) appendWrite(log, store, write);
+    const { log, store, state, send, releaser, clocks, synced } = this.#options;
+    for (const write of effects.writes) appendWrite(log, store, state, write);
     if (effects.seq !== this.#seq) {
       const { seq } = effects;
       this.#seq = seq;

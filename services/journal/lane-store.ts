@@ -20,10 +20,14 @@ export interface LogReader {
   read(location: Location): Uint8Array;
 }
 
-/** Locations of one lane's entries by index, from 1; and those entries that are in memory. */
+/** Offsets in a segment are below; a place is segment × stride + offset. */
+const SEGMENT_STRIDE = 2 ** 30;
+/** Rows in one section of a checkpoint. */
+const ROWS_PER_SECTION = 65_536;
+
+/** Locations of one lane's entries, entry `index` at position `index - 1`; and those that are in memory. */
 class LaneShelf {
-  readonly segments = new Column();
-  readonly offsets = new Column();
+  readonly places = new Column();
   readonly bytes = new Column();
   readonly cached = new Map<number, JournalEntry>();
 }
@@ -53,9 +57,8 @@ export class LaneStore {
   /** The entry was written at this place. Its content, if any, is cached from here on. */
   add(entry: JournalEntry, location: Location): void {
     const shelf = at(this.#shelves, entry.lane);
-    assert(shelf.segments.length === entry.index - 1, 'entries of a lane are contiguous');
-    shelf.segments.push(location.segment);
-    shelf.offsets.push(location.offset);
+    assert(shelf.places.length === entry.index - 1, 'entries of a lane are contiguous');
+    shelf.places.push(location.segment * SEGMENT_STRIDE + location.offset);
     shelf.bytes.push(location.bytes);
     if (entry.content !== null && this.#ring.keep(entry)) shelf.cached.set(entry.index, entry);
   }
@@ -63,12 +66,53 @@ export class LaneStore {
   /** Entries of the lane at and above `from` are void. */
   truncate(lane: LaneId, from: Index): void {
     const shelf = at(this.#shelves, lane);
-    for (let index = from as number; index <= shelf.segments.length; index += 1) {
+    for (let index = from as number; index <= shelf.places.length; index += 1) {
       shelf.cached.delete(index);
     }
-    shelf.segments.truncate(from - 1);
-    shelf.offsets.truncate(from - 1);
+    shelf.places.truncate(from - 1);
     shelf.bytes.truncate(from - 1);
+  }
+
+  /** The lane begins behind `base`; what is at or below it is not here any more. */
+  trim(lane: LaneId, base: Index): void {
+    const { places, bytes } = at(this.#shelves, lane);
+    places.dropBefore(base);
+    bytes.dropBefore(base);
+  }
+
+  /** A lane whose entries up to `base` are not here; only before the first `add`. */
+  startAt(lane: LaneId, base: Index): void {
+    const { places, bytes } = at(this.#shelves, lane);
+    places.startAt(base);
+    bytes.startAt(base);
+  }
+
+  /** The segment that holds the entry; null when there is none of that index. */
+  segmentOf(lane: LaneId, index: number): number | null {
+    const { places } = at(this.#shelves, lane);
+    if (index <= places.start || index > places.length) return null;
+    return Math.floor(places.at(index - 1) / SEGMENT_STRIDE);
+  }
+
+  /** Last index of the lane. */
+  last(lane: LaneId): Index {
+    return at(this.#shelves, lane).places.length as Index;
+  }
+
+  /** Places of the entries up to `to`, in parts, each with the number of its lane in front. */
+  *save(lane: LaneId, to: Index): Generator<Uint8Array> {
+    const { places, bytes } = at(this.#shelves, lane);
+    for (let from = places.start; from < to; from += ROWS_PER_SECTION) {
+      const end = Math.min(to, from + ROWS_PER_SECTION);
+      yield Buffer.concat([Buffer.of(lane), places.bytes(from, end), bytes.bytes(from, end)]);
+    }
+  }
+
+  load(part: Uint8Array): void {
+    const { places, bytes } = at(this.#shelves, part[0] ?? 0);
+    const half = 1 + (part.length - 1) / 2;
+    places.pushBytes(part.subarray(1, half));
+    bytes.pushBytes(part.subarray(half));
   }
 
   /** Content of an entry the core has handed out, evicted or not. */
@@ -92,8 +136,9 @@ export class LaneStore {
 
   #readBack(shelf: LaneShelf, lane: LaneId, index: Index): Frame {
     assert(this.#log !== null, 'the log is open before anything is read');
-    const segment = shelf.segments.at(index - 1);
-    const offset = shelf.offsets.at(index - 1);
+    const place = shelf.places.at(index - 1);
+    const segment = Math.floor(place / SEGMENT_STRIDE);
+    const offset = place % SEGMENT_STRIDE;
     const frame = this.#log.read({ segment, offset, bytes: shelf.bytes.at(index - 1) });
     const header = verifyEntry(frame);
     if (header.lane === lane && header.index === index) return frame;

@@ -64,6 +64,7 @@ function locateRecord(source: LocateSource, stream: string, seqNum: number): Ans
     });
   }
   if (seqNum >= known.nextSeqNum) return NOT_HERE;
+  if (seqNum < index.firstSeqNumHere(stream, known.nextSeqNum)) return NOT_HERE;
   const ordinal = rows.ordinals.at(rows.rowOf(seqNum));
   const walker = new EntryWalker(index, store, stream);
   walker.enter(ordinal);
@@ -86,7 +87,7 @@ function locateRecord(source: LocateSource, stream: string, seqNum: number): Ans
 function locateSlot(source: LocateSource, lane: LaneId, index: Index): Answer {
   const inspection = source.inspect();
   const state = inspection.lanes.find(({ id }) => id === lane);
-  if (state === undefined || index < 1 || index > state.last) return NOT_HERE;
+  if (state === undefined || index <= state.base || index > state.last) return NOT_HERE;
   const header = decodeEntryHeader(source.store.content(lane, index));
   const committed = index <= state.committed;
   return {

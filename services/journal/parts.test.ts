@@ -133,6 +133,7 @@ describe('Health', () => {
         promised: epoch(8 + id),
         writer: id,
         role: state.role,
+        base: index(0),
         last: index(0),
         synced: index(0),
         committed: index(0),

@@ -136,7 +136,8 @@ function fromNumber(seqNum: number, stream: string, state: PlanState): Beginning
     );
   }
   const numbers = { fromSeqNum: seqNum, askedSeqNum: seqNum };
-  const first = Math.max(seqNum, known?.firstSeqNum ?? 0);
+  const kept = Math.max(known?.firstSeqNum ?? 0, state.index.firstSeqNumHere(stream, next));
+  const first = Math.max(seqNum, kept);
   if (rows === null || first === next) return { start: rows?.ordinals.length ?? 0, ...numbers };
   return { start: rows.rowOf(first), ...numbers };
 }
@@ -164,6 +165,8 @@ function afterPosition(
     `no entry of this journal has timestamp ${timestamp} and a record ${offset}: the position is from elsewhere`,
     { details: { timestamp, recordOffset: offset } },
   );
+  // What stood there has left the log; the reader tells the gap.
+  if (timestamp <= state.index.goneTo) return fromTimestamp(timestamp, stream, state);
   if (ordinal === state.index.count) return unknown;
   const { index, store } = state;
   if (index.timestampAt(ordinal) !== timestamp) throw unknown;

@@ -78,6 +78,10 @@ export class Reader {
   /** Records of the stream below are not delivered: not asked for, or trimmed. */
   #fromSeqNum: number;
   #begun = false;
+  /** Entries up to here have left the log, as far as the reader was told. */
+  #goneTold = 0;
+  /** Number behind the last record delivered. */
+  #behindSeqNum: number;
   #done = false;
   #closed = false;
   #heldBytes = 0;
@@ -95,6 +99,7 @@ export class Reader {
     this.#walker = new EntryWalker(context.index, context.store, plan.stream);
     this.#next = plan.start;
     this.#fromSeqNum = plan.fromSeqNum;
+    this.#behindSeqNum = plan.fromSeqNum;
     this.#recordsLeft = plan.limitRecords;
     this.#bytesLeft = plan.limitBytes;
   }
@@ -106,8 +111,10 @@ export class Reader {
 
   /** Sends what there is to send and the client has room for. */
   pump(now: Micros): Pumped {
+    if (this.#walker.timestamp <= this.#context.index.goneTo) this.#walker.leave();
     this.#walker.resume();
     this.#scannedBytes = 0;
+    this.#skipGone(now);
     if (!this.#streamStands(now)) return 'done';
     while (!this.done && this.#heldBytes < this.#context.room.shareBytes) {
       const items = this.#takeChunk();
@@ -161,8 +168,12 @@ export class Reader {
     return true;
   }
 
-  #skipTrimmed({ firstSeqNum, nextSeqNum, lastTimestamp }: StreamState, now: Micros): void {
-    const next = this.#tailSeqNum();
+  #skipTrimmed({ name, nextSeqNum, lastTimestamp, ...state }: StreamState, now: Micros): void {
+    const here = this.#context.index.firstSeqNumHere(name, nextSeqNum);
+    const firstSeqNum = Math.max(state.firstSeqNum, here);
+    const gone = this.#rows !== null && this.#next < this.#rows.ordinals.start;
+    if (gone) this.#next = this.#rows?.ordinals.start ?? 0;
+    const next = gone ? this.#behindSeqNum : this.#tailSeqNum();
     const asked = this.#begun ? Math.max(next, this.#fromSeqNum) : (this.#plan.askedSeqNum ?? next);
     this.#begun = true;
     if (asked >= firstSeqNum) return;
@@ -180,6 +191,26 @@ export class Reader {
       fromSeqNum: BigInt(asked),
       toSeqNum: BigInt(firstSeqNum),
     };
+    this.#write({ case: 'gap', value }, SMALL_BYTES, now);
+  }
+
+  /** Of a whole journal: tells what has left the log and was not sent before. */
+  #skipGone(now: Micros): void {
+    const { index } = this.#context;
+    const { stream, fromTimestamp } = this.#plan;
+    if (stream !== null || this.done || index.goneTo <= this.#goneTold) return;
+    this.#goneTold = index.goneTo;
+    this.#next = Math.max(this.#next, index.first);
+    this.#cursor ??= { timestamp: fromTimestamp - 1, recordOffset: OFFSET_END };
+    const { timestamp, recordOffset } = this.#cursor;
+    const hasAll = timestamp > index.goneTo || recordOffset === OFFSET_END;
+    if (timestamp >= index.goneTo && hasAll) return;
+    const value = {
+      kind: ReadGap_Kind.TRIMMED,
+      from: this.#positionBehind(),
+      to: { timestamp: BigInt(index.goneTo + 1), recordOffset: 0 },
+    };
+    this.#cursor = { timestamp: index.goneTo, recordOffset: OFFSET_END };
     this.#write({ case: 'gap', value }, SMALL_BYTES, now);
   }
 
@@ -206,6 +237,7 @@ export class Reader {
       items.push({ timestamp, recordOffset, firstSeqNum, instance: 0, batch });
       bytes += batch.length;
       this.#recordsLeft -= wanted;
+      this.#behindSeqNum = firstSeqNum + recordCount;
       this.#bytesLeft -= batch.length;
       this.#cursor = { timestamp, recordOffset: recordOffset + recordCount - 1 };
     }

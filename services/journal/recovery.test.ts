@@ -9,7 +9,8 @@ import { openLog } from '../../libs/storage/log.ts';
 import type { Log } from '../../libs/storage/log.ts';
 import { epoch, index, timestamp } from '../../libs/values/numbers.ts';
 import type { Frame, JournalEntry } from './content.ts';
-import { LaneStore } from './lane-store.ts';
+import type { LaneStore } from './lane-store.ts';
+import type { LogState } from './log-state.ts';
 import { Replay, appendWrite, makeLog } from './recovery.ts';
 
 const identity = { cluster: 'c', instance: 'i', replica: 1, generation: 1 };
@@ -26,14 +27,21 @@ const onFatal = (error: Error): void => {
   throw error;
 };
 
-function open(): { log: Log; store: LaneStore; recovered: Recovered<Frame> } {
-  const store = new LaneStore(1 << 20);
-  const replay = new Replay(1, store);
+interface Opened {
+  readonly log: Log;
+  readonly store: LaneStore;
+  readonly state: LogState;
+  readonly recovered: Recovered<Frame>;
+}
+
+function open(): Opened {
+  const replay = new Replay(1, 1 << 20);
   const log = openLog({ directory: join(directory, 'data'), identity, onFatal }, (frame) => {
     replay.take(frame);
   });
+  const { store } = replay.loaded;
   store.readFrom(log);
-  return { log, store, recovered: replay.result() };
+  return { log, store, state: replay.state, recovered: replay.result() };
 }
 
 async function make(voting: boolean): Promise<void> {
@@ -97,7 +105,7 @@ describe('recovery', () => {
       { type: 'incarnation', replica: 2, incarnation: 99 },
       { type: 'recovered' },
     ];
-    for (const write of writes) appendWrite(before.log, before.store, write);
+    for (const write of writes) appendWrite(before.log, before.store, before.state, write);
     await before.log.close();
 
     const { log, store, recovered } = open();

@@ -1,81 +1,119 @@
 /**
- * From the frames of a log to what the lane core starts with: the same writes, applied in the order
- * they were made. Also makes a new data directory: `format` for a new instance, whose replicas may
- * vote from the start, and the silent one for a replica that lost its disk, which may not.
+ * From checkpoint and log to what a replica starts with: the newest checkpoint that can be read, and on
+ * top of it the writes that followed, applied in the order they were made. Also makes a new data
+ * directory: `format` for a new instance, whose replicas may vote from the start, and the silent one
+ * for a replica that lost its disk, which may not.
  */
 import { decodeEntryHeader } from '../../libs/frames/entry.ts';
-import { wholeLog } from '../../libs/lane/lane-log.ts';
+import { ORIGIN } from '../../libs/lane/lane-log.ts';
 import type { Recovered, Write } from '../../libs/lane/types.ts';
+import { createOrderMachine } from '../../libs/order/machine.ts';
 import { formatDirectory, openLog } from '../../libs/storage/log.ts';
-import type { Identity, Log, LogFrame } from '../../libs/storage/log.ts';
+import type { Identity, Location, Log, LogFrame } from '../../libs/storage/log.ts';
 import { at } from '../../libs/values/assert.ts';
-import type { Epoch, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
+import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
+import { laneOf, loadSections, newHead } from './checkpoint-sections.ts';
+import type { CheckpointHead, Loaded } from './checkpoint-sections.ts';
 import type { Frame, JournalEntry } from './content.ts';
-import type { LaneStore } from './lane-store.ts';
+import { LaneStore } from './lane-store.ts';
 import { FRAME_TYPES, decodeWrite, encodeWrite } from './log-frames.ts';
 import type { StateWrite } from './log-frames.ts';
+import { LogState } from './log-state.ts';
+import { ReleaseIndex } from './release-index.ts';
 
 export class Replay {
+  readonly state = new LogState();
   readonly #self: ReplicaId;
-  readonly #store: LaneStore;
-  readonly #lanes = REPLICAS.map(() => ({ promised: 0 as Epoch, entries: [] as JournalEntry[] }));
-  readonly #incarnations = REPLICAS.map(() => 0);
-  #reservation = 0 as Timestamp;
-  #voting = false;
+  readonly #cacheBytesMax: number;
+  #loaded: Loaded;
+  /** Per lane, the entries above what the checkpoint covers. */
+  readonly #entries = REPLICAS.map(() => [] as JournalEntry[]);
 
-  constructor(self: ReplicaId, store: LaneStore) {
+  constructor(self: ReplicaId, cacheBytesMax: number) {
     this.#self = self;
-    this.#store = store;
+    this.#cacheBytesMax = cacheBytesMax;
+    this.#loaded = {
+      head: emptyHead(this.state),
+      order: createOrderMachine(),
+      index: new ReleaseIndex(),
+      store: new LaneStore(cacheBytesMax),
+    };
   }
+
+  /** Begins with a checkpoint; returns the segment where the log goes on. Throws CORRUPT. */
+  begin = (sections: Iterable<Uint8Array>): number => {
+    this.#loaded = loadSections(sections, this.#cacheBytesMax);
+    this.state.load(this.#loaded.head.state);
+    return this.#loaded.head.segment;
+  };
 
   take(frame: LogFrame): void {
     if (frame.type === FRAME_TYPES.entry) this.#takeEntry(frame);
     else this.#takeState(decodeWrite(frame.type, frame.body));
   }
 
+  get loaded(): Loaded {
+    return this.#loaded;
+  }
+
   result(): Recovered<Frame> {
+    const { state } = this;
+    const { head } = this.#loaded;
     return {
-      lanes: this.#lanes.map(({ promised, entries }) => ({ promised, ...wholeLog(entries) })),
-      watermark: 0 as Timestamp,
-      reservation: this.#reservation,
-      incarnation: at(this.#incarnations, this.#self),
-      incarnations: this.#incarnations,
-      voting: this.#voting,
+      lanes: REPLICAS.map((lane) => {
+        const { base, released, epochs } = laneOf(head, lane);
+        const promised = at(state.promised, lane);
+        return { promised, base, released, epochs, entries: at(this.#entries, lane) };
+      }),
+      watermark: head.watermark,
+      reservation: state.reservation,
+      incarnation: state.incarnationOf(this.#self),
+      incarnations: [...state.incarnations],
+      voting: state.voting,
     };
   }
 
   /** Contents stay on disk: they are read back in the order of their release, and only once. */
   #takeEntry({ body, location }: LogFrame): void {
     const { lane, epoch, index, timestamp, kind, bytes } = decodeEntryHeader(body);
+    const { released, after } = laneOf(this.#loaded.head, lane);
+    const entries = at(this.#entries, lane);
+    // Covered by the checkpoint; or the rest of a tail that was cut further on in the log, or left behind.
+    if (index <= released.index || index > released.index + entries.length + 1) return;
+    if (after !== null && isBefore(location, after)) return;
     const entry: JournalEntry = { lane, epoch, index, timestamp, kind, bytes, content: null };
-    this.#store.add(entry, location);
-    at(this.#lanes, lane).entries.push(entry);
+    this.#loaded.store.add(entry, location);
+    entries.push(entry);
   }
 
   #takeState(write: StateWrite): void {
-    switch (write.type) {
-      case 'truncate':
-        this.#store.truncate(write.lane, write.from);
-        at(this.#lanes, write.lane).entries.length = write.from - 1;
-        break;
-      case 'promise':
-        at(this.#lanes, write.lane).promised = write.epoch;
-        break;
-      case 'reserve':
-        this.#reservation = Math.max(this.#reservation, write.timestamp) as Timestamp;
-        break;
-      case 'incarnation':
-        this.#incarnations[write.replica] = Math.max(
-          at(this.#incarnations, write.replica),
-          write.incarnation,
-        );
-        break;
-      case 'recovered':
-        this.#voting = true;
-        break;
-    }
+    this.state.take(write);
+    if (write.type !== 'truncate') return;
+    const { released } = laneOf(this.#loaded.head, write.lane);
+    const kept = Math.max(0, write.from - 1 - released.index);
+    const entries = at(this.#entries, write.lane);
+    if (kept >= entries.length) return;
+    entries.length = kept;
+    this.#loaded.store.truncate(write.lane, write.from);
   }
+}
+
+function isBefore(location: Location, place: { segment: number; offset: number }): boolean {
+  const { segment, offset } = location;
+  return segment < place.segment || (segment === place.segment && offset < place.offset);
+}
+
+/** Of a log without a checkpoint: nothing is covered, segment 1 is the first. */
+function emptyHead(state: LogState): CheckpointHead {
+  return newHead({
+    watermark: 0 as Timestamp,
+    count: 0,
+    lastTimestamp: 0 as Timestamp,
+    segment: 1,
+    lanes: REPLICAS.map(() => ({ base: ORIGIN, released: ORIGIN, epochs: [], after: null })),
+    state: state.copy(),
+  });
 }
 
 export interface NewLog {
@@ -107,9 +145,15 @@ export function writeState(log: Log, write: StateWrite): void {
 }
 
 /** Appends one of the core's writes and tells the store where an entry went. */
-export function appendWrite(log: Log, store: LaneStore, write: Write<Frame>): void {
+export function appendWrite(
+  log: Log,
+  store: LaneStore,
+  state: LogState,
+  write: Write<Frame>,
+): void {
   if (write.type !== 'entry') {
     writeState(log, write);
+    state.take(write);
     if (write.type === 'truncate') store.truncate(write.lane, write.from);
     return;
   }

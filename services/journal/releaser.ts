@@ -39,6 +39,8 @@ export class Releaser {
   #backlog: Released = [];
   #next = 0;
   #coreWatermark = 0 as Timestamp;
+  /** Nothing is executed: the machine's state is being saved. */
+  paused = false;
 
   constructor(options: ReleaserOptions) {
     this.#options = options;
@@ -64,7 +66,7 @@ export class Releaser {
   run(): boolean {
     const { clocks, watermark, index, onExecuted } = this.#options;
     const until = clocks.monotonic() + SLICE_MICROS;
-    while (this.backlogCount > 0) {
+    while (this.backlogCount > 0 && !this.paused) {
       const { entry, appends } = at(this.#backlog, this.#next);
       this.#next += 1;
       this.#execute(entry, appends);
@@ -77,7 +79,7 @@ export class Releaser {
       this.#next = 0;
     }
     watermark.publish(more ? index.lastTimestamp : this.#coreWatermark, clocks.monotonic());
-    return more;
+    return more && !this.paused;
   }
 
   #execute(entry: JournalEntry, appends: readonly PendingAppend[] | null): void {

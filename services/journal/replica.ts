@@ -5,12 +5,9 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { LaneCore } from '../../libs/lane/core.ts';
-import type { Recovered } from '../../libs/lane/types.ts';
-import { createOrderMachine } from '../../libs/order/machine.ts';
 import { startServer } from '../../libs/rpc/rpc.ts';
 import type { RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
-import { inspectDirectory, openLog } from '../../libs/storage/log.ts';
-import type { Identity, Log } from '../../libs/storage/log.ts';
+import type { Identity } from '../../libs/storage/log.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
@@ -26,20 +23,20 @@ import { laneSettings } from './config.ts';
 import type { JournalConfig } from './config.ts';
 import type { Frame, PendingAppend } from './content.ts';
 import { DiskUsage } from './disk-usage.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { Driver } from './driver.ts';
 import { assembleEntry } from './entry-codec.ts';
 import { Health } from './health.ts';
 import { HotFigures } from './hot-figures.ts';
 import { addJournalMetrics } from './metrics.ts';
 import { journalService } from './journal-service.ts';
-import { LaneStore } from './lane-store.ts';
 import { Linearizer } from './linearizer.ts';
+import { openReplicaLog } from './open-log.ts';
 import { Peers } from './peers.ts';
 import { Readers } from './readers.ts';
-import { Replay, makeLog, writeState } from './recovery.ts';
-import { ReleaseIndex } from './release-index.ts';
 import { ReleaseMarks } from './release-marks.ts';
 import { Releaser } from './releaser.ts';
+import { Retention } from './retention.ts';
 import { Sessions } from './sessions.ts';
 import { streamService } from './stream-service.ts';
 import { StateStory } from './state-story.ts';
@@ -71,12 +68,21 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const self = config.replica;
   const target = new Target(config.cluster, config.instance);
   const clocks = systemClocks();
-  const store = new LaneStore(limits.cacheBytesMax);
-  const { log, recovered } = await openOwnLog(options, store, clocks.wall());
-
-  const order = createOrderMachine();
-  const index = new ReleaseIndex();
+  const opened = await openReplicaLog({
+    directory: config.dataDirectory,
+    identity: identityOf(config),
+    self,
+    segmentBytes: limits.segmentBytes,
+    cacheBytesMax: limits.cacheBytesMax,
+    wall: clocks.wall(),
+    logger,
+    onFatal: (error) => {
+      fatal(error, 'the log cannot be written');
+    },
+  });
+  const { log, state, head, recovered, order, index, store } = opened;
   const watermark = new Watermark(clocks.monotonic());
+  watermark.publish(head.watermark, clocks.monotonic());
   const marks = new ReleaseMarks();
   const releaser = new Releaser({
     order,
@@ -127,6 +133,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     core,
     log,
     store,
+    state,
     releaser,
     clocks,
     tickMs: timings.tickMs,
@@ -142,10 +149,45 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     afterStep: () => {
       health.look(clocks.monotonic(), releaser.backlogCount === 0);
       readers.pump();
+      checkpointer.look(clocks.monotonic());
     },
     onFatal: (error) => {
       fatal(error, 'the replica cannot go on');
     },
+  });
+  const { segmentBytes } = limits;
+  const retention = new Retention({
+    order,
+    index,
+    store,
+    log,
+    segmentBytes,
+    retentionBytes: limits.retentionBytes,
+    retentionMicros: timings.retentionMs * 1000,
+    now: () => watermark.value,
+    defer: (next) => setImmediate(next),
+  });
+  const checkpointer = new Checkpointer({
+    core,
+    log,
+    state,
+    head,
+    order,
+    index,
+    store,
+    releaser,
+    everyBytes: limits.checkpointBytes,
+    segmentBytes,
+    frontier: (done) => {
+      retention.frontier(done);
+    },
+    onTrimmed: (bases) => {
+      driver.trimmed(bases);
+    },
+    onResumed: () => {
+      driver.wake();
+    },
+    logger,
   });
   const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs);
   const readers = new Readers({
@@ -381,6 +423,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       await forPeers.close(1000);
       await spans?.close();
       await metrics.close();
+      await checkpointer.stop();
       await log.close();
     },
   };
@@ -397,43 +440,4 @@ function spanExporter(config: JournalConfig): SpanExporter | null {
     'cloud.region': region,
   };
   return new SpanExporter({ endpoint, resource });
-}
-
-/** Opens the log of this replica and replays it; makes it first where there is none. */
-async function openOwnLog(
-  { config, logger, fatal }: ReplicaOptions,
-  store: LaneStore,
-  wall: number,
-): Promise<{ log: Log; recovered: Recovered<Frame> }> {
-  const directory = config.dataDirectory;
-  const identity = identityOf(config);
-  const self = config.replica;
-  if (inspectDirectory(directory).kind !== 'log') {
-    logger.warn(
-      { directory },
-      'no data here: this replica recovers from both others before it votes (a new instance is made with the command "format")',
-    );
-    await makeLog({ directory, identity, self, incarnation: wall, voting: false });
-  }
-  const replay = new Replay(self, store);
-  const onFatal = (error: Error): void => {
-    fatal(error, 'the log cannot be written');
-  };
-  const { segmentBytes } = config.limits;
-  const log = openLog({ directory, identity, segmentBytes, onFatal }, (frame) => {
-    replay.take(frame);
-  });
-  store.readFrom(log);
-  const recovered = replay.result();
-  logger.info(
-    { directory, frames: log.stats.recoveredFrames, tornBytes: log.stats.tornBytes },
-    'log opened',
-  );
-  if (recovered.incarnation > 0) return { log, recovered };
-  // Killed while the directory was made: it gets its incarnation now.
-  writeState(log, { type: 'incarnation', replica: self, incarnation: wall });
-  await new Promise<void>((resolve) => {
-    log.sync(resolve);
-  });
-  return { log, recovered: { ...recovered, incarnation: wall } };
 }
