@@ -6,7 +6,7 @@
 import { MeridianError } from '../errors/errors.ts';
 import { BATCH_BYTES_MIN, frameSize, recordCountAt } from './batch.ts';
 import { DELIVERY_HEADER_BYTES } from './delivery.ts';
-import { readU32, readU64, writeU16 } from './ints.ts';
+import { readU16, readU32, readU64, writeU16 } from './ints.ts';
 
 const INSTANCE_OFFSET = 24;
 
@@ -39,6 +39,11 @@ export class DeliveryWalker {
     this.recordOffset = readU32(bytes, start + 4);
     this.recordCount = recordCountAt(bytes, batch);
     return true;
+  }
+
+  /** 0 from a replica; the instance's number from a crossbar. */
+  get instance(): number {
+    return readU16(this.#bytes, this.start + INSTANCE_OFFSET);
   }
 
   get batch(): Uint8Array {

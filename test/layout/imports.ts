@@ -30,6 +30,7 @@ const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   'libs/gen': [/^@bufbuild\/protobuf/],
   // Messages are made with `create` of the same runtime that the generated code needs.
   'libs/client': [/^node:/, /^@bufbuild\/protobuf/],
+  'libs/applier': [/^node:/, /^@bufbuild\/protobuf/],
 };
 // A service states its settings as a zod schema, which libs/config reads them by.
 const SERVICE_PACKAGES = [/^node:/, /^@bufbuild\/protobuf/, /^zod$/];

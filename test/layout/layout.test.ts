@@ -32,6 +32,7 @@ const rules: readonly Rule[] = [
       ['libs/storage/a.ts', `import { x } from '../rpc/server.ts';`],
       ['libs/storage/a.ts', `import { x } from '../lane/lane.ts';`],
       ['libs/client/a.ts', `export * from '../lane/lane.ts';`],
+      ['libs/applier/kv/a.ts', `import { x } from '../../client/client.ts';`],
       ['libs/postgres/a.ts', `import * as grpc from '@grpc/grpc-js';`],
       ['services/journal/a.ts', `import { x } from '../crossbar/main.ts';`],
       ['services/journal/a.ts', `import pg from 'pg';`],
