@@ -5,7 +5,7 @@
  * Reads outside the array give zeros: every decoder has compared the sizes before it reads.
  */
 import { MeridianError } from '../errors/errors.ts';
-import { assert } from '../values/assert.ts';
+import { AssertionError } from '../values/assert.ts';
 
 export const U32_MAX = 0xffff_ffff;
 const TWO_32 = 0x1_0000_0000;
@@ -52,7 +52,8 @@ export function writeU32(bytes: Uint8Array, offset: number, value: number): void
 }
 
 export function writeU64(bytes: Uint8Array, offset: number, value: number): void {
-  assert(isU64(value), `${value} does not fit into a u64 field`);
+  // Only a failure is worth the making of its message: this runs for every field.
+  if (!isU64(value)) throw new AssertionError(`${value} does not fit into a u64 field`);
   const high = Math.floor(value / TWO_32);
   writeU32(bytes, offset, value - high * TWO_32);
   writeU32(bytes, offset + 4, high);

@@ -7,7 +7,7 @@
  */
 import { MeridianError } from '../errors/errors.ts';
 import type { Control } from '../frames/control.ts';
-import { assert } from '../values/assert.ts';
+import { assert, AssertionError } from '../values/assert.ts';
 import type { SeqNum, Timestamp } from '../values/numbers.ts';
 import { Actions } from './actions.ts';
 import { perform } from './control.ts';
@@ -93,7 +93,10 @@ class Machine implements HashedOrderMachine {
   }
 
   apply(batch: BatchHeader, timestamp: Timestamp): Outcome {
-    assert(timestamp >= this.#timestamp, `applied ${timestamp} after ${this.#timestamp}`);
+    // The message is made only on failure: this runs for every batch.
+    if (timestamp < this.#timestamp) {
+      throw new AssertionError(`applied ${timestamp} after ${this.#timestamp}`);
+    }
     this.#timestamp = timestamp;
     this.#applied += 1;
     this.#writers.age(timestamp);
