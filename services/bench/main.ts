@@ -3,11 +3,13 @@ import { parseArgs } from 'node:util';
 import { benchAppend } from './append.ts';
 import type { Instance } from './instance.ts';
 import { benchPg } from './pg.ts';
+import { benchReaders } from './readers.ts';
 import { benchRestart } from './restart.ts';
 
 const USAGE = `npm run bench -- append [--seconds 5] [--bytes 1024] [--inflight 1,16,64,256] [--ack QUORUM,ORDERED]
          [--cluster NAME --instance NAME --replicas REGION=HOST:PORT,...]   a running instance; without: its own
 npm run bench -- restart [--mebibytes 1024] [--bytes 1024] [--streams 1] [--inflight 256]
+npm run bench -- readers [--seconds 5] [--bytes 1024] [--rate 1000] [--readers 0,1,10,100]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32]
 `;
 const EXIT_USAGE = 64;
@@ -56,6 +58,8 @@ async function run(): Promise<object> {
     args: rest,
     options: {
       seconds: { type: 'string', default: '5' },
+      rate: { type: 'string', default: '1000' },
+      readers: { type: 'string', default: '0,1,10,100' },
       bytes: { type: 'string', default: '1024' },
       inflight: { type: 'string', default: '1,16,64,256' },
       ack: { type: 'string', default: 'QUORUM,ORDERED' },
@@ -83,6 +87,13 @@ async function run(): Promise<object> {
         mebibytes: numbers(values.mebibytes)[0] ?? 1024,
         inflight: numbers(values.inflight).at(-1) ?? 256,
         streams: numbers(values.streams)[0] ?? 1,
+      });
+    case 'readers':
+      return benchReaders({
+        seconds,
+        bytes: numbers(values.bytes)[0] ?? 1024,
+        rate: numbers(values.rate)[0] ?? 1000,
+        readers: values.readers.split(',').map(Number),
       });
     case 'pg':
       return benchPg({ seconds, clients: numbers(values.clients) });

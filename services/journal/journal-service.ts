@@ -15,6 +15,7 @@ import type { Linearizer } from './linearizer.ts';
 import { locate } from './locate.ts';
 import type { LocateSource } from './locate.ts';
 import type { Readers } from './readers.ts';
+import { serializeRead } from './shared-chunks.ts';
 import { statusOf } from './status.ts';
 import type { StatusSource } from './status.ts';
 import type { Target } from './target.ts';
@@ -71,7 +72,7 @@ export function journalService(options: JournalServiceOptions): ServiceBinding {
       return Promise.resolve(locate(options.locate, request));
     },
   };
-  return bind(JournalService, handlers);
+  return bind(JournalService, handlers, { read: serializeRead });
 }
 
 function noStream(stream: string): MeridianError {

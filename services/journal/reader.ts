@@ -25,6 +25,7 @@ import type { LaneStore } from './lane-store.ts';
 import { OFFSET_END } from './read-plan.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { ReleaseIndex, StreamRows } from './release-index.ts';
+import type { SharedChunks } from './shared-chunks.ts';
 import type { Watermark } from './watermark.ts';
 
 export interface ReaderContext {
@@ -42,6 +43,7 @@ export interface ReaderContext {
   readonly slowReaderMicros: number;
   readonly now: () => Micros;
   readonly figures: { bytes: number; batches: number };
+  readonly chunks: SharedChunks;
 }
 
 /** The bound on what waits for slow clients; owned by whoever owns all readers. */
@@ -117,6 +119,7 @@ export class Reader {
     this.#skipGone(now);
     if (!this.#streamStands(now)) return 'done';
     while (!this.done && this.#heldBytes < this.#context.room.shareBytes) {
+      if (this.#shares && this.#sendShared(now)) continue;
       const items = this.#takeChunk();
       if (this.#finished()) {
         this.#finish(items, now);
@@ -150,6 +153,36 @@ export class Reader {
         { details: { timestamp, recordOffset } },
       ),
     );
+    return true;
+  }
+
+  /** Whether it wants just what others want too: everything from an entry's beginning on, for ever. */
+  get #shares(): boolean {
+    const { stream, filter, limitRecords, limitBytes, untilTimestamp } = this.#plan;
+    const { endWatermark, fromTimestamp } = this.#plan;
+    if (stream !== null || filter !== null || this.#walker.inside) return false;
+    if (Math.min(limitRecords, limitBytes, untilTimestamp, endWatermark) !== Infinity) return false;
+    const { index } = this.#context;
+    return this.#next < index.count && index.timestampAt(this.#next) > fromTimestamp;
+  }
+
+  /** false: there is nothing to share here. */
+  #sendShared(now: Micros): boolean {
+    const { chunks, room, figures } = this.#context;
+    const chunk = chunks.at(this.#next, room.shareBytes / 2);
+    if (chunk === null) return false;
+    this.#next = chunk.to;
+    this.#cursor = chunk.end ?? this.#cursor;
+    const progress = this.#dueProgress(now, chunk.end !== null);
+    if (chunk.end === null || progress?.stalled === true) {
+      this.#send([], progress, now);
+      return true;
+    }
+    figures.bytes += chunk.frames.length;
+    figures.batches += chunk.batches;
+    const watermark = Number(progress?.watermark ?? -1);
+    this.#writeMessage(chunks.message(chunk, watermark), chunk.frames.length, now);
+    if (progress !== null) this.#progressSaid(watermark, now);
     return true;
   }
 
@@ -364,6 +397,10 @@ export class Reader {
     if (gap || items.length === 0) {
       this.#write({ case: 'progress', value: progress }, SMALL_BYTES, now);
     }
+    this.#progressSaid(covered, now);
+  }
+
+  #progressSaid(covered: number, now: Micros): void {
     this.#progress = covered;
     this.#progressAt = now;
     if (covered >= (this.#cursor?.timestamp ?? 0)) {
@@ -376,11 +413,15 @@ export class Reader {
     bytes: number,
     now: Micros,
   ): void {
+    this.#writeMessage(create(ReadResponseSchema, { message }), bytes, now);
+  }
+
+  #writeMessage(message: ReadResponse, bytes: number, now: Micros): void {
     const { room } = this.#context;
     if (this.#heldBytes === 0) this.#waitingSince = now;
     this.#heldBytes += bytes;
     room.heldBytes += bytes;
-    this.#stream.write(create(ReadResponseSchema, { message }), () => {
+    this.#stream.write(message, () => {
       this.#taken(bytes);
     });
   }

@@ -19,6 +19,7 @@ import type { MemoryJournal } from './memory-journal.ts';
 import { planRead } from './read-plan.ts';
 import type { ReadPlan } from './read-plan.ts';
 import { Reader } from './reader.ts';
+import { SharedChunks } from './shared-chunks.ts';
 
 export type Request = MessageInitShape<typeof ReadRequestSchema>;
 
@@ -37,7 +38,12 @@ export interface Open {
 
 export const SLOW_MICROS = 5_000_000;
 
-export function open(journal: MemoryJournal, request: Request, chunkBytes = 200): Open {
+export function open(
+  journal: MemoryJournal,
+  request: Request,
+  chunkBytes = 200,
+  chunks = new SharedChunks(journal.index, journal.store),
+): Open {
   const planned = plan(journal, request);
   if (planned === 'later') throw new Error('not planned');
   const stream = new FakeStream<Message, ReadResponse>();
@@ -46,7 +52,7 @@ export function open(journal: MemoryJournal, request: Request, chunkBytes = 200)
   const context = { index, store, order, watermark, room, now: () => micros(journal.now) };
   const figures = { bytes: 0, batches: 0 };
   const times = { progressMicros: 10_000, stalledMicros: 1_000_000, slowReaderMicros: SLOW_MICROS };
-  const reader = new Reader({ ...context, ...times, figures }, stream, planned);
+  const reader = new Reader({ ...context, ...times, figures, chunks }, stream, planned);
   const pump = (): void => {
     if (!reader.done) reader.pump(micros(journal.now));
   };
