@@ -1,0 +1,229 @@
+/** Every command against one journal, as processes: output, JSON, exit codes. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Dev } from './meridian.ts';
+import type { Json } from './meridian.ts';
+
+const dev = new Dev();
+beforeAll(async () => {
+  await dev.start();
+});
+afterAll(async () => {
+  await dev.stop();
+});
+
+const bodies = (lines: readonly Json[]): unknown[] => lines.map(({ body }) => body);
+
+describe.concurrent('append and read', () => {
+  it('appends arguments as one batch and reads them back as they were', async () => {
+    const [first] = await dev.json(['append', 'greetings', 'hello', 'world', '--header', 'a=b']);
+    expect(first).toMatchObject({
+      stream: 'greetings',
+      firstSeqNum: 0,
+      recordCount: 2,
+      duplicate: false,
+      region: 'a',
+      forwardedVia: null,
+    });
+    expect((await dev.run(['read', 'greetings'])).stdout).toBe('hello\nworld\n');
+    const [one, two, ...more] = await dev.json(['read', 'greetings']);
+    expect(more).toEqual([]);
+    expect(one).toMatchObject({
+      type: 'record',
+      seqNum: 0,
+      key: null,
+      headers: [['a', 'b']],
+      body: 'hello',
+    });
+    expect(two).toMatchObject({
+      seqNum: 1,
+      recordOffset: 1,
+      timestamp: one?.['timestamp'],
+      body: 'world',
+    });
+    const verbose = await dev.run(['read', 'greetings', '-v', '--from-seq', '1']);
+    expect(verbose.stdout).toMatch(/^greetings#1 {2}\d{4}-.*Z {2}a=b {2}world\n$/);
+  });
+
+  it('appends lines of files and of standard input, and JSON lines with keys and headers', async () => {
+    const file = join(dev.directory, 'lines.txt');
+    writeFileSync(file, 'one\ntwo\nthree\n');
+    const json = '{"body":"AAE=","encoding":"base64","key":"aw==","headers":{"h":"eA=="}}\n';
+    const [, piped, jsonLine] = await Promise.all([
+      dev.json(['append', 'files', '--file', file, '--batch-records', '2']),
+      dev.run(['append', 'stdin'], { input: 'x\ny\n' }),
+      dev.json(['append', 'binary', '--format', 'json'], { input: json }),
+    ]);
+    expect(piped.stdout).toMatch(/^stdin #0–1 {2}\S+ {2}a\n$/);
+    expect(jsonLine).toHaveLength(1);
+    expect(bodies(await dev.json(['read', 'files']))).toEqual(['one', 'two', 'three']);
+    const [binary] = await dev.json(['read', 'binary', '--encoding', 'hex']);
+    expect(binary).toMatchObject({
+      body: '0001',
+      key: '6b',
+      headers: [['h', '78']],
+      encoding: 'hex',
+    });
+    expect((await dev.run(['read', 'binary', '--raw'])).stdout).toBe('\u0000\u0001');
+  });
+
+  it('copies a stream through a pipe', async () => {
+    await dev.run(['append', 'origin', 'a', 'b', '--key', 'k']);
+    const copied = await dev.shell(
+      'meridian read origin -o json | meridian append copy --format json',
+    );
+    expect(copied.code).toBe(0);
+    const shown = ({ key, body }: Json): unknown => [key, body];
+    expect((await dev.json(['read', 'copy'])).map(shown)).toEqual([
+      ['k', 'a'],
+      ['k', 'b'],
+    ]);
+  });
+
+  it('starts and ends a read where it is told', async () => {
+    await dev.json(['append', 'places', 'a', 'b']);
+    const [second] = await dev.json(['append', 'places', 'c', 'd']);
+    const configured = await dev.json(['streams', 'configure', 'st/a', '--fencing', 'required']);
+    expect(configured).toEqual([{ stream: 'st/a', fencing: 'required' }]);
+    expect(await dev.json(['streams', 'describe', 'st/a'])).toMatchObject([
+      { nextSeqNum: 0, lease: null },
+    ]);
+    await dev.json(['streams', 'delete', 'st/a']);
+    expect(await dev.run(['streams', 'describe', 'st/a'])).toMatchObject({ code: 5 });
+    expect(await dev.run(['streams', 'delete', 'st/a'])).toMatchObject({ code: 5 });
+  });
+
+  it('fences and trims', async () => {
+    await dev.run(['streams', 'create', 'fenced', '--fencing', 'required']);
+    expect(await dev.run(['append', 'fenced', 'x'])).toMatchObject({ code: 4 });
+    expect(await dev.json(['fence', 'fenced'])).toEqual([{ stream: 'fenced', token: 1 }]);
+    await dev.json(['append', 'fenced', 'a', 'b', 'c', '--fencing-token', '1']);
+    await dev.json(['append', 'fenced', 'd'], { env: { MERIDIAN_FENCING_TOKEN: '1' } });
+    expect(await dev.run(['fence', 'fenced', '--expected', '5'])).toMatchObject({ code: 3 });
+    expect(await dev.run(['fence', 'fenced', '--token', '0'])).toMatchObject({ code: 4 });
+    const trimmed = await dev.json(['trim', 'fenced', '--keep', '1', '--fencing-token', '1']);
+    expect(trimmed).toEqual([{ stream: 'fenced', firstSeqNum: 3 }]);
+    const beyond = await dev.run(['trim', 'fenced', '--before', '99', '--fencing-token', '1']);
+    expect(beyond.code).toBe(5);
+  });
+
+  it('acquires, renews, inspects and releases a lease', async () => {
+    await dev.run(['streams', 'create', 'leased']);
+    const [lease] = await dev.json(['lease', 'acquire', 'leased', '--holder', 'me', '--ttl', '1m']);
+    expect(lease).toMatchObject({ stream: 'leased', holder: 'me', token: 1 });
+    const held = await dev.run(['lease', 'acquire', 'leased', '--holder', 'you']);
+    expect(held).toMatchObject({ code: 4 });
+    expect(held.stderr).toContain('LEASE_HELD');
+    const own = ['leased', '--holder', 'me', '--token', '1'];
+    const [renewed] = await dev.json(['lease', 'renew', ...own, '--ttl', '2m']);
+    expect(Number(renewed?.['expiresAt'])).toBeGreaterThan(Number(lease?.['expiresAt']));
+    expect(await dev.json(['lease', 'inspect', 'leased'])).toMatchObject([
+      { held: true, fencingToken: 1 },
+    ]);
+    expect(await dev.json(['lease', 'release', ...own])).toMatchObject([{ released: true }]);
+    expect(await dev.json(['lease', 'release', ...own])).toMatchObject([{ released: false }]);
+    expect(await dev.run(['lease', 'renew', ...own])).toMatchObject({ code: 4 });
+  });
+
+  it('holds a lease while a command runs, and ends the command when the lease is lost', async () => {
+    await dev.run(['streams', 'create', 'held', '--fencing', 'required']);
+    const inner = 'meridian append held x && exit 7';
+    const done = await dev.shell(
+      `export -f meridian; meridian lease hold held --holder me -- bash -c '${inner}'`,
+    );
+    expect(done.code).toBe(7);
+    expect(await dev.json(['lease', 'inspect', 'held'])).toMatchObject([{ held: false }]);
+    const lost = dev.run(['lease', 'hold', 'held', '--ttl', '1s', '--', 'sleep', '60']);
+    for (;;) {
+      const [state] = await dev.json(['lease', 'inspect', 'held']);
+      if (state?.['held'] === true) break;
+    }
+    await dev.run(['fence', 'held']);
+    const { code, stderr } = await lost;
+    expect(code).toBe(4);
+    expect(stderr).toContain('LEASE_LOST');
+  });
+});
+
+describe('operations', () => {
+  it('shows the status of all replicas', async () => {
+    const [status] = await dev.json(['status']);
+    const replicas = status?.['replicas'] as Json[];
+    expect(replicas.map(({ region, answers }) => [region, answers])).toEqual([
+      ['a', true],
+      ['b', true],
+      ['c', true],
+    ]);
+    expect(status?.['hears']).toEqual({
+      a: { b: true, c: true },
+      b: { a: true, c: true },
+      c: { a: true, b: true },
+    });
+    expect((replicas[0]?.['state'] as { disk: Json }).disk['totalBytes']).toBeGreaterThan(0);
+    expect((await dev.run(['status'])).stdout).toContain('3 of 3 replicas answer');
+    const watched = await dev.run(['status', '--watch', '100ms'], {
+      interruptAt: /who hears whom/,
+    });
+    expect(watched.code).toBe(0);
+  });
+
+  it('compares replicas, judges an impact, tells versions', async () => {
+    expect(await dev.json(['digest'])).toMatchObject([{ equal: true, covered: true, missing: [] }]);
+    const [impact] = await dev.json(['check-impact']);
+    expect(impact).toMatchObject({ allowed: true });
+    expect(impact?.['regions']).toHaveLength(3);
+    const [{ version = '' } = {}] = await dev.json(['version']);
+    const [all] = await dev.json(['version', '--replicas-too']);
+    expect(all?.['replicas']).toEqual(['a', 'b', 'c'].map((region) => ({ region, version })));
+  });
+
+  it('verifies the directory of a running replica, and finds a flipped bit', async () => {
+    const directory = dev.replicas[2]?.dataDirectory ?? '';
+    const [report] = await dev.json(['verify', directory]);
+    expect(report).toMatchObject({ sound: true, inUseBy: dev.replicas[2]?.pid });
+    const copy = join(dev.directory, 'copy');
+    await dev.shell(`cp -r '${directory}' '${copy}'`);
+    const segment = join(copy, '0000000001.log');
+    const bytes = readFileSync(segment);
+    bytes[400] = (bytes[400] ?? 0) ^ 1;
+    writeFileSync(segment, bytes);
+    const damaged = await dev.run(['verify', copy]);
+    expect(damaged.code).toBe(9);
+    expect(damaged.stdout).toMatch(/DAMAGED\n {2}0000000001\.log, offset \d+: /);
+    expect(await dev.run(['verify', '/nonexistent'])).toMatchObject({ code: 5 });
+  });
+
+  it('measures the journal that is meant', async () => {
+    const [figures] = await dev.json([
+      'bench',
+      '--seconds',
+      '1',
+      '--inflight',
+      '4',
+      '--ack',
+      'quorum',
+      '--bytes',
+      '100',
+    ]);
+    expect(figures).toMatchObject({ bench: 'append', bytes: 100, seconds: 1 });
+    expect((figures?.['rows'] as Json[]).length).toBe(2);
+  });
+
+  it('tells that a replica is gone, goes on, and says which region must stay', async () => {
+    process.kill(dev.replicas[2]?.pid ?? 0, 'SIGKILL');
+    expect(await dev.run(['append', 'after', 'x'])).toMatchObject({ code: 0 });
+    const status = await dev.run(['status', '--check', '-o', 'json']);
+    expect(status.code).toBe(9);
+    expect(status.stdout).toContain('c does not answer');
+    expect(await dev.run(['check-impact', 'c'])).toMatchObject({ code: 0 });
+    expect(await dev.run(['check-impact', 'b'])).toMatchObject({ code: 9 });
+    const digest = await dev.run(['digest', '--wait', '5s']);
+    expect(digest).toMatchObject({ code: 6 });
+    expect(digest.stderr).toContain('c does not answer');
+  });
+});
+
+it('ends in order when dev is told to', async () => {
+  expect(await dev.stop()).toBe(0);
+});
