@@ -10,14 +10,16 @@ locals {
         region   = region
         replica  = local.replicas[region]
         settings = settings
-        address  = cidrhost(module.network.fixed_cidr_blocks[region], settings.number)
+        address  = cidrhost(module.network.fixed_cidr_blocks[region], local.first_host + settings.number)
       }
     }
   ]...)
 
+  first_host = 9 # AWS keeps the first four of a subnet for itself.
+
   cluster_cidr_blocks = flatten([for region in local.serving : module.network.service_cidr_blocks[region]])
   client_cidr_blocks  = concat(local.cluster_cidr_blocks, var.client_cidr_blocks)
-  member_cidr_blocks  = [for region in local.serving : module.network.member_cidr_blocks[region]]
+  member_cidr_blocks  = [for region in local.serving : module.network.fixed_cidr_blocks[region]]
 
   # What crossbars and sidecars are told of the journals.
   journals = {
@@ -73,7 +75,7 @@ module "member" {
   ]
   client_cidr_blocks = contains(local.serving, each.value.region) ? local.client_cidr_blocks : []
   vpc_id             = module.network.vpc_ids[each.value.region]
-  subnet             = module.network.member_subnets[each.value.region]
+  subnets            = module.network.member_subnets[each.value.region]
   instance_type      = each.value.settings.instance_type
   image_id           = nonsensitive(data.aws_ssm_parameter.image[each.value.region].value)
   volume = merge(each.value.settings.volume, {

@@ -237,9 +237,9 @@ run "serves_in_three_regions" {
 
   assert {
     condition = output.journals["orders"] == [
-      { region = "us-east-1", address = "10.64.0.129:7401" },
-      { region = "us-east-2", address = "10.65.0.129:7401" },
-      { region = "us-west-2", address = "10.66.0.129:7401" },
+      { region = "us-east-1", address = "10.64.3.10:7401" },
+      { region = "us-east-2", address = "10.65.3.10:7401" },
+      { region = "us-west-2", address = "10.66.3.10:7401" },
     ]
     error_message = "Members have fixed addresses, one in each region's own range."
   }

@@ -139,13 +139,13 @@ run "member" {
   variables {
     journal = "orders"
     replica = 0
-    address = "10.64.0.129"
+    address = "10.64.3.10"
     peers = [
-      { replica = 1, region = "us-east-2", address = "10.65.0.129", cidr_block = "10.65.0.0/24" },
-      { replica = 2, region = "us-west-2", address = "10.66.0.129", cidr_block = "10.66.0.0/24" },
+      { replica = 1, region = "us-east-2", address = "10.65.3.10", cidr_block = "10.65.0.0/24" },
+      { replica = 2, region = "us-west-2", address = "10.66.3.10", cidr_block = "10.66.0.0/24" },
     ]
     client_cidr_blocks = ["10.64.1.0/24"]
-    subnet             = { id = "subnet-0123456789abcdef0", availability_zone = "us-east-1a" }
+    subnets            = { host_id = "subnet-0123456789abcdef0", fixed_id = "subnet-0123456789abcdef1", availability_zone = "us-east-1a" }
     volume             = { type = "gp3", size_gib = 200, iops = 6000, throughput_mib = 250 }
   }
 
@@ -163,7 +163,7 @@ run "member" {
   }
 
   assert {
-    condition     = aws_network_interface.this.private_ips == toset(["10.64.0.129"])
+    condition     = aws_network_interface.this.private_ips == toset(["10.64.3.10"])
     error_message = "The address is fixed."
   }
 
@@ -176,7 +176,12 @@ run "member" {
 
   assert {
     condition     = toset([for rule in aws_vpc_security_group_ingress_rule.peer : rule.cidr_ipv4]) == toset(["10.65.0.0/24", "10.66.0.0/24"])
-    error_message = "The peers' port is for the other two members' subnets alone."
+    error_message = "The peers' port is for the other two members' hosts alone."
+  }
+
+  assert {
+    condition     = aws_network_interface.this.subnet_id != var.subnets.host_id
+    error_message = "Host and fixed address are in different subnets."
   }
 
   assert {
@@ -198,13 +203,13 @@ run "witness" {
   variables {
     journal = "orders"
     replica = 2
-    address = "10.66.0.129"
+    address = "10.66.3.10"
     peers = [
-      { replica = 0, region = "us-east-1", address = "10.64.0.129", cidr_block = "10.64.0.0/24" },
-      { replica = 1, region = "us-east-2", address = "10.65.0.129", cidr_block = "10.65.0.0/24" },
+      { replica = 0, region = "us-east-1", address = "10.64.3.10", cidr_block = "10.64.0.0/24" },
+      { replica = 1, region = "us-east-2", address = "10.65.3.10", cidr_block = "10.65.0.0/24" },
     ]
     client_cidr_blocks = []
-    subnet             = { id = "subnet-0123456789abcdef0", availability_zone = "us-west-2a" }
+    subnets            = { host_id = "subnet-0123456789abcdef0", fixed_id = "subnet-0123456789abcdef1", availability_zone = "us-west-2a" }
     volume             = { type = "io2", size_gib = 200, iops = 6000 }
   }
 
@@ -279,7 +284,7 @@ run "network" {
   }
 
   assert {
-    condition     = alltrue([for subnet in concat(values(aws_subnet.member), values(aws_subnet.service), values(aws_subnet.public)) : !subnet.map_public_ip_on_launch])
+    condition     = alltrue([for subnet in concat(values(aws_subnet.member), values(aws_subnet.fixed), values(aws_subnet.service), values(aws_subnet.public)) : !subnet.map_public_ip_on_launch])
     error_message = "No subnet hands out public addresses."
   }
 }

@@ -55,7 +55,7 @@ module "host" {
   }
   image_id           = var.image_id
   instance_type      = var.instance_type
-  subnet_ids         = [var.subnet.id]
+  subnet_ids         = [var.subnets.host_id]
   security_group_id  = aws_security_group.this.id
   kms_key_arn        = var.kms_key_arn
   size               = { min = 1, max = 1 }

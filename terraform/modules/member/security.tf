@@ -1,5 +1,5 @@
 # The journal does not encrypt or authenticate yet: whoever reaches a port is believed. So only private
-# ranges that are named reach one, and the peers' port is for the other two members' subnets alone.
+# ranges that are named reach one, and the peers' port is for the subnets of the other members' hosts alone.
 
 resource "aws_security_group" "this" {
   region = var.region
@@ -40,7 +40,7 @@ resource "aws_vpc_security_group_ingress_rule" "client" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "peer" {
-  for_each = { for peer in var.peers : peer.region => peer.cidr_block }
+  for_each = { for peer in var.peers : peer.region => "${peer.address}/32" }
   region   = var.region
 
   security_group_id = aws_security_group.this.id

@@ -3,7 +3,7 @@
 resource "aws_ebs_volume" "this" {
   region = var.region
 
-  availability_zone = var.subnet.availability_zone
+  availability_zone = var.subnets.availability_zone
   type              = var.volume.type
   size              = var.volume.size_gib
   iops              = var.volume.iops
@@ -23,7 +23,7 @@ resource "aws_network_interface" "this" {
   region = var.region
 
   description     = "Fixed address of ${local.name}"
-  subnet_id       = var.subnet.id
+  subnet_id       = var.subnets.fixed_id
   private_ips     = [var.address]
   security_groups = [aws_security_group.this.id]
 

@@ -19,7 +19,7 @@ variable "replica" {
 }
 
 variable "address" {
-  description = "Fixed private address of this member, out of the range of its subnet"
+  description = "Fixed private address of this member, out of the subnet of fixed addresses"
   type        = string
 }
 
@@ -43,10 +43,11 @@ variable "vpc_id" {
   type        = string
 }
 
-variable "subnet" {
-  description = "Subnet of the members in this region, and its availability zone"
+variable "subnets" {
+  description = "Subnets of this region's hosts and of fixed addresses, and the availability zone of both"
   type = object({
-    id                = string
+    host_id           = string
+    fixed_id          = string
     availability_zone = string
   })
 }

@@ -1,10 +1,10 @@
 locals {
   vpc_cidr_blocks = { for index, region in var.regions : region => cidrsubnet(var.cidr_block, 2, index) }
 
-  # One subnet for members, because a volume lives in one zone; two for what is stateless.
+  # Members are in one zone, because a volume lives in one: their hosts in one subnet, their fixed addresses
+  # in another, as AWS advises against two interfaces of a host in one. What is stateless has two zones.
   member_cidr_blocks = { for region, block in local.vpc_cidr_blocks : region => cidrsubnet(block, 8, 0) }
-  # The upper half of the members' subnet is for fixed addresses; AWS hands out only the lower one.
-  fixed_cidr_blocks  = { for region, block in local.member_cidr_blocks : region => cidrsubnet(block, 1, 1) }
+  fixed_cidr_blocks  = { for region, block in local.vpc_cidr_blocks : region => cidrsubnet(block, 8, 3) }
   public_cidr_blocks = { for region, block in local.vpc_cidr_blocks : region => cidrsubnet(block, 8, 255) }
   service_subnets = merge([
     for region, block in local.vpc_cidr_blocks : {
@@ -62,14 +62,16 @@ resource "aws_subnet" "member" {
   tags = merge(var.tags, { Name = "${var.name}-member" })
 }
 
-resource "aws_ec2_subnet_cidr_reservation" "fixed" {
-  for_each = aws_subnet.member
+resource "aws_subnet" "fixed" {
+  for_each = aws_vpc.this
   region   = each.key
 
-  subnet_id        = each.value.id
-  cidr_block       = local.fixed_cidr_blocks[each.key]
-  reservation_type = "explicit"
-  description      = "Fixed addresses of members"
+  vpc_id                  = each.value.id
+  cidr_block              = local.fixed_cidr_blocks[each.key]
+  availability_zone       = data.aws_availability_zones.this[each.key].names[0]
+  map_public_ip_on_launch = false
+
+  tags = merge(var.tags, { Name = "${var.name}-fixed" })
 }
 
 resource "aws_subnet" "service" {
@@ -95,6 +97,14 @@ resource "aws_route_table" "private" {
 
 resource "aws_route_table_association" "member" {
   for_each = aws_subnet.member
+  region   = each.key
+
+  subnet_id      = each.value.id
+  route_table_id = aws_route_table.private[each.key].id
+}
+
+resource "aws_route_table_association" "fixed" {
+  for_each = aws_subnet.fixed
   region   = each.key
 
   subnet_id      = each.value.id

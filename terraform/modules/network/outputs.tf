@@ -4,12 +4,12 @@ output "vpc_ids" {
 }
 
 output "member_cidr_blocks" {
-  description = "Address range of the members by region"
+  description = "Address range of the members' hosts, from which they connect, by region"
   value       = local.member_cidr_blocks
 }
 
 output "fixed_cidr_blocks" {
-  description = "Address range from which members get fixed addresses by region"
+  description = "Address range of the members' fixed addresses, at which they are reached, by region"
   value       = local.fixed_cidr_blocks
 }
 
@@ -23,16 +23,17 @@ output "service_cidr_blocks" {
 }
 
 output "member_subnets" {
-  description = "Subnet and availability zone of the members by region"
+  description = "Subnets of the members by region: of hosts, of fixed addresses, and the availability zone of both"
   value = {
     for region, subnet in aws_subnet.member : region => {
-      id                = subnet.id
+      host_id           = subnet.id
+      fixed_id          = aws_subnet.fixed[region].id
       availability_zone = subnet.availability_zone
     }
   }
 
   # What starts in a private subnet needs the way out from the first second on.
-  depends_on = [aws_route.nat, aws_route_table_association.member, aws_ec2_subnet_cidr_reservation.fixed]
+  depends_on = [aws_route.nat, aws_route_table_association.member, aws_route_table_association.fixed]
 }
 
 output "service_subnet_ids" {
