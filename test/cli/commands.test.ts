@@ -84,6 +84,125 @@ describe.concurrent('append and read', () => {
   it('starts and ends a read where it is told', async () => {
     await dev.json(['append', 'places', 'a', 'b']);
     const [second] = await dev.json(['append', 'places', 'c', 'd']);
+    const middle = String(second?.['timestamp']);
+    const read = async (...words: string[]): Promise<unknown[]> =>
+      bodies(await dev.json(['read', 'places', ...words]));
+    expect(
+      await Promise.all([
+        read('--from-seq', '3'),
+        read('--last', '1'),
+        read('--limit', '3'),
+        read('--from-time', middle),
+        read('--until', middle),
+        read('--from-position', `${middle}/0`),
+        read('--from-end'),
+      ]),
+    ).toEqual([['d'], ['d'], ['a', 'b', 'c'], ['c', 'd'], ['a', 'b'], ['d'], []]);
+  });
+
+  it('appends a file once, however often it is started', async () => {
+    const file = join(dev.directory, 'once.txt');
+    writeFileSync(file, 'a\nb\nc\n');
+    const words = ['append', 'once', '--file', file, '--writer', 'import', '--resume'];
+    await dev.json(words);
+    writeFileSync(file, 'a\nb\nc\nd\n');
+    const again = await dev.run(words);
+    expect(again.stderr).toContain('3 records were there already');
+    expect(bodies(await dev.json(['read', 'once']))).toEqual(['a', 'b', 'c', 'd']);
+    const [writer] = await dev.json(['resolve', 'import']);
+    expect(writer).toMatchObject({ known: true, epoch: 2, lastSeq: 4 });
+    const [last] = await dev.json(['resolve', 'import', '--seq', '4']);
+    expect(last).toMatchObject({ state: 'appended', firstSeqNum: 3 });
+    expect(await dev.run(['resolve', 'nobody'])).toMatchObject({ code: 5 });
+    expect(await dev.run(['resolve', 'import', '--seq', '99', '-q'])).toMatchObject({
+      code: 7,
+      stdout: 'pending\n',
+    });
+    const fenced = await dev.run(['resolve', 'import', '--seq', '99', '--epoch', '1', '-q']);
+    expect(fenced).toMatchObject({ code: 9, stdout: 'never\n' });
+  });
+
+  it('refuses an append whose condition fails, and says so to people and programs', async () => {
+    await dev.run(['append', 'conditions', 'x']);
+    const words = ['append', 'conditions', 'y', '--match-seq-num', '7'];
+    const human = await dev.run(words);
+    expect(human).toMatchObject({ code: 3, stdout: '' });
+    expect(human.stderr).toContain('CONDITION_FAILED: certainly no effect');
+    const program = await dev.run([...words, '-o', 'json']);
+    const { error } = JSON.parse(program.stderr) as { error: Json };
+    expect(error).toMatchObject({
+      reason: 'CONDITION_FAILED',
+      details: { expected: '7', actual: '1' },
+      noEffect: true,
+      exitCode: 3,
+    });
+    const right = ['append', 'conditions', 'y', '--match-seq-num', '1', '--ack', 'quorum'];
+    expect(await dev.json(right)).toHaveLength(1);
+  });
+
+  it('tails until Ctrl-C, which is no failure, and until a limit', async () => {
+    await dev.run(['append', 'tailed', 'a', 'b', 'c']);
+    const tail = await dev.run(['tail', 'tailed', '-n', '2'], { interruptAt: /c\n/ });
+    expect(tail).toMatchObject({ code: 0, stdout: 'b\nc\n' });
+    const followed = await dev.shell(
+      'meridian tail tailed --last 1 --limit 2 | { read one; meridian append tailed d -q; cat; }',
+    );
+    expect(followed).toMatchObject({ code: 0, stdout: 'd\n' });
+  });
+
+  it('does not crash when the reader of its output goes away', async () => {
+    const input = Array.from({ length: 20_000 }, (_, at) => `line ${at}`).join('\n');
+    await dev.run(['append', 'long', '-q'], { input });
+    const cut = await dev.shell('meridian read long | head -n 1');
+    expect(cut).toMatchObject({ code: 0, stdout: 'line 0\n', stderr: '' });
+  });
+});
+
+describe.concurrent('questions', () => {
+  it('answers tails and read points', async () => {
+    await dev.run(['append', 'asked', 'x', 'y']);
+    const [tail] = await dev.json(['check-tail', 'asked']);
+    expect(tail).toMatchObject({ stream: 'asked', nextSeqNum: 2, local: null });
+    expect((await dev.run(['check-tail', 'asked', '-q'])).stdout).toBe('2\n');
+    const [local] = await dev.json(['check-tail', 'asked', '--local', '--region', 'a']);
+    expect(local).toMatchObject({ nextSeqNum: 2, readPoint: null, local: { stalled: false } });
+    const [heartbeat] = await dev.json(['heartbeat', '--wait']);
+    expect(heartbeat).toMatchObject({ covered: true });
+    expect(Number(heartbeat?.['readPoint'])).toBeGreaterThanOrEqual(Number(tail?.['timestamp']));
+    expect(await dev.run(['check-tail', 'nowhere'])).toMatchObject({ code: 5 });
+  });
+
+  it('explains where a record lives', async () => {
+    const [appended] = await dev.json(['append', 'explained', 'a', 'b', '--writer', 'w-1']);
+    const [found] = await dev.json(['explain', 'explained', '1']);
+    expect(found).toMatchObject({
+      record: { stream: 'explained', seqNum: 1, firstSeqNum: 0, writer: { id: 'w-1' } },
+      timestamp: appended?.['timestamp'],
+      lane: 0,
+      home: 'a',
+      writer: 'a',
+    });
+    const [entry] = await dev.json(['explain', '--timestamp', String(appended?.['timestamp'])]);
+    expect(entry).toMatchObject({ record: null, index: found?.['index'] });
+    expect(found?.['copies']).toBeGreaterThanOrEqual(2);
+    expect(await dev.run(['explain', 'explained', '99'])).toMatchObject({ code: 5 });
+    expect(await dev.run(['explain', 'nowhere', '0'])).toMatchObject({ code: 5 });
+  });
+});
+
+describe.concurrent('streams, fencing and leases', () => {
+  it('creates, lists, describes, configures and deletes streams', async () => {
+    const create = ['streams', 'create', 'st/a'];
+    expect(await dev.json(create)).toEqual([{ stream: 'st/a', created: true }]);
+    expect(await dev.json(create)).toEqual([{ stream: 'st/a', created: false }]);
+    await dev.json(['streams', 'create', 'st/b', '--fencing', 'required']);
+    const listed = await dev.json(['streams', 'list', '--prefix', 'st/']);
+    expect(listed.map(({ stream, fencing }) => [stream, fencing])).toEqual([
+      ['st/a', 'none'],
+      ['st/b', 'required'],
+    ]);
+    const names = await dev.run(['streams', 'list', '--prefix', 'st/', '-q']);
+    expect(names.stdout).toBe('st/a\nst/b\n');
     const configured = await dev.json(['streams', 'configure', 'st/a', '--fencing', 'required']);
     expect(configured).toEqual([{ stream: 'st/a', fencing: 'required' }]);
     expect(await dev.json(['streams', 'describe', 'st/a'])).toMatchObject([
