@@ -32,6 +32,7 @@ import { addJournalMetrics } from './metrics.ts';
 import { journalService } from './journal-service.ts';
 import { Linearizer } from './linearizer.ts';
 import { openReplicaLog } from './open-log.ts';
+import { PathHistory } from './path-history.ts';
 import { Peers } from './peers.ts';
 import { Readers } from './readers.ts';
 import { ReleaseMarks } from './release-marks.ts';
@@ -84,6 +85,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const watermark = new Watermark(clocks.monotonic());
   watermark.publish(head.watermark, clocks.monotonic());
   const marks = new ReleaseMarks();
+  const paths = new PathHistory();
   const releaser = new Releaser({
     order,
     index,
@@ -92,6 +94,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     clocks,
     onExecuted: (entries, timestamp) => {
       marks.released(entries, timestamp, () => order.hash());
+      // Own entries of this life: those that are replayed lie below the reservation (T1).
+      const isOwn = laneOf(timestamp) === self && timestamp > recovered.reservation;
+      if (isOwn) paths.note(timestamp, forwardedVia());
     },
   });
   const core = new LaneCore<Frame, PendingAppend>({
@@ -277,10 +282,11 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       driver.connected(peer);
     },
     onChange: (peer, error) => {
-      if (error === null) logger.info({ peer }, 'hears the peer');
+      const fields = { peer, region: regionOf(peer) };
+      if (error === null) logger.info(fields, 'the link from the peer is up');
       else {
-        driver.disconnected(peer);
-        logger.warn({ peer, reason: error.reason, why: error.message }, 'does not hear the peer');
+        const { reason, message: why } = error;
+        logger.warn({ ...fields, reason, why }, 'the link from the peer is down');
       }
     },
   });
@@ -331,7 +337,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         backlogEntries: releaser.backlogCount,
       }),
     },
-    locate: { inspect: () => core.inspect(), index, order, store },
+    locate: { inspect: () => core.inspect(), index, order, store, self, paths },
   });
 
   const streams = streamService({

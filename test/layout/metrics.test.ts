@@ -12,6 +12,7 @@ import { addSidecarMetrics } from '../../services/sidecar/metrics.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
 import type { MetricDescription } from '../../libs/telemetry/metrics.ts';
 import { addProcessMetrics } from '../../libs/telemetry/process-metrics.ts';
+import { repositoryFiles } from './source-files.ts';
 
 const TELEMETRY = new URL('../../libs/telemetry/', import.meta.url);
 const REFERENCE = fileURLToPath(new URL('METRICS.md', TELEMETRY));
@@ -112,6 +113,19 @@ describe('the reference of metrics', () => {
     if (process.env['UPDATE'] === '1') writeFileSync(REFERENCE, text);
     const words = (each: string): string => each.replace(/[\s-]+/g, ' ');
     expect(words(readFileSync(REFERENCE, 'utf8'))).toBe(words(text));
+  });
+});
+
+describe('the alarms of terraform', () => {
+  it('look only at metrics that the services export', () => {
+    const files = repositoryFiles().filter(({ path }) => /^terraform\/.*\.tf$/.test(path));
+    const named = files.flatMap(({ path, text }) =>
+      (text.match(/\bmeridian_(?:journal|crossbar|sidecar)_[a-z0-9_]+/g) ?? []).map((name) => ({
+        path,
+        name,
+      })),
+    );
+    expect(named.filter(({ name }) => !isKnown(name, all))).toEqual([]);
   });
 });
 
