@@ -285,6 +285,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       const fields = { peer, region: regionOf(peer) };
       if (error === null) logger.info(fields, 'the link from the peer is up');
       else {
+        driver.disconnected(peer);
         const { reason, message: why } = error;
         logger.warn({ ...fields, reason, why }, 'the link from the peer is down');
       }
