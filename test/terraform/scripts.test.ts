@@ -50,8 +50,12 @@ function calls(): string[] {
   return existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n') : [];
 }
 
-function run(script: string, environment: Readonly<Record<string, string>> = {}) {
-  return spawnSync('bash', [join(MODULES, script)], {
+function run(
+  script: string,
+  environment: Readonly<Record<string, string>> = {},
+  ...args: readonly string[]
+) {
+  return spawnSync('bash', [join(MODULES, script), ...args], {
     encoding: 'utf8',
     env: {
       PATH: `${join(root, 'bin')}:${process.env['PATH'] ?? ''}`,
@@ -171,6 +175,83 @@ describe("attaching a member's volume", () => {
     const { status, stderr } = run('member/files/attach-volume.sh');
     expect(status).not.toBe(0);
     expect(stderr).toContain('expected exactly one volume');
+  });
+});
+
+describe("attaching a member's fixed address", () => {
+  function host(holder: string): void {
+    file('etc/meridian/member.env', 'MEMBER=test-orders-0\nJOURNAL=orders\n');
+    const attachment = holder === '' ? {} : { Attachment: { InstanceId: holder } };
+    const found = [{ NetworkInterfaceId: 'eni-0abc', ...attachment }];
+    file('interfaces.json', JSON.stringify({ NetworkInterfaces: found }));
+    program('curl', 'case $* in *api/token*) echo token ;; *) echo i-self ;; esac');
+    program(
+      'aws',
+      `case "$*" in
+        *describe-network-interfaces*) cat "$MERIDIAN_ROOT/interfaces.json" ;;
+        *attach-network-interface*) ${holder === '' ? 'true' : 'exit 254'} ;;
+      esac`,
+    );
+  }
+  const attached = (): boolean => calls().some((call) => call.includes(' attach-network'));
+
+  it('attaches the one with its tag', () => {
+    host('');
+    expect(run('member/files/attach-address.sh')).toMatchObject({ status: 0, stderr: '' });
+    expect(calls().join('\n')).toContain('Name=tag:meridian:member,Values=test-orders-0');
+    expect(attached()).toBe(true);
+  });
+
+  it('uses the one it has already', () => {
+    host('i-self');
+    expect(run('member/files/attach-address.sh').status).toBe(0);
+    expect(attached()).toBe(false);
+  });
+
+  it('waits for a host that still has it', () => {
+    host('i-other');
+    expect(run('member/files/attach-address.sh').status).not.toBe(0);
+    expect(calls().join('\n')).not.toMatch(/detach|--force/);
+  });
+});
+
+describe('the first start on a blank volume', () => {
+  function host(mounted = true): void {
+    file('etc/meridian/member.env', 'MEMBER=test-orders-0\nJOURNAL=orders\n');
+    file('etc/meridian/setup.env', 'UNIT=meridian-journal@orders.service\n');
+    program('mountpoint', mounted ? 'exit 0' : 'exit 1');
+    for (const name of ['runuser', 'systemctl', 'install']) program(name);
+  }
+  const decide = (...words: string[]) => run('member/files/first-start.sh', {}, ...words);
+  const said = (): string[] => calls().map((call) => call.split(' ')[0] ?? '');
+
+  it('formats the log of a new journal and starts its replica', () => {
+    host();
+    expect(decide('new').status).toBe(0);
+    expect(said()).toEqual(['mountpoint', 'runuser', 'systemctl']);
+    expect(calls()[1]).toContain('format --config /etc/meridian/journal-orders.yaml');
+    expect(calls()[2]).toBe('systemctl start meridian-journal@orders.service');
+  });
+
+  it('formats nothing where a log was lost: the replica recovers', () => {
+    host();
+    expect(decide('lost').status).toBe(0);
+    expect(said()).toEqual(['mountpoint', 'install', 'systemctl']);
+  });
+
+  it.each([['new'], ['lost']])('refuses %s where a log is', (word) => {
+    host();
+    mkdirSync(join(root, 'var/lib/meridian/orders'), { recursive: true });
+    expect(decide(word).status).toBe(1);
+    expect(said()).toEqual(['mountpoint']);
+  });
+
+  it('does nothing before the volume is mounted, nor without a decision', () => {
+    host(false);
+    expect(decide('new').status).toBe(1);
+    host();
+    expect(decide().status).toBe(64);
+    expect(said()).toEqual(['mountpoint', 'mountpoint']);
   });
 });
 

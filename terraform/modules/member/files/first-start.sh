@@ -4,11 +4,15 @@
 #   meridian-first-start lost   the journal exists and this volume replaces a lost one: the replica
 #                               recovers from both others before it votes
 set -euo pipefail
-source /etc/meridian/member.env
-source /etc/meridian/setup.env
+root=${MERIDIAN_ROOT:-}
+source "$root/etc/meridian/member.env"
+source "$root/etc/meridian/setup.env"
 
-directory=/var/lib/meridian/$JOURNAL
-mountpoint -q /var/lib/meridian || { echo "the volume is not mounted yet; see systemctl status meridian-setup" >&2; exit 1; }
+directory=$root/var/lib/meridian/$JOURNAL
+if ! mountpoint -q "$root/var/lib/meridian"; then
+  echo "the volume is not mounted yet; see systemctl status meridian-setup" >&2
+  exit 1
+fi
 if [ -e "$directory" ]; then
   echo "$directory exists: there is nothing to decide" >&2
   exit 1
