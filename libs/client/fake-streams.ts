@@ -12,7 +12,7 @@ type StreamHandlers = Handlers<typeof StreamService>;
 export class FakeStreams {
   /** Requests by method, oldest first. */
   readonly asked: { readonly method: string; readonly request: object }[] = [];
-  /** Answers of the next calls; an error is thrown. Without one, a call is REFUSED. */
+  /** Answers of the next calls: an error is thrown, a promise awaited. Without one, REFUSED. */
   readonly answers: (object | MeridianError)[] = [];
   readonly bound: ServiceBinding;
 

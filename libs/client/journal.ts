@@ -18,6 +18,7 @@ import { callAnywhere } from './calls.ts';
 import { isConditional } from './pipeline.ts';
 import { filterOf, Follower } from './follower.ts';
 import type { WriterStart } from './identity.ts';
+import { HeldLease } from './lease.ts';
 import { ReadIterator, recordsOf } from './read.ts';
 import { Regions } from './regions.ts';
 import { StreamCalls } from './streams.ts';
@@ -26,8 +27,8 @@ import type {
   AppendIdentity,
   AppendResolution,
   FenceOptions,
-  HeldLease,
   LeaseGrant,
+  LeaseHolder,
   ListStreamsOptions,
   LocalTail,
   StreamConfig,
@@ -85,9 +86,9 @@ export class Journal {
     this.#regions = new Regions(options.replicas, nearest, options.windowBytes);
     this.#streams = new StreamCalls({
       target: this.#target(),
-      call: (method, request, region) =>
+      call: (method, request, { region, deadlineMs = this.#deadlineMs } = {}) =>
         region === undefined
-          ? this.#call(method, request, this.#silenceMs, Math.min(this.#deadlineMs, ACTION_MS))
+          ? this.#call(method, request, this.#silenceMs, Math.min(deadlineMs, ACTION_MS))
           : this.#callAt(region, method, request),
     });
   }
@@ -281,19 +282,27 @@ export class Journal {
   }
 
   /**
+   * Acquires the lease and keeps it by itself until it is released or lost; `signal` of what it returns
+   * is aborted then. Errors: those of `acquireLease`.
+   */
+  holdLease(stream: string, options: AcquireLeaseOptions): Promise<HeldLease> {
+    return HeldLease.acquire(this.#streams, stream, options);
+  }
+
+  /**
    * Prolongs a lease to `ttlMs` from now; also one that has expired, as long as nobody else has got it.
    * LEASE_LOST: a higher token was minted, or it was released.
    */
   renewLease(
     stream: string,
-    lease: HeldLease,
+    lease: LeaseHolder,
     options: { readonly ttlMs: number },
   ): Promise<LeaseGrant> {
     return this.#streams.renew(stream, lease, options.ttlMs);
   }
 
   /** Gives a lease back; false when it was lost already. Its token stays the current one. */
-  releaseLease(stream: string, lease: HeldLease): Promise<boolean> {
+  releaseLease(stream: string, lease: LeaseHolder): Promise<boolean> {
     return this.#streams.release(stream, lease);
   }
 
@@ -368,7 +377,7 @@ export class Journal {
   }
 
   /** At this region only. */
-  #callAt<I extends DescMessage, O extends DescMessage>(
+  async #callAt<I extends DescMessage, O extends DescMessage>(
     region: string,
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,

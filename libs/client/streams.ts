@@ -94,7 +94,7 @@ export interface AcquireLeaseOptions {
   readonly ttlMs: number;
 }
 
-export interface HeldLease {
+export interface LeaseHolder {
   readonly holder: string;
   readonly token: number;
 }
@@ -135,7 +135,7 @@ export interface StreamCallsOptions {
   readonly call: <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
-    region?: string,
+    limits?: { readonly region?: string | undefined; readonly deadlineMs?: number | undefined },
   ) => Promise<MessageShape<O>>;
 }
 
@@ -218,15 +218,21 @@ export class StreamCalls {
     return leaseOf((await call(StreamService.method.acquireLease, request)).lease, 'acquireLease');
   }
 
-  async renew(stream: string, lease: HeldLease, ttlMs: number): Promise<LeaseGrant> {
+  async renew(
+    stream: string,
+    lease: LeaseHolder,
+    ttlMs: number,
+    deadlineMs?: number,
+  ): Promise<LeaseGrant> {
     const { target, call } = this.#options;
     const { holder } = lease;
     const token = big('token', lease.token);
     const request = { target, stream, holder, token, ttlMs: whole('ttlMs', ttlMs) };
-    return leaseOf((await call(StreamService.method.renewLease, request)).lease, 'renewLease');
+    const answer = await call(StreamService.method.renewLease, request, { deadlineMs });
+    return leaseOf(answer.lease, 'renewLease');
   }
 
-  async release(stream: string, lease: HeldLease): Promise<boolean> {
+  async release(stream: string, lease: LeaseHolder): Promise<boolean> {
     const { target, call } = this.#options;
     const { holder } = lease;
     const request = {
@@ -269,7 +275,7 @@ export class StreamCalls {
 
   async localTail(stream: string, region?: string): Promise<LocalTail> {
     const { target, call } = this.#options;
-    const tail = await call(StreamService.method.localTail, { target, stream }, region);
+    const tail = await call(StreamService.method.localTail, { target, stream }, { region });
     return {
       localNextSeqNum: Number(tail.nextSeqNum),
       localFirstSeqNum: Number(tail.firstSeqNum),
