@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { encodeBatch } from '../../libs/frames/batch.ts';
+import { encodeBatch, encodeControlBatch } from '../../libs/frames/batch.ts';
 import type { BatchInput } from '../../libs/frames/batch.ts';
 import { Ack, AppendRequestSchema } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type {
@@ -200,6 +200,35 @@ describe('append session', () => {
       noEffect: true,
       details: { expected: '3', actual: '9' },
     });
+  });
+
+  it('lets what the order may refuse wait for it: a demanded token, a stream that must exist', () => {
+    for (const wish of [{ stream: 'guarded' }, { mustExist: true }, { fencingToken: 1 }]) {
+      const bench = new Bench();
+      bench.hello(Ack.QUORUM);
+      bench.stream.take();
+      bench.append(wish);
+      bench.commit(0, 1, 80);
+      bench.flush();
+      expect(bench.runs()).toEqual([]);
+      bench.release(0, 1, 80, 4);
+      bench.flush();
+      expect(bench.runs().map(brief)).toEqual([[1, 80, 4, false]]);
+    }
+  });
+
+  it('takes no control action, and answers what stood before it', () => {
+    const bench = new Bench();
+    bench.hello();
+    bench.stream.take();
+    bench.append({});
+    const control = { requestId: '', notAfter: 0, action: { kind: 'delete' } } as const;
+    bench.send(encodeControlBatch({ stream: 's', control }));
+    expect(bench.submitted.length).toBe(1);
+    bench.release(0, 1, 80, 0);
+    bench.flush();
+    expect(bench.runs().length).toBe(1);
+    expect(bench.stream.reason).toBe('INVALID');
   });
 
   it('lets a retry that the order knows wait for its first outcome', () => {
