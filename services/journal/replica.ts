@@ -16,7 +16,6 @@ import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { laneOf } from '../../libs/values/numbers.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
-import { laneOf } from '../../libs/values/numbers.ts';
 import { Actions } from './actions.ts';
 import { Admission } from './admission.ts';
 import { AppendTraces } from './append-traces.ts';
