@@ -10,6 +10,7 @@ import { deploy } from './deployment.ts';
 import type { Deployment, Host, Resource } from './deployment.ts';
 import { Workspace } from './terraform.ts';
 
+const MINUTES_5 = 300_000;
 const SHA256 = 'ab'.repeat(32);
 const EXAMPLES = {
   'examples/minimal': {
@@ -44,7 +45,7 @@ beforeAll(async () => {
   for (const [example, { variables }] of Object.entries(EXAMPLES)) {
     deployments.set(example, await deploy(workspace, example, variables));
   }
-});
+}, MINUTES_5);
 
 afterAll(() => {
   workspace.close();
