@@ -1,13 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import type { Micros, Timestamp } from '../values/numbers.ts';
 import { Clock } from './clock.ts';
+import type { ClockOptions } from './clock.ts';
 
 const WALL = 1_800_000_000_000_000;
 const HOUR = 3_600_000_000;
 
-function newClock(reservation = 0): Clock {
-  const options = { reserve: 1_000_000, maxClockOffset: 500_000, unreserved: false };
-  return new Clock({ ...options, reservation: reservation as Timestamp });
+function newClock(reservation = 0, more: Partial<ClockOptions> = {}): Clock {
+  return new Clock({
+    reserve: 1_000_000,
+    maxClockOffset: 500_000,
+    maxClockError: null,
+    clockErrorMeasured: false,
+    unreserved: false,
+    reservation: reservation as Timestamp,
+    ...more,
+  });
 }
 
 /** A clock that knows both peers, whose wall clocks are ahead of its own by so much. */
@@ -148,12 +156,56 @@ describe('the hybrid clock', () => {
   });
 
   it('T5: a timestamp has surely passed once the wall clock shows twice the error beyond it', () => {
-    const clock = amongPeers(0, 0);
+    const clock = newClock(0, { maxClockError: 1_000 });
+    advance(clock, 0);
     const timestamp = WALL + 10_000;
-    expect(clock.surelyPast(timestamp, 1_000)).toBe(false);
+    expect(clock.surelyPast(timestamp)).toBe(false);
     advance(clock, 11_999);
-    expect(clock.surelyPast(timestamp, 1_000)).toBe(false);
+    expect(clock.surelyPast(timestamp)).toBe(false);
     advance(clock, 12_000);
-    expect(clock.surelyPast(timestamp, 1_000)).toBe(true);
+    expect(clock.surelyPast(timestamp)).toBe(true);
+  });
+
+  it('T5: a measured error shortens the wait, ages, and beyond the bound stamps nothing', () => {
+    const clock = newClock(0, { maxClockError: 10_000, clockErrorMeasured: true });
+    advance(clock, 0);
+    expect(clock.safe).toBe(false);
+    clock.measured(1_000);
+    expect(clock.safe).toBe(true);
+    expect(clock.surelyPast(WALL - 10_999)).toBe(false);
+    expect(clock.surelyPast(WALL - 11_000)).toBe(true);
+    // 0.1 % of 9 seconds are the 9 ms that were left.
+    advance(clock, 9_000_000);
+    expect(clock.safe).toBe(true);
+    advance(clock, 9_001_000);
+    expect(clock.safe).toBe(false);
+    clock.measured(10_001);
+    expect(clock.safe).toBe(false);
+    clock.measured(9_999);
+    expect(clock.safe).toBe(true);
+  });
+
+  /** A peer whose machine is as busy as ours at a start answers late: half its round trip is 3 s of slack. */
+  it('T4: at a start, one round trip that took long is not taken for the time', () => {
+    const clock = newClock();
+    advance(clock, 0);
+    clock.sample(1, WALL - 2_000_000, 6_000_000);
+    advance(clock, 1_000);
+    expect(clock.offsetOf(1)).not.toBeNull();
+    expect(clock.last).toBe(0);
+    clock.sample(1, WALL - 4_999_000, 10_000);
+    advance(clock, 2_000);
+    expect(clock.safe).toBe(false);
+    expect(clock.last).toBeLessThan(WALL - 4_000_000);
+  });
+
+  it('T4: a link that is always slow tells the time when it has told it twice', () => {
+    const clock = newClock();
+    advance(clock, 0);
+    clock.sample(1, WALL - 1_000_000, 2_000_000);
+    clock.sample(1, WALL - 1_000_000, 2_000_000);
+    advance(clock, 1_000);
+    expect(clock.safe).toBe(true);
+    expect(clock.last).toBeGreaterThan(WALL);
   });
 });

@@ -11,6 +11,10 @@ export interface ClockOptions {
   readonly reservation: Timestamp;
   readonly reserve: number;
   readonly maxClockOffset: number;
+  /** T5: nobody's wall clock is further from the truth than this; null: not promised. */
+  readonly maxClockError: number | null;
+  /** The own error is measured: without a reading within `maxClockError` the clock is unsafe. */
+  readonly clockErrorMeasured: boolean;
   /** Uses timestamps beyond the reservation (rule T1 switched off). */
   readonly unreserved: boolean;
 }
@@ -20,6 +24,8 @@ interface Sample {
   offset: number;
   error: number;
   at: number;
+  /** Another one said the same: one alone, of a slow round trip, is not taken at a start. */
+  confirmed: boolean;
 }
 
 /** Assumed worst drift between two clocks: 0.1 %, ten times what NTP tolerates. */
@@ -32,7 +38,9 @@ export class Clock {
   last: number;
   /** On disk: everything up to here may be used. */
   reserved: number;
-  safe = true;
+  private agrees = true;
+  /** How far the wall clock was from the truth at most, when somebody last knew (T5). */
+  private reading: { readonly error: number; readonly at: number } | null = null;
   private readonly options: ClockOptions;
   private requested: number;
   private readonly pending: { seq: number; timestamp: number }[] = [];
@@ -49,6 +57,24 @@ export class Clock {
     this.last = options.unreserved ? 0 : options.reservation;
     this.reserved = options.reservation;
     this.requested = options.reservation;
+  }
+
+  /** May it stamp? It is not the odd one out (T4), and its error is known where that is promised (T5). */
+  get safe(): boolean {
+    const { maxClockError, clockErrorMeasured } = this.options;
+    if (!this.agrees) return false;
+    return !clockErrorMeasured || maxClockError === null || this.error <= maxClockError;
+  }
+
+  /** The last reading, aged by the worst drift; Infinity before the first. */
+  private get error(): number {
+    const { reading } = this;
+    return reading === null ? Infinity : reading.error + (this.now - reading.at) * DRIFT;
+  }
+
+  /** Somebody knows how far the wall clock is from the truth at most. */
+  measured(error: number): void {
+    this.reading = { error, at: this.now };
   }
 
   advance(now: Micros, wall: number): void {
@@ -138,9 +164,11 @@ export class Clock {
     if (old !== undefined) {
       const oldError = old.error + (this.now - old.at) * DRIFT;
       const consistent = Math.abs(offset - old.offset) <= error + oldError;
+      if (consistent) old.confirmed = true;
       if (consistent && error > oldError) return;
     }
-    this.samples.set(peer, { offset, error, at: this.now });
+    const confirmed = old !== undefined || error <= this.options.maxClockOffset;
+    this.samples.set(peer, { offset, error, at: this.now, confirmed });
   }
 
   /** A peer's wall clock minus ours, microseconds; null while unknown. */
@@ -150,8 +178,11 @@ export class Clock {
   }
 
   /** Is true time surely past the timestamp, and past every clock that could stamp lower (T5)? */
-  surelyPast(timestamp: number, maxClockError: number): boolean {
-    return this.wall >= timestamp + 2 * maxClockError;
+  surelyPast(timestamp: number): boolean {
+    const { maxClockError, clockErrorMeasured } = this.options;
+    if (maxClockError === null) return true;
+    const own = clockErrorMeasured ? Math.min(this.error, maxClockError) : maxClockError;
+    return this.wall >= timestamp + own + maxClockError;
   }
 
   /** T4: the median of three decides; of two, the later one yields, since being behind harms nobody. */
@@ -159,10 +190,12 @@ export class Clock {
     const differences: number[] = [];
     let agrees = false;
     let slack = 0;
-    const fresh = [...this.samples.values()].some((sample) => this.isFresh(sample));
+    const fresh = [...this.samples.values()].some(
+      (sample) => sample.confirmed && this.isFresh(sample),
+    );
     for (const sample of this.samples.values()) {
       // Who fell silent long ago vouches for nothing, as long as somebody else speaks.
-      if (fresh && !this.isFresh(sample)) continue;
+      if (!sample.confirmed || (fresh && !this.isFresh(sample))) continue;
       const difference = sample.offset - (this.wall - this.now);
       const error = sample.error + (this.now - sample.at) * DRIFT;
       if (Math.abs(difference) <= this.options.maxClockOffset + error) agrees = true;
@@ -178,8 +211,8 @@ export class Clock {
       differences.length === 1
         ? Math.min(0, differences[0] ?? 0)
         : ([0, ...differences].sort((a, b) => a - b)[1] ?? 0);
-    this.safe = agrees || Math.abs(median) <= limit;
-    this.effective = this.safe ? this.wall : this.wall + median;
+    this.agrees = agrees || Math.abs(median) <= limit;
+    this.effective = this.agrees ? this.wall : this.wall + median;
   }
 
   private isFresh(sample: Sample): boolean {

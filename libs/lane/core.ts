@@ -68,12 +68,9 @@ export class LaneCore<Content, A extends Append = Append> {
     this.options = options;
     const { self, recovered, settings } = options;
     const broken = options.broken ?? new Set();
-    this.clock = new Clock({
-      reservation: recovered.reservation,
-      reserve: settings.reserve,
-      maxClockOffset: settings.maxClockOffset,
-      unreserved: broken.has('T1-no-reservation'),
-    });
+    const { reservation } = recovered;
+    const unreserved = broken.has('T1-no-reservation');
+    this.clock = new Clock({ clockErrorMeasured: false, ...settings, reservation, unreserved });
     this.context = {
       self,
       settings,
@@ -205,6 +202,9 @@ export class LaneCore<Content, A extends Append = Append> {
         return;
       case 'connected':
         this.post.reconnect(input.peer);
+        return;
+      case 'clockError':
+        this.clock.measured(input.micros);
         return;
       case 'disconnected':
         this.hearing.disconnected(input.peer);
@@ -488,12 +488,11 @@ export class LaneCore<Content, A extends Append = Append> {
     const stalled =
       this.steppedAt === null || now - this.steppedAt > this.context.settings.sealTimeout / 2;
     this.steppedAt = now;
-    if (!stalled) return;
-    this.forgiveAll();
-    this.hearing.forgive();
+    if (stalled) this.forgiveAll();
   }
 
   private forgiveAll(): void {
     for (const lane of this.lanes) lane.heardAt = this.context.now;
+    this.hearing.forgive();
   }
 }

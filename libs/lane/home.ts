@@ -131,7 +131,7 @@ export class Home<Content, A extends Append> {
 
   /** Own entries that became committed since the last call, as acknowledgements. */
   acknowledge(lane: Lane<Content, A>, acknowledged: Acknowledged<Content, A>[]): void {
-    const { settings, clock } = this.context;
+    const { clock } = this.context;
     const inflight = at(this.inflight, lane.id);
     const { committed } = lane.log;
     let index = at(this.acknowledgedTo, lane.id);
@@ -144,8 +144,7 @@ export class Home<Content, A extends Append> {
     this.acknowledgedTo[lane.id] = committed;
     while (this.waiting[0] !== undefined) {
       const first = this.waiting[0];
-      const error = settings.maxClockError;
-      if (error !== null && !clock.surelyPast(first.entry.timestamp, error)) break;
+      if (!clock.surelyPast(first.entry.timestamp)) break;
       acknowledged.push(first);
       this.waiting.shift();
     }

@@ -263,6 +263,7 @@ describe('each rule switched off is noticed', () => {
     );
     expect(untold).toEqual([
       // It takes a search: test/simulation.
+      'slow-is-heard',
       'T2-marker-behind',
       'O2-keep-closed',
       'O5-close-ahead',

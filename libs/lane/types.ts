@@ -201,6 +201,8 @@ export type Input<Content, A extends Append = Append> =
   | { readonly type: 'heartbeat'; readonly id: number }
   /** Entries at or below these marks, one a lane, have left the log; a checkpoint covers them (C2). */
   | { readonly type: 'trimmed'; readonly bases: readonly Mark[] }
+  /** The wall clock is at most this far from the truth, says who measures it (T5). */
+  | { readonly type: 'clockError'; readonly micros: number }
   | { readonly type: 'tick' };
 
 export type RefusalReason = 'CLOCK_UNSAFE' | 'OVERLOADED' | 'RECOVERING';
@@ -299,6 +301,8 @@ export interface LaneSettings {
   readonly maxClockOffset: number;
   /** Known bound on the wall clock's error; null: acknowledgements do not wait (T5). Default null. */
   readonly maxClockError: number | null;
+  /** The driver says what the own error is; appends are refused without a word within the bound. Default false. */
+  readonly clockErrorMeasured?: boolean;
   /** Largest entry, in bytes of appends. Default 1 MiB. */
   readonly entryBytesMax: number;
   /** Own bytes stamped and not yet committed; beyond, appends wait in the queue. Default 64 MiB. */

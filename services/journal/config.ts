@@ -68,6 +68,22 @@ const timings = z.strictObject({
   drainMs: ms(5000, 0).describe('longest wait for open appends when going down'),
 });
 
+const clock = z.strictObject({
+  errorSource: z
+    .enum(['setting', 'chrony', 'clockbound'])
+    .default('setting')
+    .describe(
+      'who says how wrong the wall clock may be: timings.maxClockErrorMs alone, or chrony or AWS ClockBound within it; without a reading within it appends are refused as CLOCK_UNSAFE',
+    ),
+  chronycCommand: z.string().min(1).default('chronyc').describe('program that asks chrony'),
+  clockBoundFile: z
+    .string()
+    .min(1)
+    .default('/var/run/clockbound/shm0')
+    .describe('shared memory of ClockBound, protocol 2'),
+  refreshMs: ms(1000, 10).describe('pause between two readings'),
+});
+
 const limits = z.strictObject({
   batchBytesMax: bytes(MIB, 1024, 16 * MIB).describe('largest batch of a client'),
   recordsPerBatchMax: count(10_000).describe('most records of a batch'),
@@ -132,6 +148,7 @@ export const journalSchema = z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .default('info'),
     timings: timings.prefault({}),
+    clock: clock.prefault({}),
     limits: limits.prefault({}),
   })
   .superRefine((config, context) => {
@@ -147,6 +164,9 @@ export const journalSchema = z
     if (sealTimeoutMs <= detourMs) {
       complain(['timings', 'sealTimeoutMs'], 'expected more than detourMs');
     }
+    if (config.clock.errorSource !== 'setting' && config.timings.maxClockErrorMs === undefined) {
+      complain(['timings', 'maxClockErrorMs'], 'expected with clock.errorSource: the bound of all');
+    }
     const { batchBytesMax, entryBytesMax, windowBytes, unansweredBytesMax } = config.limits;
     if (entryBytesMax < batchBytesMax) {
       complain(['limits', 'entryBytesMax'], 'expected at least batchBytesMax');
@@ -161,7 +181,8 @@ export const journalSchema = z
 
 export type JournalConfig = z.output<typeof journalSchema>;
 
-export function laneSettings({ timings: time, limits: limit }: JournalConfig): LaneSettings {
+export function laneSettings(config: JournalConfig): LaneSettings {
+  const { timings: time, limits: limit } = config;
   const micros = (millis: number): number => Math.round(millis * 1000);
   return {
     beacon: micros(time.beaconMs),
@@ -172,6 +193,7 @@ export function laneSettings({ timings: time, limits: limit }: JournalConfig): L
     reserve: micros(time.reserveMs),
     maxClockOffset: micros(time.maxClockOffsetMs),
     maxClockError: time.maxClockErrorMs === undefined ? null : micros(time.maxClockErrorMs),
+    clockErrorMeasured: config.clock.errorSource !== 'setting',
     entryBytesMax: limit.entryBytesMax,
     inflightBytesMax: limit.inflightBytesMax,
     // Whatever the sessions have admitted fits into the queue, so the core never refuses part of it.

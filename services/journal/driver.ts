@@ -91,6 +91,11 @@ export class Driver {
     this.#input({ type: 'connected', peer });
   }
 
+  /** The wall clock is at most this far from the truth (T5). */
+  clockError(micros: number): void {
+    this.#input({ type: 'clockError', micros });
+  }
+
   /** The link over which the peer was heard has ended. */
   disconnected(peer: ReplicaId): void {
     this.#input({ type: 'disconnected', peer });

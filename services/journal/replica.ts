@@ -19,6 +19,7 @@ import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { Actions } from './actions.ts';
 import { Admission } from './admission.ts';
 import { AppendTraces } from './append-traces.ts';
+import { watchClockError } from './clock-error.ts';
 import { systemClocks } from './clocks.ts';
 import { laneSettings } from './config.ts';
 import type { JournalConfig } from './config.ts';
@@ -410,6 +411,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     throw error;
   }
   driver.start();
+  const clockError = watchClockError(config, logger, (micros) => {
+    driver.clockError(micros);
+  });
   peers.start();
   const [forClients, forPeers] = [clientServer, peerServer];
   const { port } = forClients;
@@ -427,6 +431,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       actions.abandonWaiting(error.message);
       await forClients.close(1000);
       peers.stop();
+      clockError?.stop();
       driver.stop();
       await forPeers.close(1000);
       await spans?.close();
