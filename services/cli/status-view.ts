@@ -21,6 +21,8 @@ export interface LaneView {
   readonly writer: string;
   readonly sealed: boolean;
   readonly role: string;
+  /** Of the first entry that is in the log. */
+  readonly firstIndex: number;
   readonly lastIndex: number;
   readonly syncedIndex: number;
   readonly committedIndex: number;
@@ -157,6 +159,7 @@ function stateOf(status: StatusResponse, nameOf: (replica: number) => string): R
       writer: nameOf(lane.writer),
       sealed: lane.writer !== lane.lane,
       role: lane.role,
+      firstIndex: Number(lane.firstIndex),
       lastIndex: Number(lane.lastIndex),
       syncedIndex: Number(lane.syncedIndex),
       committedIndex: Number(lane.committedIndex),

@@ -17,6 +17,7 @@ import type { Index, LaneId } from '../../libs/values/numbers.ts';
 import { isReplicaId } from '../../libs/values/numbers.ts';
 import { EntryWalker } from './entry-walker.ts';
 import type { LaneStore } from './lane-store.ts';
+import type { PathHistory } from './path-history.ts';
 import type { ReleaseIndex } from './release-index.ts';
 
 export interface LocateSource {
@@ -24,6 +25,9 @@ export interface LocateSource {
   readonly index: ReleaseIndex;
   readonly order: OrderMachine;
   readonly store: Pick<LaneStore, 'content'>;
+  /** The lane that this replica is home of, and by which path its entries were committed. */
+  readonly self: LaneId;
+  readonly paths: PathHistory;
 }
 
 type Answer = MessageInitShape<typeof LocateResponseSchema>;
@@ -58,12 +62,12 @@ function locateRecord(source: LocateSource, stream: string, seqNum: number): Ans
   const { index, order, store } = source;
   const known = order.stream(stream);
   const rows = index.rows(stream);
-  if (known === null || rows === null) {
+  if (known === null) {
     throw new MeridianError('STREAM_NOT_FOUND', `there is no stream ${JSON.stringify(stream)}`, {
       details: { stream },
     });
   }
-  if (seqNum >= known.nextSeqNum) return NOT_HERE;
+  if (rows === null || seqNum >= known.nextSeqNum) return NOT_HERE;
   if (seqNum < index.firstSeqNumHere(stream, known.nextSeqNum)) return NOT_HERE;
   const ordinal = rows.ordinals.at(rows.rowOf(seqNum));
   const walker = new EntryWalker(index, store, stream);
@@ -90,6 +94,7 @@ function locateSlot(source: LocateSource, lane: LaneId, index: Index): Answer {
   if (state === undefined || index <= state.base || index > state.last) return NOT_HERE;
   const header = decodeEntryHeader(source.store.content(lane, index));
   const committed = index <= state.committed;
+  const path = lane === source.self && committed ? source.paths.at(header.timestamp) : null;
   return {
     found: true,
     timestamp: BigInt(header.timestamp),
@@ -102,5 +107,7 @@ function locateSlot(source: LocateSource, lane: LaneId, index: Index): Answer {
     synced: index <= state.synced,
     committed,
     released: committed && header.timestamp <= source.index.lastTimestamp,
+    pathKnown: path !== null,
+    forwardedVia: path ?? '',
   };
 }

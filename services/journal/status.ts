@@ -66,6 +66,7 @@ export async function statusOf(
       committedIndex: BigInt(lane.committed),
       resolved: BigInt(lane.resolved),
       role: lane.role,
+      firstIndex: BigInt(lane.base + 1),
     })),
     peers: inspection.peers.map((peer) => ({
       replica: peer.replica,

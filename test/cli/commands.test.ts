@@ -181,6 +181,7 @@ describe.concurrent('questions', () => {
       lane: 0,
       home: 'a',
       writer: 'a',
+      path: { forwardedVia: null },
     });
     const [entry] = await dev.json(['explain', '--timestamp', String(appended?.['timestamp'])]);
     expect(entry).toMatchObject({ record: null, index: found?.['index'] });

@@ -42,7 +42,10 @@ export async function run(call: Invocation): Promise<number> {
     const held = await ask(replicas, { case: 'slot', value: { lane, index } });
     const view = instanceView(replicas.target, await replicas.status(), new Date());
     const holdings = replicas.list.map(({ region }, at) => holdingOf(region, place, held[at]));
-    report(call, what, place, holdings, view);
+    // Only the home remembers by which path its entries were committed.
+    const home = held.find((answer) => !(answer instanceof MeridianError) && answer.pathKnown);
+    const path = home === undefined || home instanceof MeridianError ? null : home.forwardedVia;
+    report(call, { what, place, holdings, path }, view);
     return EXIT.ok;
   } finally {
     replicas.close();
@@ -110,11 +113,17 @@ function holdingOf(
   };
 }
 
+interface Explanation {
+  readonly what: What;
+  readonly place: LocateResponse;
+  readonly holdings: readonly Holding[];
+  /** Region that forwarded when it was committed, empty for none; null: not known. */
+  readonly path: string | null;
+}
+
 function report(
   call: Invocation,
-  what: What,
-  place: LocateResponse,
-  holdings: readonly Holding[],
+  { what, place, holdings, path }: Explanation,
   view: InstanceView,
 ): void {
   const timestamp = Number(place.timestamp);
@@ -151,6 +160,7 @@ function report(
     index: Number(place.index),
     entry: { bytes: place.bytes, batches: place.batches, records: place.records },
     copies: copies.length,
+    path: path === null ? null : { forwardedVia: path === '' ? null : path },
     replicas: holdings,
   };
   call.output.document(value, () => {
@@ -166,6 +176,8 @@ function report(
       `holds     ${place.batches} batches, ${place.records} records, ${bytesText(place.bytes)}`,
       `on disk   in ${copies.length} of ${regions.length} regions${copies.length === 0 ? '' : `: ${copies.join(', ')}`}`,
     ];
+    if (path === null) lines.push('path      not known: its home has restarted since, or is away');
+    else lines.push(`path      ${path === '' ? 'direct' : `forwarded via ${path}`}`);
     if (record !== null) {
       const batch = `record    ${record.stream}#${record.seqNum}, in a batch that begins at #${record.firstSeqNum}`;
       const by = record.writer;

@@ -40,7 +40,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
             'clock, watermark, watermarkLagMs, lastTimestamp, releasedEntries, releaseHash, ' +
             'backlogEntries, streams, sessions, readers, queuedAppends, unansweredBytes, ' +
             'appendLatency and syncLatency (count, p50Ms, p99Ms, maxMs), disk (totalBytes, freeBytes, ' +
-            'logBytes, segments), lanes (lane, home, epoch, writer, sealed, role, lastIndex, ' +
+            'logBytes, segments), lanes (lane, home, epoch, writer, sealed, role, firstIndex, lastIndex, ' +
             'syncedIndex, committedIndex, resolved), peers (region, heard, hearsUs, roundTripMs, ' +
             'clockOffsetMs)',
         },
@@ -208,7 +208,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
     summary: 'Tell where one record lives and how far it has come',
     about: [
       'A record by its stream and number, or an entry by its timestamp: its lane, epoch and slot, the ' +
-        'batch and writer it came with, and for each replica whether it holds it on disk, knows it to ' +
+        'batch and writer it came with, by which path it was committed, and for each replica whether it holds it on disk, knows it to ' +
         'be on two disks (committed), and has given it its final place (released).',
     ],
     args: [
@@ -239,6 +239,10 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
         { name: 'index', help: 'its slot in the lane' },
         { name: 'entry', help: 'bytes, batches, records of the entry' },
         { name: 'copies', help: 'replicas that have it on disk' },
+        {
+          name: 'path',
+          help: 'forwardedVia: region that forwarded when it was committed, null for none; null when not known',
+        },
         { name: 'replicas', help: 'list of region, answers, holds, synced, committed, released' },
       ],
     },
