@@ -36,7 +36,7 @@ export class Replicas {
   constructor({ replicas, cluster, instance, deadlineMs }: JournalOptions) {
     this.list = replicas;
     this.#channels = replicas.map(({ address }) => connect(address));
-    this.#deadlineMs = Math.min(deadlineMs ?? DEADLINE_MS, DEADLINE_MS);
+    this.#deadlineMs = deadlineMs ?? DEADLINE_MS;
     this.#target = { cluster, instance };
   }
 

@@ -11,7 +11,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
       'Asks every replica for its own view and shows them side by side. lag is how far the watermark, ' +
         'up to which the order is final, is behind the clock; an idle journal shows some tens of ' +
         'milliseconds. A lane is sealed while its home is away; that is routine.',
-      'A replica that does not answer within two seconds is shown as such. The exit code is 0 when any ' +
+      'A replica that does not answer within --deadline, here two seconds by default, is shown as such. The exit code is 0 when any ' +
         'answers; for monitoring use --check.',
     ],
     options: [
