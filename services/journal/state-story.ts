@@ -121,7 +121,9 @@ export class StateStory {
     counts[lane] = (counts[lane] ?? 0) + 1;
   }
 
-  #peer(now: Micros, { replica, heard, hearsUs }: PeerInspection): void {
+  /** Of a peer that is not heard, the last it said about hearing us is no news. */
+  #peer(now: Micros, { replica, heard, hearsUs: said }: PeerInspection): void {
+    const hearsUs = heard && said;
     const told = this.#told.get(replica);
     if (told?.heard === heard && told.hearsUs === hearsUs) {
       this.#changing.delete(replica);
@@ -139,8 +141,7 @@ export class StateStory {
     const fields = { peer: replica, region: regionOf(replica), heard, hearsUs };
     if (heard && hearsUs) logger.info(fields, 'the peer and this replica hear each other');
     else if (heard) logger.warn(fields, 'the peer does not hear this replica');
-    else if (hearsUs) logger.warn(fields, 'this replica does not hear the peer, which hears it');
-    else logger.warn(fields, 'the peer and this replica do not hear each other');
+    else logger.warn(fields, 'this replica does not hear the peer');
   }
 
   #quorum(now: Micros, { peers }: Inspection): void {
