@@ -1,6 +1,7 @@
 /** `npm run bench -- <name> [options]`: each ends with one JSON line of its figures. */
 import { parseArgs } from 'node:util';
 import { benchAppend } from './append.ts';
+import { benchCrossbar } from './crossbar.ts';
 import type { Instance } from './instance.ts';
 import { benchPg } from './pg.ts';
 import { benchReaders } from './readers.ts';
@@ -10,6 +11,7 @@ const USAGE = `npm run bench -- append [--seconds 5] [--bytes 1024] [--inflight 
          [--cluster NAME --instance NAME --replicas REGION=HOST:PORT,...]   a running instance; without: its own
 npm run bench -- restart [--mebibytes 1024] [--bytes 1024] [--streams 1] [--inflight 256]
 npm run bench -- readers [--seconds 5] [--bytes 1024] [--rate 1000] [--readers 0,1,10,100]
+npm run bench -- crossbar [--seconds 5] [--bytes 1024] [--records 20000] [--instances 1,2] [--subscribers 1,8]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32]
 `;
 const EXIT_USAGE = 64;
@@ -66,6 +68,9 @@ async function run(): Promise<object> {
       clients: { type: 'string', default: '1,8,32' },
       mebibytes: { type: 'string', default: '1024' },
       streams: { type: 'string', default: '1' },
+      records: { type: 'string', default: '20000' },
+      instances: { type: 'string', default: '1,2' },
+      subscribers: { type: 'string', default: '1,8' },
       cluster: { type: 'string' },
       instance: { type: 'string' },
       replicas: { type: 'string' },
@@ -94,6 +99,14 @@ async function run(): Promise<object> {
         bytes: numbers(values.bytes)[0] ?? 1024,
         rate: numbers(values.rate)[0] ?? 1000,
         readers: values.readers.split(',').map(Number),
+      });
+    case 'crossbar':
+      return benchCrossbar({
+        seconds,
+        bytes: numbers(values.bytes)[0] ?? 1024,
+        records: numbers(values.records)[0] ?? 20_000,
+        instances: numbers(values.instances),
+        subscribers: numbers(values.subscribers),
       });
     case 'pg':
       return benchPg({ seconds, clients: numbers(values.clients) });
