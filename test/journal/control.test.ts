@@ -2,6 +2,7 @@
  * Streams, fences, trims and leases through three real processes: decided once, in the order, the same
  * through every region and after every restart.
  */
+import { readdirSync } from 'node:fs';
 import type { DescMessage, DescMethodUnary, MessageInitShape } from '@bufbuild/protobuf';
 import type { MessageShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -20,6 +21,8 @@ import {
 } from './cluster.ts';
 
 const cluster = new Cluster();
+// So that restarts begin at a checkpoint, and what is remembered has to be in it.
+cluster.overrides['limits'] = { checkpointBytes: 4096, segmentBytes: 64 * 1024 };
 let journal: Journal;
 
 const record = (text: string) => ({ body: Buffer.from(text) });
@@ -177,7 +180,7 @@ describe('fences and leases', () => {
 });
 
 describe('an action that is repeated', () => {
-  it('hears its first outcome through every region, and after all of them were killed', async () => {
+  it('hears its first outcome through every region, and after all were killed, from checkpoints', async () => {
     await journal.createStream('once');
     const plain = { stream: 'once' };
     const config = { fencing: Fencing.NONE };
@@ -206,6 +209,11 @@ describe('an action that is repeated', () => {
     const before = await journal.describeStream('once');
     expect(before).toMatchObject({ fencingToken: 3, lease: null });
 
+    const newest = [0, 1, 2].map(newestCheckpoint);
+    await until(async () => {
+      await journal.append('filler', [{ body: Buffer.alloc(8 << 10) }]);
+      return newest.every((name, replica) => newestCheckpoint(replica) > name);
+    });
     for (const replica of [0, 1, 2]) await cluster.kill(replica);
     await Promise.all([0, 1, 2].map((replica) => cluster.startReplica(replica)));
     for (const replica of [2, 0]) expect(await through(replica)).toEqual(first);
@@ -251,6 +259,17 @@ describe('the outcome of an append', () => {
     expect((await failure(zero)).reason).toBe('INVALID');
   });
 });
+
+/** Name of the newest finished one in the replica's directory. */
+function newestCheckpoint(replica: number): string {
+  const names = readdirSync(cluster.dataOf(replica));
+  return (
+    names
+      .filter((name) => /^checkpoint-\d+$/.test(name))
+      .sort()
+      .at(-1) ?? ''
+  );
+}
 
 async function told(call: Promise<object>): Promise<string> {
   try {
