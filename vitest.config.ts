@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** Tests of more than one part that start no process: they run, and count, as unit tests. */
 const PURE = ['test/layout', 'test/scenarios', 'test/simulation'];
 
+const REAL_PROCESSES = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
+
 export default defineConfig({
   test: {
     projects: [
@@ -17,10 +19,15 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: PURE.map((folder) => `${folder}/**`),
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
+          exclude: [...PURE, 'test/terraform'].map((folder) => `${folder}/**`),
+          ...REAL_PROCESSES,
+        },
+      },
+      {
+        test: {
+          name: 'terraform',
+          include: ['test/terraform/**/*.test.ts'],
+          ...REAL_PROCESSES,
         },
       },
     ],

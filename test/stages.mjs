@@ -31,6 +31,12 @@ export const stages = [
     minutesMax: 20,
   },
   {
+    name: 'terraform',
+    vitest: true,
+    command: [process.execPath, ...vitest('terraform')],
+    minutesMax: 15,
+  },
+  {
     name: 'check',
     command: [process.execPath, 'dist/services/local/main.js', '--check'],
     minutesMax: 3,
