@@ -4,7 +4,7 @@
  * order of things inside a step; each part's rules stand in the part.
  */
 import { assert, at } from '../values/assert.ts';
-import type { Epoch, Index, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
+import type { Epoch, Index, LaneId, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import { Merge } from '../merge/merge.ts';
 import { Clock } from './clock.ts';
@@ -27,6 +27,7 @@ import type {
   Input,
   LaneOptions,
   Letter,
+  Mark,
   Packet,
   Status,
   Write,
@@ -133,6 +134,8 @@ export class LaneCore<Content, A extends Append = Append> {
     this.context.now = now;
     this.clock.advance(now, wall);
     this.forgiveOwnStall(now);
+    // What has left the log is read by nothing that follows, whatever came first.
+    for (const input of inputs) if (input.type === 'trimmed') this.trim(input.bases);
     for (const input of inputs) this.handle(input, effects);
     this.hearing.judge();
     this.pursueRoles(effects);
@@ -163,6 +166,25 @@ export class LaneCore<Content, A extends Append = Append> {
         return { base, released, epochs: log.epochsUpTo(released.index) };
       }),
     };
+  }
+
+  /**
+   * A peer that is heard and whose log begins behind the end of ours in some lane: what lies between
+   * only a checkpoint holds (C3). null: there is none.
+   */
+  behind(): ReplicaId | null {
+    for (const peer of others(this.context.self)) {
+      const theirs = at(this.hearing.statuses, peer);
+      if (theirs?.voting !== true || !this.hearing.hears(peer)) continue;
+      if (this.lanes.some(({ id, log }) => at(theirs.lanes, id).base > log.last)) return peer;
+    }
+    return null;
+  }
+
+  /** The log of the lane holds this position, on disk (C3). */
+  holds(lane: LaneId, mark: Mark): boolean {
+    const { log } = at(this.lanes, lane);
+    return mark.index <= log.synced && log.has(mark);
   }
 
   inspect(): Inspection {
@@ -213,11 +235,13 @@ export class LaneCore<Content, A extends Append = Append> {
         this.heartbeats.ask(input.id);
         return;
       case 'trimmed':
-        for (const lane of this.lanes) lane.log.trim(at(input.bases, lane.id));
-        return;
       case 'tick':
         return;
     }
+  }
+
+  private trim(bases: readonly Mark[]): void {
+    for (const lane of this.lanes) lane.log.trim(at(bases, lane.id));
   }
 
   private handlePersisted(seq: number): void {

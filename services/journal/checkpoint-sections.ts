@@ -77,6 +77,53 @@ export function* saveSections(
   }
 }
 
+/** What a peer is sent of a stored checkpoint: its head and its machine. */
+export function* sectionsForPeer(
+  stored: Iterable<Uint8Array>,
+): Generator<Uint8Array, void, undefined> {
+  for (const part of stored) {
+    if (part[0] === KINDS.head || part[0] === KINDS.machine) yield part;
+  }
+}
+
+/**
+ * What a replica keeps of a peer's checkpoint: the machine, under a head of its own (C3). The lanes begin
+ * at the marks; `holds` says of which lane the own log holds the mark, and so keeps what follows it.
+ */
+export function* adoptSections(
+  sections: readonly Uint8Array[],
+  own: {
+    readonly holds: (lane: number, mark: Mark) => boolean;
+    readonly position: { readonly segment: number; readonly offset: number };
+    /** Where the first entry behind the mark stands; the position itself when there is none. */
+    readonly segmentBehind: (lane: number, mark: Mark) => number;
+    readonly state: ProtocolState;
+  },
+): Generator<Uint8Array, void, undefined> {
+  const theirs = readHead(sections[0]);
+  const lanes = theirs.lanes.map(({ released }, lane) => ({
+    base: released,
+    released,
+    epochs: [],
+    after: own.holds(lane, released) ? null : own.position,
+  }));
+  const kept = lanes.map(({ released, after }, lane) =>
+    after === null ? own.segmentBehind(lane, released) : own.position.segment,
+  );
+  yield headSection({
+    ...theirs,
+    segment: Math.min(...kept),
+    lanes,
+    state: {
+      ...own.state,
+      promised: own.state.promised.map((epoch, lane) =>
+        Math.max(epoch, lanes[lane]?.released.epoch ?? 0),
+      ),
+    },
+  });
+  yield* sections.slice(1);
+}
+
 export function headSection(head: CheckpointHead): Uint8Array {
   return section('head', Buffer.from(JSON.stringify(head)));
 }

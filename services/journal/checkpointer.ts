@@ -137,7 +137,7 @@ export class Checkpointer {
   /** Takes no more; returns when none is under way, after a last one if that can be taken. */
   async stop(): Promise<void> {
     await this.#whenIdle();
-    if (this.#options.log.stats.appendedBytes > this.#bytesBefore) this.take();
+    if (!this.#stopped && this.#options.log.stats.appendedBytes > this.#bytesBefore) this.take();
     await this.#whenIdle();
     this.#stopped = true;
   }
@@ -150,6 +150,11 @@ export class Checkpointer {
   /** None is being taken, and nothing is being deleted. */
   get isIdle(): boolean {
     return !this.#busy;
+  }
+
+  /** Takes no more, not even a last one: another checkpoint has come in its place. */
+  abandon(): void {
+    this.#stopped = true;
   }
 
   #whenIdle(): Promise<void> {

@@ -94,6 +94,11 @@ export class LaneStore {
     return Math.floor(places.at(index - 1) / SEGMENT_STRIDE);
   }
 
+  /** The entry was here and has left the log. */
+  hasLeft(lane: LaneId, index: number): boolean {
+    return index <= at(this.#shelves, lane).places.start;
+  }
+
   /** Last index of the lane. */
   last(lane: LaneId): Index {
     return at(this.#shelves, lane).places.length as Index;

@@ -13,6 +13,7 @@ import { journalSchema } from './config.ts';
 import type { JournalConfig } from './config.ts';
 import { makeLog } from './recovery.ts';
 import { identityOf, startReplica } from './replica.ts';
+import type { Replica } from './replica.ts';
 
 const EXIT_REFUSED = 1;
 
@@ -58,8 +59,22 @@ async function format(): Promise<void> {
 async function run(): Promise<void> {
   installCrashHandlers(logger);
   exitWithParent();
-  const replicaProcess = await startReplica({ config, logger, fatal: crashWith(logger) });
+  const fatal = crashWith(logger);
   let stopping = false;
+  const start = (): Promise<Replica> => startReplica({ config, logger, fatal, onRestart });
+  const onRestart = (): void => {
+    if (stopping) return;
+    running = running.then(async (replicaBefore) => {
+      await replicaBefore.stop();
+      return start();
+    });
+    running.catch((error: unknown) => {
+      fatal(error, 'the replica cannot start again');
+    });
+  };
+  // One start after the other; a signal stops the last of them.
+  let running = start();
+  await running;
   const stop = (signal: string): void => {
     if (stopping) {
       logger.warn({ signal }, 'second signal: stopping at once');
@@ -67,10 +82,12 @@ async function run(): Promise<void> {
     }
     stopping = true;
     logger.info({ signal }, 'stopping');
-    void replicaProcess.stop().then(() => {
-      logger.info('stopped');
-      process.exit(0);
-    });
+    void running
+      .then((last) => last.stop())
+      .then(() => {
+        logger.info('stopped');
+        process.exit(0);
+      });
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

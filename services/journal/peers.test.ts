@@ -102,6 +102,7 @@ describe('a link', () => {
       self,
       peers: others.map((replica) => ({ replica, address: '127.0.0.1:1' })),
       queuedBytesMax: 1 << 20,
+      baseCheckpoint: () => null,
       contentOf: () => new Uint8Array(),
       onPacket: () => undefined,
       onLinked: (peer) => linked.push(peer),

@@ -4,10 +4,19 @@
  * whose addresses were mixed up never exchange a packet.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { PeerService } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
-import type { LinkRequest } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
+import { create } from '@bufbuild/protobuf';
+import {
+  FetchCheckpointResponseSchema,
+  PeerService,
+} from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
+import type {
+  FetchCheckpointRequest,
+  FetchCheckpointResponse,
+  LinkRequest,
+} from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import { bind, connect } from '../../libs/rpc/rpc.ts';
-import type { ServiceBinding } from '../../libs/rpc/rpc.ts';
+import type { ServerStream, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import { assert } from '../../libs/values/assert.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { isReplicaId } from '../../libs/values/numbers.ts';
 import type { JournalEntry, JournalPacket } from './content.ts';
@@ -18,6 +27,8 @@ import { PeerDialer } from './peer-dialer.ts';
 import { PeerOutbox } from './peer-outbox.ts';
 import type { LinkStream } from './peer-outbox.ts';
 import type { Target } from './target.ts';
+
+type CheckpointStream = ServerStream<FetchCheckpointResponse>;
 
 export interface PeerAddress {
   readonly replica: ReplicaId;
@@ -30,6 +41,8 @@ export interface PeersOptions {
   readonly peers: readonly PeerAddress[];
   readonly queuedBytesMax: number;
   readonly contentOf: (entry: JournalEntry) => Frame;
+  /** Sections of the checkpoint behind which the log begins; null while the log is whole. */
+  readonly baseCheckpoint: () => Iterator<Uint8Array> | null;
   readonly onPacket: (from: ReplicaId, packet: JournalPacket) => void;
   /** The peer listens to us on a new link: what was under way on the old one may be lost. */
   readonly onLinked: (peer: ReplicaId) => void;
@@ -76,7 +89,11 @@ export class Peers {
     const link = (request: LinkRequest, stream: LinkStream): void => {
       this.#link(request, stream);
     };
-    this.service = bind(PeerService, { link }, { link: linkSerializer(options.contentOf) });
+    const fetchCheckpoint = (request: FetchCheckpointRequest, stream: CheckpointStream): void => {
+      this.#sendCheckpoint(request, stream);
+    };
+    const serializers = { link: linkSerializer(options.contentOf) };
+    this.service = bind(PeerService, { link, fetchCheckpoint }, serializers);
   }
 
   start(): void {
@@ -100,6 +117,59 @@ export class Peers {
 
   send(to: ReplicaId, packet: JournalPacket): void {
     this.#outboxes.get(to)?.send(packet);
+  }
+
+  /** Asks a peer for the checkpoint behind which its log begins; the handlers hear of the sections. */
+  fetchCheckpoint(
+    peer: ReplicaId,
+    onSection: (section: Uint8Array) => void,
+    onEnd: (error: MeridianError | null) => void,
+  ): void {
+    const { target, self, peers } = this.#options;
+    const address = peers.find(({ replica }) => replica === peer)?.address;
+    assert(address !== undefined, `replica ${peer} is a peer`);
+    const channel = connect(address);
+    const { cluster, instance } = target;
+    channel.serverStream(
+      PeerService.method.fetchCheckpoint,
+      { cluster, instance, from: self, to: peer },
+      {
+        onMessage: ({ section }) => {
+          onSection(section);
+        },
+        onEnd: (error) => {
+          channel.close();
+          onEnd(error);
+        },
+      },
+    );
+  }
+
+  #sendCheckpoint(request: FetchCheckpointRequest, stream: CheckpointStream): void {
+    const { target, self, baseCheckpoint } = this.#options;
+    target.check(request);
+    if (request.to !== self) throw wrongReplica('this is', self, request.to);
+    const sections = baseCheckpoint();
+    if (sections === null) {
+      throw new MeridianError('UNAVAILABLE', 'the log is whole: there is nothing it does not hold');
+    }
+    const send = (): void => {
+      try {
+        for (let next = sections.next(); ; next = sections.next()) {
+          if (next.done === true) {
+            stream.end();
+            return;
+          }
+          const response = create(FetchCheckpointResponseSchema, { section: next.value });
+          if (!stream.write(response)) return;
+        }
+      } catch (error) {
+        stream.fail(error);
+      }
+    };
+    stream.onDrain(send);
+    stream.onClose(() => sections.return?.());
+    send();
   }
 
   #link(request: LinkRequest, stream: LinkStream): void {

@@ -25,6 +25,7 @@ import { laneSettings } from './config.ts';
 import type { JournalConfig } from './config.ts';
 import type { Frame, PendingAppend } from './content.ts';
 import { DiskUsage } from './disk-usage.ts';
+import { sectionsForPeer } from './checkpoint-sections.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Driver } from './driver.ts';
 import { assembleEntry } from './entry-codec.ts';
@@ -45,6 +46,7 @@ import { streamService } from './stream-service.ts';
 import { StateStory } from './state-story.ts';
 import { Target } from './target.ts';
 import { VERSION } from './version.ts';
+import { Transfer } from './transfer.ts';
 import { Watermark } from './watermark.ts';
 
 export interface Replica {
@@ -59,6 +61,8 @@ export interface ReplicaOptions {
   readonly logger: Logger;
   /** The replica's state is not to be trusted any more; must end the process. */
   readonly fatal: (error: unknown, what: string) => void;
+  /** A checkpoint of a peer is on disk: the replica must be stopped and started again. */
+  readonly onRestart: () => void;
 }
 
 export function identityOf({ cluster, instance, replica, generation }: JournalConfig): Identity {
@@ -157,6 +161,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       health.look(clocks.monotonic(), releaser.backlogCount === 0);
       readers.pump();
       checkpointer.look(clocks.monotonic());
+      transfer.look(clocks.monotonic());
     },
     onFatal: (error) => {
       fatal(error, 'the replica cannot go on');
@@ -195,6 +200,16 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       driver.wake();
     },
     logger,
+  });
+  const transfer = new Transfer({
+    core,
+    log,
+    state,
+    store,
+    checkpointer,
+    peers: () => peers,
+    logger,
+    onAdopted: options.onRestart,
   });
   const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs);
   const readers = new Readers({
@@ -267,7 +282,15 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     self,
     peers: config.peers,
     queuedBytesMax: limits.peerQueueBytesMax,
+    baseCheckpoint: () => {
+      const { base } = checkpointer;
+      return base === null ? null : sectionsForPeer(log.readCheckpoint(base.number));
+    },
     contentOf: (entry) => {
+      if (entry.content === null && store.hasLeft(entry.lane, entry.index)) {
+        // It waited for a slow peer while it left the log: the link begins anew, from the base.
+        throw new MeridianError('UNAVAILABLE', 'an entry under way has left the log');
+      }
       try {
         return store.contentOf(entry);
       } catch (error) {

@@ -42,7 +42,7 @@ describe('a legal history', () => {
       }
       const read = h.read();
       h.checkers.readDone(1, read, 2);
-      h.checkers.restarted(2);
+      h.checkers.restarted(2, 0);
       h.release(2, first, appended(first, 0));
       h.checkers.log.survey();
     });
@@ -73,7 +73,7 @@ describe('the order checker rejects', () => {
         const [a, b] = two(h);
         h.release(0, a, appended(a, 0));
         h.release(0, b, appended(b, 2));
-        h.checkers.restarted(0);
+        h.checkers.restarted(0, 0);
         h.release(0, b, appended(b, 0));
       },
     ],
@@ -459,7 +459,7 @@ describe('the log checker rejects', () => {
       'clock-monotone',
       (h) => {
         h.checkers.log.sent(0, h.packet(0, { clock: 900 }));
-        h.checkers.restarted(0);
+        h.checkers.restarted(0, 0);
         h.checkers.log.sent(0, h.packet(0, { clock: 800 }));
       },
     ],

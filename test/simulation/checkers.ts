@@ -1,7 +1,7 @@
 /** All checkers of a run behind the calls the replicas make: which one looks at what. */
 import type { Effects, Entry, Write } from '../../libs/lane/types.ts';
 import type { Outcome } from '../../libs/order/types.ts';
-import type { ReplicaId } from '../../libs/values/numbers.ts';
+import type { LaneId, ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { Core } from './core.ts';
 import { LatencyChecker } from './latency-checker.ts';
@@ -30,8 +30,9 @@ export class Checkers {
     this.epochsFixed = options.single === 'link';
   }
 
-  restarted(replica: ReplicaId): void {
-    this.order.restarted(replica);
+  /** `count`: entries that the checkpoint of this start has executed. */
+  restarted(replica: ReplicaId, count: number): void {
+    this.order.restarted(replica, count);
     this.session.restarted(replica);
     this.log.restarted(replica);
     this.claimed[replica]?.fill(0);
@@ -47,6 +48,10 @@ export class Checkers {
 
   durable(replica: ReplicaId, write: Write<Content>): void {
     this.log.durable(replica, write);
+  }
+
+  dropped(replica: ReplicaId, lane: LaneId, kept: number): void {
+    this.log.dropped(replica, lane, kept);
   }
 
   /** The run has settled: from now on `epochsFixed` holds. */

@@ -3,9 +3,13 @@
  * state machine, behind the few members the harness uses. Tests of the harness put others here.
  */
 import { LaneCore } from '../../libs/lane/core.ts';
-import type { Effects, Input, LaneOptions } from '../../libs/lane/types.ts';
-import { createOrderMachine, type HashedOrderMachine } from '../../libs/order/machine.ts';
-import type { Epoch, Index, Micros, Timestamp } from '../../libs/values/numbers.ts';
+import type { CoreCheckpoint, Effects, Input, LaneOptions } from '../../libs/lane/types.ts';
+import {
+  createOrderMachine,
+  restoreOrderMachine,
+  type HashedOrderMachine,
+} from '../../libs/order/machine.ts';
+import type { Epoch, Index, Micros, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import type { Attempt, Content } from './operations.ts';
 
 export interface Core {
@@ -15,6 +19,8 @@ export interface Core {
     wall: number,
   ): Effects<Content, Attempt>;
   inspect(): CoreView;
+  checkpoint(): CoreCheckpoint;
+  behind(): ReplicaId | null;
 }
 
 export interface CoreView {
@@ -33,9 +39,11 @@ export interface CoreView {
 export interface Parts {
   createCore(options: LaneOptions<Content, Attempt>): Core;
   createOrderMachine(): HashedOrderMachine;
+  restoreOrderMachine(chunks: Iterable<Uint8Array>): HashedOrderMachine;
 }
 
 export const parts: Parts = {
   createCore: (options) => new LaneCore<Content, Attempt>(options),
   createOrderMachine: () => createOrderMachine(),
+  restoreOrderMachine: (chunks) => restoreOrderMachine(chunks),
 };

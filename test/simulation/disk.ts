@@ -4,7 +4,14 @@
  * checkers call "on disk". It owns what a start recovers and nothing else of the replica.
  */
 import { wholeLog } from '../../libs/lane/lane-log.ts';
-import type { Entry, Recovered, Write } from '../../libs/lane/types.ts';
+import type {
+  CoreCheckpoint,
+  Entry,
+  EpochRun,
+  Mark,
+  Recovered,
+  Write,
+} from '../../libs/lane/types.ts';
 import type { Epoch, Index, LaneId, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { Content } from './operations.ts';
@@ -22,13 +29,28 @@ export interface DurableLane {
   entries: Entry<Content>[];
 }
 
+/** A checkpoint as it lies on a disk, or travels. */
+export interface StoredCheckpoint extends CoreCheckpoint {
+  /** Snapshot of the ordered state machine. */
+  readonly machine: readonly Uint8Array[];
+  /** Entries it has executed. */
+  readonly count: number;
+}
+
 export interface DiskObserver {
   /** Before a write becomes durable. */
   durable(replica: ReplicaId, write: Write<Content>): void;
+  /** Entries of the lane above `kept` are given up for a checkpoint. */
+  dropped(replica: ReplicaId, lane: LaneId, kept: number): void;
 }
 
 export class Disk {
+  /** All entries ever, for the checkers: those at or below the base can be read by nobody else. */
   lanes: DurableLane[] = emptyLanes();
+  /** Ascending; a start takes the last one. */
+  checkpoints: StoredCheckpoint[] = [];
+  /** The log begins behind this one, and a peer is given it; null: the log is whole. */
+  base: StoredCheckpoint | null = null;
   reservation = 0 as Timestamp;
   /** false between a wipe and the end of the recovery from both others. */
   voting = true;
@@ -68,12 +90,22 @@ export class Disk {
 
   open(onSynced: (seq: number) => void): Recovered<Content> {
     this.onSynced = onSynced;
+    const checkpoint = this.checkpoints.at(-1) ?? null;
     return {
-      lanes: this.lanes.map(({ promised, entries }) => ({
-        promised,
-        ...wholeLog(entries.slice()),
-      })),
-      watermark: 0 as Timestamp,
+      lanes: this.lanes.map(({ promised, entries }, lane) => {
+        const covered = checkpoint?.lanes[lane];
+        if (covered === undefined) return { promised, ...wholeLog(entries.slice()) };
+        const base = this.base?.lanes[lane]?.released ?? covered.base;
+        const epochs = epochsBehind(covered, base);
+        return {
+          promised,
+          base,
+          released: covered.released,
+          epochs,
+          entries: entries.slice(covered.released.index),
+        };
+      }),
+      watermark: checkpoint?.watermark ?? (0 as Timestamp),
       reservation: this.reservation,
       incarnation: this.incarnation,
       incarnations: this.incarnations.slice(),
@@ -84,6 +116,9 @@ export class Disk {
   /** What the core no longer keeps in memory. */
   readBack(lane: LaneId, index: Index): Entry<Content> {
     const entry = this.lane(lane).entries[index - 1];
+    check(index > this.baseOf(lane), 'read-gone', () => {
+      return `r${this.replica} reads lane ${lane} index ${index}, which has left its log`;
+    });
     if (entry === undefined) throw new RangeError(`r${this.replica} holds no ${lane}/${index}`);
     return entry;
   }
@@ -112,7 +147,53 @@ export class Disk {
     return survive;
   }
 
+  /** The checkpoint is on disk under its name. */
+  keep(checkpoint: StoredCheckpoint): void {
+    this.checkpoints.push(checkpoint);
+    const needed = this.checkpoints.slice(-3);
+    this.checkpoints = this.checkpoints.filter((c) => c === this.base || needed.includes(c));
+  }
+
+  /** Everything at or below the marks of a checkpoint is trimmed and goes. */
+  trim(base: StoredCheckpoint): void {
+    this.base = base;
+    this.checkpoints = this.checkpoints.slice(this.checkpoints.indexOf(base));
+  }
+
+  /**
+   * C3: takes a peer's checkpoint. The entries it stands for count as being here; what follows them in
+   * the own log stays if the log holds the mark, the promises stay in any case.
+   */
+  install(checkpoint: StoredCheckpoint, donor: Disk): void {
+    const { bug } = this;
+    for (const lane of REPLICAS) {
+      const mark = checkpoint.lanes[lane]?.released;
+      if (mark === undefined) continue;
+      const own = this.lane(lane);
+      const holds = own.entries[mark.index - 1]?.epoch === mark.epoch || mark.index === 0;
+      const covered = donor.lane(lane).entries.slice(0, mark.index);
+      const rest = holds ? own.entries.slice(mark.index) : [];
+      this.observer.dropped(this.replica, lane, holds ? Infinity : mark.index);
+      own.entries = [...covered, ...rest];
+      own.promised =
+        bug === 'install-forgets-promises'
+          ? mark.epoch
+          : (Math.max(own.promised, mark.epoch) as Epoch);
+    }
+    const lanes = checkpoint.lanes.map(({ released }) => {
+      return { base: released, released, epochs: [] };
+    });
+    this.base = { ...checkpoint, lanes };
+    this.checkpoints = [this.base];
+  }
+
+  baseOf(lane: LaneId): number {
+    return this.base?.lanes[lane]?.released.index ?? 0;
+  }
+
   wipe(): void {
+    this.checkpoints = [];
+    this.base = null;
     this.lanes = emptyLanes();
     this.reservation = 0 as Timestamp;
     this.voting = false;
@@ -187,6 +268,18 @@ export class Disk {
     if (durable === undefined) throw new RangeError(`no lane ${lane}`);
     return durable;
   }
+}
+
+/** The log may have lost more since the checkpoint was taken. */
+function epochsBehind(
+  { released, epochs }: StoredCheckpoint['lanes'][number],
+  base: Mark,
+): EpochRun[] {
+  if (base.index >= released.index) return [];
+  const later = epochs.filter(({ from }) => from > base.index + 1);
+  const first = epochs.findLast(({ from }) => from <= base.index + 1);
+  const from = (base.index + 1) as Index;
+  return first === undefined ? later : [{ epoch: first.epoch, from }, ...later];
 }
 
 function emptyLanes(): DurableLane[] {

@@ -178,6 +178,21 @@ export class LogChecker {
     }
   }
 
+  /** C3: what is given up for a checkpoint was never committed. */
+  dropped(replica: ReplicaId, lane: LaneId, kept: number): void {
+    const durable = this.disk(replica).lanes[lane]?.entries ?? [];
+    for (let i = kept; i < durable.length; i++) {
+      const committed = this.committed[lane][i];
+      check(
+        committed === undefined || committed.epoch !== durable[i]?.epoch,
+        'committed-dropped',
+        () => {
+          return `r${replica} gives up lane ${lane} index ${i + 1}, which is committed`;
+        },
+      );
+    }
+  }
+
   /** The disk is about to lose everything. */
   wiped(replica: ReplicaId): void {
     const disk = this.disk(replica);

@@ -5,8 +5,13 @@ import type { Timestamp } from '../../libs/values/numbers.ts';
 import type { Parts } from './core.ts';
 import type { HarnessBug } from './planted-bugs.ts';
 
-export function startMachine(parts: Parts, bug: HarnessBug | null): HashedOrderMachine {
-  const machine = parts.createOrderMachine();
+export function startMachine(
+  parts: Parts,
+  bug: HarnessBug | null,
+  snapshot: readonly Uint8Array[] | null,
+): HashedOrderMachine {
+  const machine =
+    snapshot === null ? parts.createOrderMachine() : parts.restoreOrderMachine(snapshot);
   return bug === 'writers-lost' ? forgetful(machine) : machine;
 }
 

@@ -40,6 +40,7 @@ export interface SimulationOptions {
   readonly disk: DiskOptions;
   readonly clocks: ClockSwarm;
   readonly workload: WorkloadOptions;
+  readonly checkpoints: CheckpointSwarm;
   /** Mean time between two faults of a kind, microseconds; absent: never. */
   readonly faults: Partial<Readonly<Record<Fault, number>>>;
   /**
@@ -73,6 +74,15 @@ export interface DiskOptions {
   /** Share of syncs that take long, and how long at most. */
   readonly stall: number;
   readonly stallMax: number;
+}
+
+export interface CheckpointSwarm {
+  /** Mean time between two checkpoints of a replica, microseconds; 0: none are taken. */
+  readonly every: number;
+  /** Longest time until one is on disk. */
+  readonly duration: number;
+  /** Share of checkpoints after which all older log goes. */
+  readonly trim: number;
 }
 
 export interface ClockSwarm {
@@ -113,6 +123,8 @@ export interface Focus {
   readonly slowSyncs?: boolean;
   readonly maxClockError?: boolean;
   readonly oddClock?: boolean;
+  /** Checkpoints are frequent, and log goes as soon as it may. */
+  readonly checkpoints?: boolean;
   /** Seals are tried before the third replica can have stepped in. */
   readonly hasty?: boolean;
 }
@@ -228,6 +240,11 @@ export function drawOptions(
       reads: focus.reads ?? draw.pick([0.15, 0.3]),
       conditions: 0.15,
       quorum: draw.pick([0.3, 0.6]),
+    },
+    checkpoints: {
+      every: focus.checkpoints === true ? SECOND : draw.pick([0, SECOND, 10 * SECOND]),
+      duration: draw.magnitude(10_000, 2 * SECOND),
+      trim: focus.checkpoints === true ? 0.8 : draw.pick([0, 0.3, 1]),
     },
     faults,
     single,

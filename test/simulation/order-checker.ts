@@ -34,8 +34,16 @@ export class OrderChecker {
   private readonly streams = new Map<string, number>();
   private readonly writers = new Map<string, { seq: number; epoch: number }>();
 
-  restarted(replica: ReplicaId): void {
-    this.progress[replica] = fresh();
+  /** A life that begins with the first `count` entries executed. */
+  restarted(replica: ReplicaId, count: number): void {
+    const progress = fresh();
+    progress.count = count;
+    progress.lastTimestamp = this.list[count - 1]?.timestamp ?? 0;
+    for (let i = 0; i < count; i++) {
+      const entry = this.list[i];
+      if (entry !== undefined) progress.lastIndex[entry.lane] = entry.index;
+    }
+    this.progress[replica] = progress;
   }
 
   countOf(replica: ReplicaId): number {

@@ -24,6 +24,15 @@ export const HARNESS_BUGS = [
   { id: 'watermark-early', what: 'the driver publishes the watermark before it has released' },
   { id: 'ordered-early', what: 'an ORDERED append is answered when it is committed' },
   { id: 'clock-jump-accepted', what: 'no wall clock is ever too far from the others' },
+  {
+    id: 'install-forgets-promises',
+    what: 'a replica that takes a checkpoint of a peer forgets what it promised',
+  },
+  {
+    id: 'checkpoint-early',
+    what: 'a checkpoint says it covers more than its machine has executed',
+  },
+  { id: 'checkpoint-unsynced', what: 'old log goes before the checkpoint is on disk' },
   { id: 'restart-skips', what: 'a restarted driver does not execute the first entry again' },
 ] as const;
 
@@ -66,6 +75,13 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'wiped-replica-votes': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
   'writers-lost': { faults: ['crash', 'pause', 'isolate'], intensity: 2 },
   'retry-as-new': { faults: ['crash', 'pause', 'isolate'], intensity: 2 },
+  'install-forgets-promises': {
+    faults: ['crash', 'pause', 'isolate', 'wipe', 'cut'],
+    intensity: 3,
+    checkpoints: true,
+  },
+  'checkpoint-early': { faults: ['crash'], checkpoints: true },
+  'checkpoint-unsynced': { faults: ['crash'], intensity: 3, checkpoints: true },
   'clock-jump-accepted': { oddClock: true },
   'no-min-timestamp': { clockOffset: 240_000, roam: 0.8 },
 };

@@ -4,7 +4,7 @@
  * any two of these. It owns the process (lives, clocks, sessions' answers); disk and network are
  * given to it. It executes what is released on the real ordered state machine.
  */
-import type { Effects, Input, LaneSettings, Packet } from '../../libs/lane/types.ts';
+import type { Effects, Input, LaneSettings, Mark, Packet } from '../../libs/lane/types.ts';
 import type { HashedOrderMachine } from '../../libs/order/machine.ts';
 import type { Outcome } from '../../libs/order/types.ts';
 import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
@@ -12,6 +12,7 @@ import type { Checkers } from './checkers.ts';
 import type { Clocks } from './clocks.ts';
 import type { Core, Parts } from './core.ts';
 import type { Disk } from './disk.ts';
+import { Housekeeping } from './housekeeping.ts';
 import type { Network, NetworkUser } from './network.ts';
 import type { Attempt, Content, Read, Session } from './operations.ts';
 import type { SimulationOptions } from './options.ts';
@@ -41,6 +42,8 @@ export interface ReplicaParts {
   readonly prng: Prng;
   readonly answers: Answers;
   readonly settings: LaneSettings;
+  /** All three. */
+  readonly replicas: () => readonly Replica[];
 }
 
 interface WaitingRead {
@@ -67,6 +70,7 @@ export class Replica implements NetworkUser {
   private left: { effects: Effects<Content, Attempt>; from: number } | null = null;
   /** Set by a fault: die or stall in the middle of the next step. */
   private armed: 'crash' | 'pause' | null = null;
+  private readonly house: Housekeeping;
   private readonly reads = new Map<number, WaitingRead>();
   private lastReadPoint = 0;
 
@@ -75,7 +79,8 @@ export class Replica implements NetworkUser {
     this.p = given;
     this.disk = given.disk;
     this.clocks = given.clocks;
-    this.machine = startMachine(given.parts, null);
+    this.machine = startMachine(given.parts, null, null);
+    this.house = new Housekeeping(this, given);
   }
 
   start(): void {
@@ -85,8 +90,9 @@ export class Replica implements NetworkUser {
     this.life++;
     this.p.trace.note('start', this.id, this.life, this.disk.voting ? 1 : 0);
     this.clocks.boot(p.scheduler.now, p.prng.below(1_000_000_000));
-    p.checkers.restarted(this.id);
-    this.machine = startMachine(p.parts, p.options.bug);
+    const checkpoint = this.disk.checkpoints.at(-1);
+    p.checkers.restarted(this.id, checkpoint?.count ?? 0);
+    this.machine = startMachine(p.parts, p.options.bug, checkpoint?.machine ?? null);
     this.watermark = 0;
     this.core = p.parts.createCore({
       self: this.id,
@@ -157,6 +163,16 @@ export class Replica implements NetworkUser {
     return this.core?.inspect().clock ?? null;
   }
 
+  /** Everything released so far, for a checkpoint. */
+  get snapshot(): readonly Uint8Array[] {
+    return [...this.machine.snapshot()];
+  }
+
+  /** Entries at or below these marks have left the log. */
+  trimmed(bases: readonly Mark[]): void {
+    this.deliver({ type: 'trimmed', bases });
+  }
+
   /** Of everything executed in this life. */
   get machineHash(): string {
     return this.machine.hash();
@@ -197,6 +213,7 @@ export class Replica implements NetworkUser {
   private tick(life: number): void {
     if (!this.running || life !== this.life) return;
     this.deliver({ type: 'tick' });
+    if (!this.paused && this.left === null) this.house.look();
     this.p.scheduler.after(this.p.options.tick, () => {
       this.tick(life);
     });

@@ -79,6 +79,7 @@ class Simulation {
         prng,
         answers: this.workload,
         settings,
+        replicas: () => this.replicas,
       });
     });
     checkers.log.attach(this.replicas.map((replica) => replica.disk));

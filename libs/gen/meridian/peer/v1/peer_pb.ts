@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/peer/v1/peer.proto.
  */
 export const file_meridian_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChttZXJpZGlhbi9wZWVyL3YxL3BlZXIucHJvdG8SEG1lcmlkaWFuLnBlZXIudjEiYgoLTGlua1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEhYKDmZvcm1hdF92ZXJzaW9uGAUgASgNIh8KDExpbmtSZXNwb25zZRIPCgdwYWNrZXRzGAEgASgMMlYKC1BlZXJTZXJ2aWNlEkcKBExpbmsSHS5tZXJpZGlhbi5wZWVyLnYxLkxpbmtSZXF1ZXN0Gh4ubWVyaWRpYW4ucGVlci52MS5MaW5rUmVzcG9uc2UwAWIGcHJvdG8z");
+  fileDesc("ChttZXJpZGlhbi9wZWVyL3YxL3BlZXIucHJvdG8SEG1lcmlkaWFuLnBlZXIudjEiYgoLTGlua1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEhYKDmZvcm1hdF92ZXJzaW9uGAUgASgNIh8KDExpbmtSZXNwb25zZRIPCgdwYWNrZXRzGAEgASgMIlUKFkZldGNoQ2hlY2twb2ludFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIioKF0ZldGNoQ2hlY2twb2ludFJlc3BvbnNlEg8KB3NlY3Rpb24YASABKAwywAEKC1BlZXJTZXJ2aWNlEkcKBExpbmsSHS5tZXJpZGlhbi5wZWVyLnYxLkxpbmtSZXF1ZXN0Gh4ubWVyaWRpYW4ucGVlci52MS5MaW5rUmVzcG9uc2UwARJoCg9GZXRjaENoZWNrcG9pbnQSKC5tZXJpZGlhbi5wZWVyLnYxLkZldGNoQ2hlY2twb2ludFJlcXVlc3QaKS5tZXJpZGlhbi5wZWVyLnYxLkZldGNoQ2hlY2twb2ludFJlc3BvbnNlMAFiBnByb3RvMw");
 
 /**
  * Who is calling, and whom it believes to call.
@@ -86,6 +86,69 @@ export const LinkResponseSchema: GenMessage<LinkResponse> = /*@__PURE__*/
   messageDesc(file_meridian_peer_v1_peer, 1);
 
 /**
+ * Who asks, and whom it believes to ask.
+ *
+ * @generated from message meridian.peer.v1.FetchCheckpointRequest
+ */
+export type FetchCheckpointRequest = Message<"meridian.peer.v1.FetchCheckpointRequest"> & {
+  /**
+   * Cluster of both.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * Instance of both.
+   *
+   * @generated from field: string instance = 2;
+   */
+  instance: string;
+
+  /**
+   * The caller: 0, 1 or 2.
+   *
+   * @generated from field: uint32 from = 3;
+   */
+  from: number;
+
+  /**
+   * Whom it believes to ask.
+   *
+   * @generated from field: uint32 to = 4;
+   */
+  to: number;
+};
+
+/**
+ * Describes the message meridian.peer.v1.FetchCheckpointRequest.
+ * Use `create(FetchCheckpointRequestSchema)` to create a new message.
+ */
+export const FetchCheckpointRequestSchema: GenMessage<FetchCheckpointRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 2);
+
+/**
+ * A part of a checkpoint.
+ *
+ * @generated from message meridian.peer.v1.FetchCheckpointResponse
+ */
+export type FetchCheckpointResponse = Message<"meridian.peer.v1.FetchCheckpointResponse"> & {
+  /**
+   * A section in the format of services/journal/checkpoint-sections.ts: the head first, then the machine.
+   *
+   * @generated from field: bytes section = 1;
+   */
+  section: Uint8Array;
+};
+
+/**
+ * Describes the message meridian.peer.v1.FetchCheckpointResponse.
+ * Use `create(FetchCheckpointResponseSchema)` to create a new message.
+ */
+export const FetchCheckpointResponseSchema: GenMessage<FetchCheckpointResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 3);
+
+/**
  * The receiver dials: what replica A tells replica B flows on a call that B makes to A, because
  * grpc-js can open the receive window of a client and not that of a server.
  *
@@ -101,6 +164,16 @@ export const PeerService: GenService<{
     methodKind: "server_streaming";
     input: typeof LinkRequestSchema;
     output: typeof LinkResponseSchema;
+  },
+  /**
+   * The checkpoint behind which the log of the dialled replica begins, for a caller that lacks more.
+   *
+   * @generated from rpc meridian.peer.v1.PeerService.FetchCheckpoint
+   */
+  fetchCheckpoint: {
+    methodKind: "server_streaming";
+    input: typeof FetchCheckpointRequestSchema;
+    output: typeof FetchCheckpointResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meridian_peer_v1_peer, 0);

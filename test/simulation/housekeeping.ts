@@ -1,0 +1,91 @@
+/**
+ * What a driver does beside the steps: takes checkpoints at random moments, lets old log go, and takes
+ * a peer's checkpoint when its own log ends before the peer's begins. A replica that takes one starts
+ * again with it; a process that dies meanwhile has taken none.
+ */
+import { REPLICAS } from '../../libs/values/numbers.ts';
+import type { StoredCheckpoint } from './disk.ts';
+import type { Replica, ReplicaParts } from './replica.ts';
+
+/** A transfer takes at least and at most so long, microseconds. */
+const TRANSFER = [20_000, 500_000] as const;
+/** Time between the ends of a replica's life before and after a transfer. */
+const PAUSE = 1_000;
+
+export class Housekeeping {
+  private readonly replica: Replica;
+  private readonly p: ReplicaParts;
+  private transferring = false;
+  /** Machine of the checkpoint before, for a planted bug. */
+  private machineBefore: readonly Uint8Array[] | null = null;
+
+  constructor(replica: Replica, parts: ReplicaParts) {
+    this.replica = replica;
+    this.p = parts;
+  }
+
+  /** Between two steps, when everything released is executed. */
+  look(): void {
+    const { every } = this.p.options.checkpoints;
+    if (every > 0 && this.p.prng.chance(this.p.options.tick / every)) this.takeCheckpoint();
+    this.maybeTransfer();
+  }
+
+  private takeCheckpoint(): void {
+    const { replica, p } = this;
+    const { core, life, disk } = replica;
+    const count = p.checkers.order.countOf(replica.id);
+    if (core === null || count === 0) return;
+    const { bug } = p.options;
+    const machine = replica.snapshot;
+    const early = bug === 'checkpoint-early' ? this.machineBefore : null;
+    const checkpoint: StoredCheckpoint = { ...core.checkpoint(), machine: early ?? machine, count };
+    this.machineBefore = machine;
+    p.trace.note('checkpoint', replica.id, count, checkpoint.watermark);
+    const trims = p.prng.chance(p.options.checkpoints.trim);
+    if (bug === 'checkpoint-unsynced' && trims) disk.trim(checkpoint);
+    p.scheduler.after(p.prng.between(1_000, p.options.checkpoints.duration), () => {
+      if (life !== replica.life || !replica.running) return;
+      disk.keep(checkpoint);
+      if (!trims) return;
+      // Not always the newest: then some of the log stays on disk only.
+      const base = p.prng.chance(0.5) ? checkpoint : disk.checkpoints[0];
+      if (base === undefined) return;
+      p.trace.note('trim', replica.id, base.count);
+      disk.trim(base);
+      replica.trimmed(base.lanes.map(({ released }) => released));
+    });
+  }
+
+  private maybeTransfer(): void {
+    const { replica, p } = this;
+    const from = replica.core?.behind() ?? null;
+    if (from === null || this.transferring) return;
+    const { life } = replica;
+    this.transferring = true;
+    p.scheduler.after(p.prng.between(...TRANSFER), () => {
+      this.transferring = false;
+      const donor = p.replicas()[from];
+      if (life !== replica.life || !replica.running || replica.paused) return;
+      if (donor?.running !== true || donor.paused || !p.network.joined(replica.id, from)) return;
+      const { base } = donor.disk;
+      if (base === null || !this.isAhead(base)) return;
+      p.trace.note('transfer', replica.id, from, base.count);
+      replica.crash();
+      replica.disk.install(base, donor.disk);
+      p.scheduler.after(PAUSE, () => {
+        if (!replica.running) replica.start();
+      });
+    });
+  }
+
+  /** It would be a step back for a replica that has got on meanwhile. */
+  private isAhead(base: StoredCheckpoint): boolean {
+    return REPLICAS.some((lane) => {
+      const mark = base.lanes[lane]?.released;
+      return (
+        mark !== undefined && mark.index > (this.replica.disk.lanes[lane]?.entries.length ?? 0)
+      );
+    });
+  }
+}
