@@ -305,7 +305,10 @@ export interface LaneSettings {
   readonly clockErrorMeasured?: boolean;
   /** Largest entry, in bytes of appends. Default 1 MiB. */
   readonly entryBytesMax: number;
-  /** Own bytes stamped and not yet committed; beyond, appends wait in the queue. Default 64 MiB. */
+  /**
+   * Own bytes stamped and not yet released (until then they are in memory); beyond, appends wait in the
+   * queue. Default 64 MiB.
+   */
   readonly inflightBytesMax: number;
   /** Bytes waiting to be stamped; beyond, appends are refused as OVERLOADED. Default 64 MiB. */
   readonly queueBytesMax: number;

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { benchAppend } from './append.ts';
 import { benchCrossbar } from './crossbar.ts';
+import { benchCatchUp } from './catch-up.ts';
 import type { Instance } from './instance.ts';
 import { benchPg } from './pg.ts';
 import { benchReaders } from './readers.ts';
@@ -10,6 +11,7 @@ import { benchRestart } from './restart.ts';
 const USAGE = `npm run bench -- append [--seconds 5] [--bytes 1024] [--inflight 1,16,64,256] [--ack QUORUM,ORDERED]
          [--cluster NAME --instance NAME --replicas REGION=HOST:PORT,...]   a running instance; without: its own
 npm run bench -- restart [--mebibytes 1024] [--bytes 1024] [--streams 1] [--inflight 256]
+npm run bench -- catchup [--mebibytes 1024] [--bytes 1024] [--rate 1000] [--seconds 5]
 npm run bench -- readers [--seconds 5] [--bytes 1024] [--rate 1000] [--readers 0,1,10,100]
 npm run bench -- crossbar [--seconds 5] [--bytes 1024] [--records 20000] [--instances 1,2] [--subscribers 1,8]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32]
@@ -85,6 +87,13 @@ async function run(): Promise<object> {
         inflight: numbers(values.inflight),
         acks: acks(values.ack),
         ...running(values.cluster, values.instance, values.replicas),
+      });
+    case 'catchup':
+      return benchCatchUp({
+        seconds,
+        bytes: numbers(values.bytes)[0] ?? 1024,
+        mebibytes: numbers(values.mebibytes)[0] ?? 1024,
+        rate: numbers(values.rate)[0] ?? 1000,
       });
     case 'restart':
       return benchRestart({
