@@ -18,8 +18,11 @@ export const SECTION_BYTES_MAX = 16 * 1024 * 1024;
 const HEADER_BYTES = 64;
 const SECTION_HEADER_BYTES = 16;
 const MAGIC = Buffer.from('MERICKPT', 'latin1');
-/** Sections are gathered into writes of about this size. */
-const WRITE_BYTES = 1024 * 1024;
+/**
+ * Sections are gathered into writes of about this size. The caller makes them in one turn of the event
+ * loop: 1 MiB of a machine with 100,000 streams took 60 ms, which every append would have waited.
+ */
+const WRITE_BYTES = 128 * 1024;
 
 export interface Place {
   readonly files: Files;
