@@ -7,6 +7,7 @@ import { assert, at } from '../values/assert.ts';
 import type { Epoch, Index, LaneId, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import { Merge } from '../merge/merge.ts';
+import { checkpointOf, peerAhead, persistedTimestamp, trimLanes } from './checkpoints.ts';
 import { Clock } from './clock.ts';
 import type { Context } from './context.ts';
 import { others } from './context.ts';
@@ -135,7 +136,7 @@ export class LaneCore<Content, A extends Append = Append> {
     this.clock.advance(now, wall);
     this.forgiveOwnStall(now);
     // What has left the log is read by nothing that follows, whatever came first.
-    for (const input of inputs) if (input.type === 'trimmed') this.trim(input.bases);
+    for (const input of inputs) if (input.type === 'trimmed') trimLanes(this.lanes, input.bases);
     for (const input of inputs) this.handle(input, effects);
     this.hearing.judge();
     this.pursueRoles(effects);
@@ -159,26 +160,12 @@ export class LaneCore<Content, A extends Append = Append> {
 
   /** What a checkpoint of everything released so far says of the lanes (C1). */
   checkpoint(): CoreCheckpoint {
-    return {
-      watermark: this.merge.watermark as Timestamp,
-      lanes: this.lanes.map(({ log }) => {
-        const { base, released } = log;
-        return { base, released, epochs: log.epochsUpTo(released.index) };
-      }),
-    };
+    return checkpointOf(this.lanes, this.merge.watermark);
   }
 
-  /**
-   * A peer that is heard and whose log begins behind the end of ours in some lane: what lies between
-   * only a checkpoint holds (C3). null: there is none.
-   */
+  /** A peer whose checkpoint this replica needs, because its log begins behind the end of ours (C3). */
   behind(): ReplicaId | null {
-    for (const peer of others(this.context.self)) {
-      const theirs = at(this.hearing.statuses, peer);
-      if (theirs?.voting !== true || !this.hearing.hears(peer)) continue;
-      if (this.lanes.some(({ id, log }) => at(theirs.lanes, id).base > log.last)) return peer;
-    }
-    return null;
+    return peerAhead(this.context, this.lanes, this.hearing);
   }
 
   /** The log of the lane holds this position, on disk (C3). */
@@ -238,10 +225,6 @@ export class LaneCore<Content, A extends Append = Append> {
       case 'tick':
         return;
     }
-  }
-
-  private trim(bases: readonly Mark[]): void {
-    for (const lane of this.lanes) lane.log.trim(at(bases, lane.id));
   }
 
   private handlePersisted(seq: number): void {
@@ -355,13 +338,13 @@ export class LaneCore<Content, A extends Append = Append> {
         return;
       }
       case 'heartbeat':
-        this.heartbeats.answer(from, control.round, this.persistedTimestamp());
+        this.heartbeats.answer(from, control.round, persistedTimestamp(this.lanes));
         return;
       case 'heartbeatAnswer':
         this.heartbeats.handleAnswer(
           control.round,
           control.persisted,
-          this.persistedTimestamp(),
+          persistedTimestamp(this.lanes),
           effects.readPoints,
         );
         return;
@@ -383,13 +366,6 @@ export class LaneCore<Content, A extends Append = Append> {
     }
   }
 
-  /** Highest timestamp on this replica's disk in any lane. */
-  private persistedTimestamp(): Timestamp {
-    let highest = 0;
-    for (const { log } of this.lanes) highest = Math.max(highest, log.timestampAt(log.synced));
-    return highest as Timestamp;
-  }
-
   /** Opens the own lane, seals silent ones, steps down where somebody went higher. */
   private pursueRoles(effects: Mutable<Effects<Content, A>>): void {
     this.recovery.pursue();
@@ -405,7 +381,7 @@ export class LaneCore<Content, A extends Append = Append> {
       this.wrote[lane.id] = lane.isWriting();
     }
     if (this.context.broken.has('heartbeat-alone')) {
-      this.heartbeats.answerAlone(this.persistedTimestamp(), effects.readPoints);
+      this.heartbeats.answerAlone(persistedTimestamp(this.lanes), effects.readPoints);
     }
     this.heartbeats.pursue();
   }

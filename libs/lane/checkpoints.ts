@@ -1,0 +1,49 @@
+/** What the core says of its logs as a whole, mostly to whoever takes or needs a checkpoint (SPEC.md §8). */
+import { at } from '../values/assert.ts';
+import type { ReplicaId, Timestamp } from '../values/numbers.ts';
+import type { Context } from './context.ts';
+import { others } from './context.ts';
+import type { Hearing } from './hearing.ts';
+import type { Lane } from './lane.ts';
+import type { Append, CoreCheckpoint, Mark } from './types.ts';
+
+type Lanes<C, A extends Append> = readonly Lane<C, A>[];
+
+/** C1: of everything released up to the watermark. */
+export function checkpointOf<C, A extends Append>(
+  lanes: Lanes<C, A>,
+  watermark: number,
+): CoreCheckpoint {
+  return {
+    watermark: watermark as Timestamp,
+    lanes: lanes.map(({ log }) => {
+      const { base, released } = log;
+      return { base, released, epochs: log.epochsUpTo(released.index) };
+    }),
+  };
+}
+
+export function trimLanes<C, A extends Append>(lanes: Lanes<C, A>, bases: readonly Mark[]): void {
+  for (const lane of lanes) lane.log.trim(at(bases, lane.id));
+}
+
+/** A peer that is heard and whose log begins behind the end of ours in some lane; null: none (C3). */
+export function peerAhead<C, A extends Append>(
+  context: Context<C, A>,
+  lanes: Lanes<C, A>,
+  hearing: Hearing<C, A>,
+): ReplicaId | null {
+  for (const peer of others(context.self)) {
+    const theirs = at(hearing.statuses, peer);
+    if (theirs?.voting !== true || !hearing.hears(peer)) continue;
+    if (lanes.some(({ id, log }) => at(theirs.lanes, id).base > log.last)) return peer;
+  }
+  return null;
+}
+
+/** Highest timestamp on this replica's disk in any lane: what a heartbeat asks for. */
+export function persistedTimestamp<C, A extends Append>(lanes: Lanes<C, A>): Timestamp {
+  let highest = 0;
+  for (const { log } of lanes) highest = Math.max(highest, log.timestampAt(log.synced));
+  return highest as Timestamp;
+}
