@@ -24,6 +24,7 @@ export const stages = [
     command: [process.execPath, 'dist/test/simulation/main.js', '--planted'],
     minutesMax: 20,
   },
+  { name: 'model', command: [process.execPath, 'dist/test/model/main.js'], minutesMax: 20 },
   {
     name: 'integration',
     vitest: true,

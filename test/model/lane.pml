@@ -38,6 +38,7 @@ typedef Log { /* of an epoch's writer: all it ever wrote, and what it adopted be
   byte record[ENTRIES + 1]; /* 0: a marker */
   byte last;
   byte writer; /* replica + 1; 0: the epoch is free */
+  bit gone;    /* its writer lost its disk, and nobody listens to that life any more */
   byte said;   /* highest closed timestamp said over `last`, once the writer has stopped */
 }
 Log log[EPOCHS + 1];
@@ -274,7 +275,8 @@ inline restart() {
 
 #define HEAR(e, i) \
   :: d_step { ME.voting && e == ME.promised && i <= log[e].last && log[e].epoch[i] == e && \
-       log[e].writer != r + 1 && (e > ME.wordEpoch || (e == ME.wordEpoch && SAID(e, i) > ME.wordClosed)) -> \
+       log[e].writer != r + 1 && !log[e].gone && \
+       !(lost == log[e].writer && (forgot & BIT(r))) && (e > ME.wordEpoch || (e == ME.wordEpoch && SAID(e, i) > ME.wordClosed)) -> \
        SAY("r%d hears %d\n", i); \
        if \
        :: e > ME.wordEpoch -> freezeKnown() \

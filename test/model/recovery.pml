@@ -57,11 +57,23 @@ inline forgetAnswers() {
 }
 
 inline vote() {
+  k = 1;
+  do
+  :: k <= EPOCHS -> log[k].gone = (ORDER && log[k].writer == r + 1); k++
+  :: else -> break
+  od;
+  k = 0;
   ME.voting = 1;
   lost = 0; forgot = 0;
   forgetAnswers();
   state()
 }
+
+#if PROMPT
+#define KEPT_AT_ONCE ME.kept = ME.promised
+#else
+#define KEPT_AT_ONCE skip
+#endif
 
 #define BOTH (7 - BIT(lost - 1))
 #define ENOUGH (answered == BOTH || (answered != 0 && OFF(RECOVER_ONE)))
@@ -70,7 +82,7 @@ inline vote() {
   :: d_step { copying && lost == r + 1 && HIGHER(bestEpoch, bestIndex, ME.epoch, ME.index) && \
        !CONTAINS(ME.epoch, ME.index, R[q].epoch, R[q].index) -> \
        agree(ME.epoch, ME.index, R[q].epoch, R[q].index); \
-       ME.promised = MAX(ME.promised, log[R[q].epoch].epoch[k + 1]); \
+       ME.promised = MAX(ME.promised, log[R[q].epoch].epoch[k + 1]); KEPT_AT_ONCE; \
        SAY("r%d copies %d\n", q); t = R[q].epoch; take(t); t = 0 }
 
 #define RECOVERY \
@@ -82,7 +94,7 @@ inline vote() {
        SAY("r%d answers %d\n", 0); answerRecovery() } \
   :: d_step { lost == r + 1 && !ME.voting && !copying && ENOUGH -> \
        SAY("r%d plans %d\n", 0); copying = 1; \
-       ME.promised = MAX(ME.promised, bestPromise); CLOCK_IS(MAX(ME.clock, bestClock)) } \
+       ME.promised = MAX(ME.promised, bestPromise); KEPT_AT_ONCE; CLOCK_IS(MAX(ME.clock, bestClock)) } \
   COPY(NEXT) \
   COPY(AFTER) \
   :: d_step { copying && lost == r + 1 && !HIGHER(bestEpoch, bestIndex, ME.epoch, ME.index) && \

@@ -24,6 +24,9 @@ const AGREEMENT_EPOCHS: Defines = { EPOCHS: 4, ENTRIES: 4, ORDER: 0 };
 const ORDER: Defines = { EPOCHS: 2, ENTRIES: 3, CLOCKS: 4, PROMPT: 1 };
 /** Memory and disk, clocks and words in one. */
 const TOGETHER: Defines = { EPOCHS: 2, ENTRIES: 3, CLOCKS: 3 };
+/** One epoch and two entries that only the healed system may use. */
+const HEALING: Defines = { EPOCHS: 3, ENTRIES: 4, ORDER: 0, SPARE: 1, SPARE_ENTRIES: 2 };
+const ORDER_SMALL: Defines = { EPOCHS: 2, ENTRIES: 3, CLOCKS: 3, PROMPT: 1 };
 const ORDER_LARGE: Defines = { EPOCHS: 3, ENTRIES: 4, CLOCKS: 5, PROMPT: 1 };
 
 function faults(records: number, counts: Partial<Record<'CRASHES' | 'WIPES' | 'BEATS', number>>) {
@@ -52,6 +55,13 @@ export const SCOPES: readonly Scope[] = [
   },
   { name: 'heartbeat', sizes: AGREEMENT, faults: faults(ONE_RECORD, { BEATS: 1 }) },
   { name: 'order: one seal', sizes: ORDER, faults: faults(ONE_RECORD, {}) },
+  { name: 'order: a lost disk', sizes: ORDER_SMALL, faults: faults(ONE_RECORD, { WIPES: 1 }) },
+  {
+    name: 'progress once healed, one crash',
+    sizes: HEALING,
+    faults: faults(ONE_RECORD, { CRASHES: 1 }),
+    liveness: true,
+  },
 ];
 
 export interface Planted {
@@ -81,6 +91,11 @@ export const PLANTED: readonly Planted[] = [
   planted('L5-sealer-appends', 8, ORDER, ONE_RECORD),
   planted('L6-refuse-on-seal', 9, AGREEMENT, ONE_RECORD),
   planted('L6-append-again', 10, AGREEMENT_EPOCHS, TWO_RECORDS),
+  {
+    id: 'L6-no-reopening',
+    off: 11,
+    scope: { sizes: HEALING, faults: { ...faults(ONE_RECORD, {}), MODEL_OFF: 11 }, liveness: true },
+  },
   planted('L8-old-clock', 12, ORDER_LARGE, ONE_RECORD),
   planted('T1-no-reservation', 13, ORDER_LARGE, ONE_RECORD, { CRASHES: 1 }),
   planted('T2-marker-behind', 14, ORDER, ONE_RECORD),
@@ -100,7 +115,7 @@ export const PLANTED: readonly Planted[] = [
   planted('recover-votes', 29, AGREEMENT, ONE_RECORD, { WIPES: 1 }),
   planted('recover-old-facts', 30, AGREEMENT, ONE_RECORD, { WIPES: 1 }),
   planted('recover-asked-once', 31, AGREEMENT_SMALL, ONE_RECORD, { CRASHES: 1, WIPES: 1 }),
-  planted('recover-old-words', 32, ORDER, ONE_RECORD, { WIPES: 1 }),
+  planted('recover-old-words', 32, ORDER_SMALL, ONE_RECORD, { WIPES: 1 }),
 ];
 
 /** Rules whose absence no safety property of this scope can notice; the arguments are in README.md. */
