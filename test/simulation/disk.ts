@@ -188,7 +188,7 @@ export class Disk {
   }
 
   baseOf(lane: LaneId): number {
-    return this.base?.lanes[lane]?.released.index ?? 0;
+    return this.base?.lanes[lane].released.index ?? 0;
   }
 
   wipe(): void {

@@ -170,7 +170,6 @@ export class OrderChecker {
       return;
     }
     check(outcome.kind === 'appended', 'false-action', says);
-    if (outcome.kind !== 'appended') return;
     operation.effects++;
     check(operation.effects === 1, 'doubled', says);
     check(operation.effective === null, 'first-outcome', says);
