@@ -4,6 +4,7 @@
  * checkers call "on disk". It owns what a start recovers and nothing else of the replica.
  */
 import { wholeLog } from '../../libs/lane/lane-log.ts';
+import { at } from '../../libs/values/assert.ts';
 import type {
   CoreCheckpoint,
   Entry,
@@ -188,7 +189,7 @@ export class Disk {
   }
 
   baseOf(lane: LaneId): number {
-    return this.base?.lanes[lane].released.index ?? 0;
+    return this.base === null ? 0 : at(this.base.lanes, lane).released.index;
   }
 
   wipe(): void {
