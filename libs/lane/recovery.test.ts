@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Timestamp } from '../values/numbers.ts';
 import { A, B, C, START, Trio } from './testing.ts';
 
 const voting = (trio: Trio): boolean => trio.replica(C).core?.inspect().voting === true;
@@ -14,6 +15,34 @@ describe('a replica that lost its disk', () => {
     trio.settle();
     expect(trio.replica(C).released).toEqual(trio.replica(A).released);
     expect(trio.replica(C).released).toHaveLength(3);
+  });
+
+  /**
+   * Found by the model (recover-old-words). A's clock ran far ahead, B heard its word but did not
+   * merge it (T4), and A lost its disk. With the clocks that were left A would stamp below the word,
+   * up to which B resolves the lane as soon as its own clock gets there.
+   */
+  it('§7: is answered with a clock that is not below the words of its lost life', () => {
+    const trio = Trio.open();
+    trio.run(100);
+    trio.hold(A, B);
+    trio.append(A, 'x');
+    trio.run(20);
+    let promised = 0;
+    for (const packet of trio.take(A, B)) {
+      const announcements = packet.announcements.map((word) => {
+        promised = word.closed + 5_000_000;
+        return { ...word, closed: promised as Timestamp };
+      });
+      trio.inject(A, B, { ...packet, announcements });
+    }
+    expect(promised).toBeGreaterThan(0);
+    trio.run(20);
+    trio.wipe(A);
+    trio.release(A, B);
+    trio.start(A);
+    trio.until(() => trio.replica(A).core?.inspect().voting === true);
+    expect(trio.replica(A).core?.inspect().clock).toBeGreaterThanOrEqual(promised);
   });
 
   /**

@@ -76,6 +76,10 @@ export class Recovery<Content, A extends Append> {
   /** What a voter tells a replica that lost its disk. */
   answer(to: ReplicaId, nonce: number): void {
     const { context } = this;
+    // A word of the lost life may be ahead of every clock that is left (T3), and still be gone by (O5).
+    for (const { announced } of this.lanes) {
+      if (announced !== null) context.clock.raise(announced.closed);
+    }
     context.letter(to, {
       type: 'recoverAnswer',
       nonce,
