@@ -1,6 +1,7 @@
 /**
- * `npm test`: every stage of stages.mjs, one after the other, each with its time; the output of one
- * that fails in full; at the end one line `N passed, M failed` over all of them.
+ * `npm test`: every stage of stages.mjs, one after the other, each with its time (neighbours of one
+ * `group` together: none of them needs more than one processor); the output of one that fails in full;
+ * at the end one line `N passed, M failed` over all of them.
  *
  *   npm test                        everything
  *   npm test -- lint unit           only these stages
@@ -21,18 +22,36 @@ const plan = await planFrom(process.argv.slice(2));
 const directory = mkdtempSync(join(tmpdir(), 'meridian-test-'));
 const total = { passed: 0, failed: 0 };
 const failures = [];
-let current = null;
+const running = new Set();
 
 // Ctrl-C ends the stage that runs, with everything it started.
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
-    endGroup(current, 'SIGTERM');
+    for (const child of running) endGroup(child, 'SIGTERM');
     rmSync(directory, { recursive: true, force: true });
     process.exit(130);
   });
 }
 
-for (const stage of plan) {
+for (const stages of neighbours(plan)) await Promise.all(stages.map(runAndTell));
+
+rmSync(directory, { recursive: true, force: true });
+if (failures.length > 0) console.log(`failed: ${failures.join(', ')} (output above)`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;
+
+/** Runs of stages with the same group; a stage without one is alone. */
+function neighbours(stages) {
+  const out = [];
+  for (const stage of stages) {
+    const group = out.at(-1)?.[0].group;
+    if (group !== undefined && group === stage.group) out.at(-1).push(stage);
+    else out.push([stage]);
+  }
+  return out;
+}
+
+async function runAndTell(stage) {
   const started = Date.now();
   console.log(`      ${stage.name} ...`);
   const { passed, failed, output } = await run(stage);
@@ -49,11 +68,6 @@ for (const stage of plan) {
     console.log(`${'-'.repeat(100)}\n${output.trimEnd()}\n${'-'.repeat(100)}`);
   }
 }
-
-rmSync(directory, { recursive: true, force: true });
-if (failures.length > 0) console.log(`failed: ${failures.join(', ')} (output above)`);
-console.log(`${total.passed} passed, ${total.failed} failed`);
-process.exitCode = total.failed === 0 ? 0 : 1;
 
 async function planFrom(args) {
   const names = [];
@@ -108,7 +122,7 @@ function execute(command, args, path, minutesMax) {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, PATH: path, NO_COLOR: '1' },
     });
-    current = child;
+    running.add(child);
     let output = '';
     const take = (text) => {
       output += text;
@@ -123,7 +137,7 @@ function execute(command, args, path, minutesMax) {
     }, minutesMax * 60_000);
     const done = (ok) => {
       clearTimeout(timer);
-      current = null;
+      running.delete(child);
       resolve({ ok, output });
     };
     child.once('error', (error) => {

@@ -10,9 +10,14 @@ const bin = (name) => join('node_modules', '.bin', name);
 const vitest = (project) => ['node_modules/vitest/vitest.mjs', 'run', '--project', project];
 
 export const stages = [
-  { name: 'lint', command: [bin('eslint'), '.', '--max-warnings', '0'], minutesMax: 10 },
-  { name: 'format', command: [bin('prettier'), '--check', '.'], minutesMax: 5 },
-  { name: 'types', command: [bin('tsc'), '-p', 'tsconfig.json'], minutesMax: 5 },
+  {
+    name: 'lint',
+    group: 'static',
+    command: [bin('eslint'), '.', '--max-warnings', '0'],
+    minutesMax: 10,
+  },
+  { name: 'format', group: 'static', command: [bin('prettier'), '--check', '.'], minutesMax: 5 },
+  { name: 'types', group: 'static', command: [bin('tsc'), '-p', 'tsconfig.json'], minutesMax: 5 },
   { name: 'unit', vitest: true, command: [process.execPath, ...vitest('unit')], minutesMax: 20 },
   {
     name: 'simulation',

@@ -22,6 +22,7 @@ interface Stage {
   readonly program: string;
   readonly vitest?: boolean;
   readonly minutesMax?: number;
+  readonly group?: string;
 }
 
 function run(
@@ -68,6 +69,30 @@ describe('npm test', () => {
     ]);
     expect(status).toBe(0);
     expect(lines.at(-1)).toBe('4 passed, 0 failed');
+  });
+
+  it('runs neighbours of one group together, and others one after the other', () => {
+    const file = (name: string): string => JSON.stringify(join(directory, name));
+    // Each is there before it looks for the other, or waits: together both see both.
+    const meet = (own: string, other: string): string => `
+      const fs = require('fs');
+      fs.writeFileSync(${file(own)}, '');
+      const until = Date.now() + 10_000;
+      while (!fs.existsSync(${file(other)})) if (Date.now() > until) process.exit(1);`;
+    const together = run([
+      { name: 'one', group: 'g', program: meet('a', 'b') },
+      { name: 'two', group: 'g', program: meet('b', 'a') },
+    ]);
+    expect(together.lines.at(-1)).toBe('2 passed, 0 failed');
+    const apart = `const fs = require('fs'); if (fs.existsSync(${file('c')})) process.exit(1);
+      fs.writeFileSync(${file('c')}, '');
+      setTimeout(() => fs.unlinkSync(${file('c')}), 300);`;
+    const { lines } = run([
+      { name: 'one', program: apart },
+      { name: 'two', group: 'g', program: apart },
+      { name: 'three', program: apart },
+    ]);
+    expect(lines.at(-1)).toBe('3 passed, 0 failed');
   });
 
   it('prints in full what failed, goes on with the rest, and fails', () => {
