@@ -1,18 +1,25 @@
 /**
  * `npm run model`: explores the scopes of the specification with Spin and the real core breadth
- * first, each to its end, and proves that both notice a missing rule. `--explain RULE` tells the
- * counterexample of one; `--only spin|core` runs one half. Ends with one JSON line, and fails on a
- * violation, on a scope that was not visited completely, and on a planted rule that survives.
+ * first, each to its end, and proves that both notice a missing rule. Two searches run at a time, the
+ * core's in a thread of its own. `--explain RULE` tells the counterexample of one. Ends with one JSON
+ * line, and fails on a violation, on a scope that was not visited completely, and on a planted rule
+ * that survives.
  */
 import { parseArgs } from 'node:util';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { RuleId } from '../../libs/lane/rules.ts';
+import { at } from '../../libs/values/assert.ts';
 import { searchCore } from './core-search.ts';
 import { ARGUED, CORE_PLANTED, CORE_SCOPES, PLANTED, SCOPES } from './scopes.ts';
+import type { Planted, Scope } from './scopes.ts';
 import { Checkers, findSpin } from './spin.ts';
 
 const USAGE = 'usage: npm run model -- [--long] [--explain RULE]';
 /** Times as many states of the real core as in CI. */
 const LONG = 10;
+
+/** Searches at a time: one keeps one processor busy. */
+const HANDS = 2;
 
 interface Total {
   states: number;
@@ -23,95 +30,124 @@ interface Total {
   survivors: string[];
 }
 
+interface CoreTotal extends Total {
+  coreStates: number;
+  coreDepth: number;
+}
+
+function nothing(): Total {
+  return { states: 0, depth: 0, violations: 0, planted: 0, caught: 0, survivors: [] };
+}
+
 async function main(): Promise<boolean> {
   const { values } = parseArgs({
     options: { explain: { type: 'string' }, long: { type: 'boolean', default: false } },
   });
   const began = performance.now();
-  const total: Total = {
-    states: 0,
-    depth: 0,
-    violations: 0,
-    planted: 0,
-    caught: 0,
-    survivors: [],
-  };
+  const total = nothing();
   const checkers = new Checkers(findSpin());
-  let summary: object;
+  const cores: CoreTotal[] = [];
   try {
     if (values.explain !== undefined) return await explain(checkers, values.explain);
-    await exploreScopes(checkers, total);
-    await plantRules(checkers, total);
-    const core = searchCores(values.long ? LONG : 1, total);
-    plantInCore(total);
-    summary = { ...total, coreStates: core.states, coreDepth: core.depth };
+    const jobs: (() => Promise<void>)[] = [
+      async () => {
+        cores.push(await searchCoresAside(values.long ? LONG : 1));
+      },
+      ...SCOPES.filter(({ long }) => values.long || long !== true).map(
+        (scope) => () => exploreScope(checkers, scope, total),
+      ),
+      ...PLANTED.map((planted) => () => plantRule(checkers, planted, total)),
+    ];
+    const hand = async (): Promise<void> => {
+      for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+    };
+    await Promise.all(Array.from({ length: HANDS }, hand));
   } finally {
     checkers.end();
   }
+  const found = add(total, at(cores, 0));
   const wallSeconds = Math.round((performance.now() - began) / 100) / 10;
-  write(JSON.stringify({ ...summary, argued: ARGUED, wallSeconds }));
-  return total.violations === 0 && total.survivors.length === 0;
+  write(JSON.stringify({ ...found, argued: ARGUED, wallSeconds }));
+  return found.violations === 0 && found.survivors.length === 0;
 }
 
-async function exploreScopes(checkers: Checkers, total: Total): Promise<void> {
-  for (const { name, sizes, faults, liveness } of SCOPES) {
-    const outcome = await checkers.run(sizes, faults, liveness === true ? 'progress' : 'explore');
-    const verdict = outcome.violation ?? (outcome.complete ? 'holds' : 'not explored to its end');
-    write(
-      `${name.padEnd(44)} ${String(outcome.states).padStart(10)} states, ` +
-        `depth ${String(outcome.depth)}: ${verdict} (${outcome.seconds.toFixed(1)} s)`,
-    );
-    total.states += outcome.states;
-    total.depth = Math.max(total.depth, outcome.depth);
-    if (outcome.violation !== null || !outcome.complete) total.violations += 1;
-  }
+function add(total: Total, core: CoreTotal): CoreTotal {
+  return {
+    ...core,
+    states: total.states + core.states,
+    depth: Math.max(total.depth, core.depth),
+    violations: total.violations + core.violations,
+    planted: total.planted + core.planted,
+    caught: total.caught + core.caught,
+    survivors: [...total.survivors, ...core.survivors],
+  };
 }
 
-async function plantRules(checkers: Checkers, total: Total): Promise<void> {
-  for (const { id, scope } of PLANTED) {
-    const outcome = await checkers.run(
-      scope.sizes,
-      scope.faults,
-      scope.liveness === true ? 'progress' : 'hunt',
-    );
-    total.planted += 1;
-    if (outcome.violation === null) total.survivors.push(id);
-    else total.caught += 1;
-    const caught = outcome.violation ?? 'SURVIVES';
-    write(`without ${id.padEnd(24)} ${String(outcome.states).padStart(9)} states: ${caught}`);
-  }
+async function exploreScope(checkers: Checkers, scope: Scope, total: Total): Promise<void> {
+  const { name, sizes, faults, liveness } = scope;
+  const outcome = await checkers.run(sizes, faults, liveness === true ? 'progress' : 'explore');
+  const verdict = outcome.violation ?? (outcome.complete ? 'holds' : 'not explored to its end');
+  write(
+    `${name.padEnd(44)} ${String(outcome.states).padStart(10)} states, ` +
+      `depth ${String(outcome.depth)}: ${verdict} (${outcome.seconds.toFixed(1)} s)`,
+  );
+  total.states += outcome.states;
+  total.depth = Math.max(total.depth, outcome.depth);
+  if (outcome.violation !== null || !outcome.complete) total.violations += 1;
+}
+
+async function plantRule(checkers: Checkers, { id, scope }: Planted, total: Total): Promise<void> {
+  const search = scope.liveness === true ? 'progress' : 'hunt';
+  const outcome = await checkers.run(scope.sizes, scope.faults, search);
+  total.planted += 1;
+  if (outcome.violation === null) total.survivors.push(id);
+  else total.caught += 1;
+  const caught = outcome.violation ?? 'SURVIVES';
+  write(`without ${id.padEnd(24)} ${String(outcome.states).padStart(9)} states: ${caught}`);
+}
+
+/** In a thread of its own; what it finds is written as it comes. */
+function searchCoresAside(factor: number): Promise<CoreTotal> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { factor } });
+    worker.on('message', (message: string | CoreTotal) => {
+      if (typeof message === 'string') write(message);
+      else resolve(message);
+    });
+    worker.on('error', reject);
+    worker.on('exit', () => {
+      reject(new Error('the search of the core ended without a result'));
+    });
+  });
 }
 
 /** Breadth first, so the depth that is reported was finished; what a scope leaves beyond is not claimed. */
-function searchCores(factor: number, total: Total): { states: number; depth: number } {
-  const sum = { states: 0, depth: 0 };
+function searchCores(factor: number, say: (line: string) => void): CoreTotal {
+  const total = { ...nothing(), coreStates: 0, coreDepth: 0 };
   for (const { name, budget, statesMax } of CORE_SCOPES) {
     const began = performance.now();
     const found = searchCore(budget, statesMax * factor);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const end = found.exhausted ? 'to the end' : 'finished';
-    write(
+    say(
       `${`core: ${name}`.padEnd(44)} ${String(found.states).padStart(10)} states, ` +
         `depth ${String(found.depth)} ${end}: ${found.violation ?? 'holds'} (${seconds} s)`,
     );
-    for (const line of found.story) write(`  ${line}`);
+    for (const line of found.story) say(`  ${line}`);
     if (found.violation !== null) total.violations += 1;
-    sum.states += found.states;
-    sum.depth = Math.max(sum.depth, found.depth);
+    total.coreStates += found.states;
+    total.coreDepth = Math.max(total.coreDepth, found.depth);
   }
-  total.states += sum.states;
-  return sum;
-}
-
-function plantInCore(total: Total): void {
+  total.states = total.coreStates;
   for (const { rule, budget, statesMax } of CORE_PLANTED) {
     const found = searchCore(budget, statesMax, new Set<RuleId>([rule]));
     total.planted += 1;
     if (found.violation === null) total.survivors.push(`core:${rule}`);
     else total.caught += 1;
     const caught = found.violation ?? 'SURVIVES';
-    write(`core without ${rule.padEnd(19)} ${String(found.states).padStart(9)} states: ${caught}`);
+    say(`core without ${rule.padEnd(19)} ${String(found.states).padStart(9)} states: ${caught}`);
   }
+  return total;
 }
 
 async function explain(checkers: Checkers, rule: string): Promise<boolean> {
@@ -128,9 +164,18 @@ function write(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-try {
-  if (!(await main())) process.exitCode = 1;
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
-  process.exitCode = 2;
+if (isMainThread) {
+  try {
+    if (!(await main())) process.exitCode = 1;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
+    process.exitCode = 2;
+  }
+} else {
+  const { factor } = workerData as { factor: number };
+  parentPort?.postMessage(
+    searchCores(factor, (line) => {
+      parentPort?.postMessage(line);
+    }),
+  );
 }

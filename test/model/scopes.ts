@@ -13,6 +13,8 @@ export interface Scope {
   /** Faults, records and heartbeats (records: bit 1 is the first). */
   readonly faults: Defines;
   readonly liveness?: boolean;
+  /** Only with `--long`: what it shows, another scope shows in a smaller size. */
+  readonly long?: boolean;
 }
 
 const ONE_RECORD = 2;
@@ -39,15 +41,25 @@ function faults(records: number, counts: Partial<Record<'CRASHES' | 'WIPES' | 'B
   };
 }
 
-/** Each is explored to its end in every run. */
+/** Each is explored to its end, the long ones with `--long` only. */
 export const SCOPES: readonly Scope[] = [
   {
     name: 'agreement: two records, one crash',
     sizes: AGREEMENT,
     faults: faults(TWO_RECORDS, { CRASHES: 1 }),
   },
-  { name: 'agreement: two crashes', sizes: AGREEMENT, faults: faults(ONE_RECORD, { CRASHES: 2 }) },
-  { name: 'agreement: a lost disk', sizes: AGREEMENT, faults: faults(ONE_RECORD, { WIPES: 1 }) },
+  {
+    name: 'agreement: two crashes',
+    sizes: AGREEMENT,
+    faults: faults(ONE_RECORD, { CRASHES: 2 }),
+    long: true,
+  },
+  {
+    name: 'agreement: a lost disk',
+    sizes: AGREEMENT,
+    faults: faults(ONE_RECORD, { WIPES: 1 }),
+    long: true,
+  },
   {
     name: 'agreement: a lost disk and a crash',
     sizes: AGREEMENT_SMALL,

@@ -104,7 +104,7 @@ function unpack(cache: string): void {
 export class Checkers {
   private readonly spin: string;
   private readonly folder = mkdtempSync(join(tmpdir(), 'meridian-model-'));
-  private readonly built = new Map<string, string>();
+  private readonly built = new Map<string, Promise<string>>();
 
   constructor(spin: string) {
     this.spin = spin;
@@ -134,12 +134,21 @@ export class Checkers {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private async build(defines: Defines, search: SearchKind): Promise<string> {
+  private build(defines: Defines, search: SearchKind): Promise<string> {
     const flags = Object.entries(defines).map(([name, value]) => `-D${name}=${String(value)}`);
     const key = [...flags, search].join(' ');
     const known = this.built.get(key);
     if (known !== undefined) return known;
-    const folder = join(this.folder, String(this.built.size));
+    const building = this.compile(join(this.folder, String(this.built.size)), flags, search);
+    this.built.set(key, building);
+    return building;
+  }
+
+  private async compile(
+    folder: string,
+    flags: readonly string[],
+    search: SearchKind,
+  ): Promise<string> {
     mkdirSync(folder);
     const source = join(process.cwd(), 'test', 'model');
     for (const file of readdirSync(source).filter((name) => name.endsWith('.pml'))) {
@@ -150,7 +159,6 @@ export class Checkers {
     const memory = `-DMEMLIM=${String(MEMORY_MB_MAX)}`;
     const args = ['-O1', '-w', '-DNOREDUCE', memory, ...SEARCHES[search].defines];
     await must('gcc', [...args, '-o', 'pan', 'pan.c'], folder);
-    this.built.set(key, folder);
     return folder;
   }
 }
