@@ -27,7 +27,10 @@ export function trimLanes<C, A extends Append>(lanes: Lanes<C, A>, bases: readon
   for (const lane of lanes) lane.log.trim(at(bases, lane.id));
 }
 
-/** A peer that is heard and whose log begins behind the end of ours in some lane; null: none (C3). */
+/**
+ * A peer that is heard and whose log begins, in some lane, where ours has ended or holds something else
+ * (which was never committed, for its base is); null: none (C3).
+ */
 export function peerAhead<C, A extends Append>(
   context: Context<C, A>,
   lanes: Lanes<C, A>,
@@ -36,7 +39,7 @@ export function peerAhead<C, A extends Append>(
   for (const peer of others(context.self)) {
     const theirs = at(hearing.statuses, peer);
     if (theirs?.voting !== true || !hearing.hears(peer)) continue;
-    if (lanes.some(({ id, log }) => at(theirs.lanes, id).base > log.last)) return peer;
+    if (lanes.some(({ id, log }) => !log.has(at(theirs.lanes, id).base))) return peer;
   }
   return null;
 }

@@ -21,7 +21,7 @@ function factsOf(statements: readonly Statement[], broken: readonly RuleId[] = [
       tail: { epoch: e(epoch), index: index as Index },
       closed: closed as Timestamp,
       feeder: replica,
-      base: 0 as Index,
+      base: { epoch: 0 as Epoch, index: 0 as Index },
     });
   }
   return facts;

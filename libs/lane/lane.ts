@@ -112,7 +112,7 @@ export class Lane<Content, A extends Append> {
       tail: this.context.broken.has('L4-ack-unsynced') ? this.log.tail : this.log.syncedTail,
       closed: (knows ? Math.min(spoken.closed, this.context.clock.ceiling) : 0) as Timestamp,
       feeder,
-      base: this.log.base.index,
+      base: { epoch: this.log.base.epoch, index: this.log.base.index },
     };
   }
 

@@ -92,8 +92,8 @@ export interface LaneStatus {
   readonly closed: Timestamp;
   /** From whom this replica wants the lane's entries. */
   readonly feeder: ReplicaId;
-  /** Entries at or below have left its log (C1): whoever lacks them needs a checkpoint. */
-  readonly base: Index;
+  /** What is at or before it has left its log (C1): whoever lacks it, or holds something else there, needs a checkpoint. */
+  readonly base: Tail;
 }
 
 /** A writer's word: every record of the lane up to `closed` is at or before `index` (O2). */

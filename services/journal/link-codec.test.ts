@@ -15,7 +15,7 @@ function packetOf(bodyBytes: number): JournalPacket {
     tail,
     closed: timestamp(0),
     feeder: 0 as const,
-    base: index(0),
+    base: { epoch: epoch(0), index: index(0) },
   };
   const header = {
     lane: 0 as const,

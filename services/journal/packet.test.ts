@@ -27,7 +27,7 @@ const status: fc.Arbitrary<Status> = fc.record({
       tail,
       closed: number.map(timestamp),
       feeder: replica,
-      base: number.map(index),
+      base: tail,
     }),
     { minLength: 3, maxLength: 3 },
   ),

@@ -150,7 +150,8 @@ function writeStatus(head: ByteWriter, status: Status): void {
     head.u64(lane.tail.epoch);
     head.u64(lane.tail.index);
     head.u64(lane.closed);
-    head.u64(lane.base);
+    head.u64(lane.base.epoch);
+    head.u64(lane.base.index);
   }
 }
 
@@ -167,7 +168,8 @@ function readStatus(reader: ByteReader): Status {
     const promised = reader.u64() as Epoch;
     const tail = { epoch: reader.u64() as Epoch, index: reader.u64() as Index };
     const closed = reader.u64() as Timestamp;
-    return { promised, tail, closed, feeder, base: reader.u64() as Index };
+    const base = { epoch: reader.u64() as Epoch, index: reader.u64() as Index };
+    return { promised, tail, closed, feeder, base };
   });
   return { replica, incarnation, version, hears, lanes, voting };
 }

@@ -23,7 +23,7 @@ const lane = {
   tail: { epoch: epoch(8), index: index(1) },
   closed: timestamp(5),
   feeder: 0 as const,
-  base: index(0),
+  base: { epoch: epoch(0), index: index(0) },
 };
 
 function packetOf(replica: ReplicaId, clock: number): JournalPacket {

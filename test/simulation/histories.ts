@@ -149,7 +149,7 @@ export class History {
         tail: (lane === 0 ? (change.tail ?? tail) : tail) as { epoch: Epoch; index: Index },
         closed: 0 as Timestamp,
         feeder: lane,
-        base: 0 as Index,
+        base: { epoch: 0 as Epoch, index: 0 as Index },
       };
     });
     const hears = [true, true, true];

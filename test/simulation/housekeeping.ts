@@ -18,6 +18,8 @@ export class Housekeeping {
   private transferring = false;
   /** Machine of the checkpoint before, for a planted bug. */
   private machineBefore: readonly Uint8Array[] | null = null;
+  /** The life in which a checkpoint is being written; one at a time. */
+  private writing: number | null = null;
 
   constructor(replica: Replica, parts: ReplicaParts) {
     this.replica = replica;
@@ -35,7 +37,8 @@ export class Housekeeping {
     const { replica, p } = this;
     const { core, life, disk } = replica;
     const count = p.checkers.order.countOf(replica.id);
-    if (core === null || count === 0) return;
+    if (core === null || count === 0 || this.writing === life) return;
+    this.writing = life;
     const { bug } = p.options;
     const machine = replica.snapshot;
     const early = bug === 'checkpoint-early' ? this.machineBefore : null;
@@ -45,6 +48,7 @@ export class Housekeeping {
     const trims = p.prng.chance(p.options.checkpoints.trim);
     if (bug === 'checkpoint-unsynced' && trims) disk.trim(checkpoint);
     p.scheduler.after(p.prng.between(1_000, p.options.checkpoints.duration), () => {
+      if (this.writing === life) this.writing = null;
       if (life !== replica.life || !replica.running) return;
       disk.keep(checkpoint);
       if (!trims) return;
@@ -83,9 +87,8 @@ export class Housekeeping {
   private isAhead(base: StoredCheckpoint): boolean {
     return REPLICAS.some((lane) => {
       const mark = base.lanes[lane]?.released;
-      return (
-        mark !== undefined && mark.index > (this.replica.disk.lanes[lane]?.entries.length ?? 0)
-      );
+      if (mark === undefined || mark.index <= this.replica.disk.baseOf(lane)) return false;
+      return this.replica.disk.lanes[lane]?.entries[mark.index - 1]?.epoch !== mark.epoch;
     });
   }
 }
