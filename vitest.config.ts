@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** Tests of more than one part that start no process: they run, and count, as unit tests. */
 const PURE = ['test/layout', 'test/scenarios', 'test/simulation'];
 
-/** They mostly wait, but on what a busy machine delays: no more than two files at a time. */
-const REAL_PROCESSES = { testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 2 };
+/** One file at a time: two clusters on one machine delay each other beyond a seal timeout. */
+const REAL_PROCESSES = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
 
 export default defineConfig({
   test: {
