@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { MeridianError } from '../errors/errors.ts';
 import { CrossbarService } from '../gen/meridian/crossbar/v1/crossbar_pb.ts';
 import type { StatusResponse } from '../gen/meridian/crossbar/v1/crossbar_pb.ts';
-import { Endpoints } from './endpoints.ts';
+import { Endpoint, Rounds, connect } from '../rpc/rpc.ts';
 import { ResumingSubscription } from './resuming-subscription.ts';
 import type { Source, SourceHandler, SourceSubscription, Wish } from './source.ts';
 
@@ -48,7 +48,7 @@ const ATTEMPT_MS = 3_000;
 export class Crossbars implements Source {
   readonly #cluster: string;
   readonly #options: CrossbarsOptions;
-  readonly #endpoints: Endpoints;
+  readonly #endpoints: readonly Endpoint[];
   readonly #subscriptions = new Set<ResumingSubscription>();
   #closed = false;
 
@@ -56,7 +56,10 @@ export class Crossbars implements Source {
   constructor(options: CrossbarsOptions) {
     this.#cluster = options.cluster;
     this.#options = options;
-    this.#endpoints = new Endpoints(options.crossbars, options.windowBytes);
+    const { crossbars, windowBytes } = options;
+    if (crossbars.length === 0) throw new MeridianError('INVALID', 'no addresses given');
+    const limits = windowBytes === undefined ? {} : { windowBytes };
+    this.#endpoints = crossbars.map((address) => new Endpoint(connect(address, limits)));
   }
 
   /**
@@ -126,7 +129,7 @@ export class Crossbars implements Source {
     this.#closed = true;
     const error = new MeridianError('UNAVAILABLE', 'the client of the crossbars was closed');
     for (const subscription of [...this.#subscriptions]) subscription.fail(error);
-    this.#endpoints.close();
+    for (const { channel } of this.#endpoints) channel.close();
   }
 
   /** Every call may be repeated, so a failure elsewhere is only a delay. */
@@ -138,7 +141,7 @@ export class Crossbars implements Source {
     this.#checkOpen();
     const limitMs = limits.deadlineMs ?? this.#options.deadlineMs ?? DEADLINE_MS;
     const endsAt = performance.now() + limitMs;
-    const route = this.#endpoints.route();
+    const rounds = new Rounds(this.#endpoints);
     let last: MeridianError | null = null;
     for (;;) {
       const left = endsAt - performance.now();
@@ -147,9 +150,9 @@ export class Crossbars implements Source {
         const message = `${method.name}: no crossbar answered within ${Math.round(limitMs)} ms; last: ${why}`;
         throw new MeridianError('DEADLINE', message, { cause: last });
       }
-      const endpoint = route.next();
+      const endpoint = rounds.next();
       if (endpoint === null) {
-        await pause(Math.min(route.pauseMs(), left));
+        await pause(Math.min(rounds.pauseMs(), left));
         continue;
       }
       try {

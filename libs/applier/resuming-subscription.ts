@@ -6,14 +6,15 @@
 import { MeridianError } from '../errors/errors.ts';
 import { CrossbarService, Gap_Kind } from '../gen/meridian/crossbar/v1/crossbar_pb.ts';
 import type { SubscribeResponse } from '../gen/meridian/crossbar/v1/crossbar_pb.ts';
-import type { ReadStream } from '../rpc/rpc.ts';
-import type { Endpoint, EndpointRoute, Endpoints } from './endpoints.ts';
+import { Rounds } from '../rpc/rpc.ts';
+import type { Endpoint, ReadStream } from '../rpc/rpc.ts';
 import { OrderCheck } from './order-check.ts';
 import type { SourceHandler, SourceSubscription, Wish } from './source.ts';
 
 export interface ResumingSettings {
   readonly cluster: string;
-  readonly endpoints: Endpoints;
+  /** Nearest first. */
+  readonly endpoints: readonly Endpoint[];
   readonly silenceMs: number;
   readonly returnMs: number;
 }
@@ -28,7 +29,7 @@ export class ResumingSubscription implements SourceSubscription {
   readonly #wish: Wish;
   readonly #handler: SourceHandler;
   readonly #onOver: () => void;
-  readonly #route: EndpointRoute;
+  readonly #rounds: Rounds<Endpoint>;
   readonly #check = new OrderCheck();
   readonly #timer: NodeJS.Timeout;
   #reopen: NodeJS.Timeout | null = null;
@@ -52,7 +53,7 @@ export class ResumingSubscription implements SourceSubscription {
     this.#wish = wish;
     this.#handler = handler;
     this.#onOver = onOver;
-    this.#route = settings.endpoints.route();
+    this.#rounds = new Rounds(settings.endpoints);
     this.#cursor = wish.after ?? NO_BYTES;
     this.#timer = setInterval(() => {
       this.#tick();
@@ -94,12 +95,12 @@ export class ResumingSubscription implements SourceSubscription {
 
   #open(): void {
     if (this.#over) return;
-    const endpoint = this.#route.next();
+    const endpoint = this.#rounds.next();
     if (endpoint === null) {
       this.#reopen = setTimeout(() => {
         this.#reopen = null;
         this.#open();
-      }, this.#route.pauseMs());
+      }, this.#rounds.pauseMs());
       return;
     }
     const { streams, keys } = this.#wish;
@@ -162,7 +163,7 @@ export class ResumingSubscription implements SourceSubscription {
     this.#cursor = Uint8Array.from(cursor);
     this.#movedAt = performance.now();
     this.#patienceFactor = 1;
-    this.#route.worked(endpoint);
+    this.#rounds.worked(endpoint);
   }
 
   #ended(endpoint: Endpoint, error: MeridianError | null): void {
@@ -172,7 +173,7 @@ export class ResumingSubscription implements SourceSubscription {
       return;
     }
     // Too slow a subscriber is no fault of the crossbar's.
-    if (error?.reason === 'SLOW_READER') this.#route.excuse(endpoint);
+    if (error?.reason === 'SLOW_READER') this.#rounds.excuse(endpoint);
     else endpoint.failed();
     this.#open();
   }
@@ -191,7 +192,7 @@ export class ResumingSubscription implements SourceSubscription {
   /** Away from the nearest crossbar: asks it now and then. */
   #maybeReturn(): void {
     const { endpoints, cluster, returnMs } = this.#settings;
-    const [nearest] = endpoints.list;
+    const [nearest] = endpoints;
     const now = performance.now();
     if (nearest === undefined || nearest === this.#endpoint || now - this.#probedAt < returnMs) {
       return;
@@ -203,7 +204,7 @@ export class ResumingSubscription implements SourceSubscription {
       ({ watermark }) => {
         // Behind us it would only make us wait.
         if (this.#over || this.#call !== call || Number(watermark) < this.#check.watermark) return;
-        this.#route.worked(nearest);
+        this.#rounds.worked(nearest);
         this.#reopenElsewhere();
       },
       () => undefined,

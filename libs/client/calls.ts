@@ -7,7 +7,7 @@ import type {
 } from '@bufbuild/protobuf';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MeridianError } from '../errors/errors.ts';
-import { Backoff } from './backoff.ts';
+import { Rounds } from '../rpc/rpc.ts';
 import { JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { Region, Regions } from './regions.ts';
 
@@ -30,19 +30,16 @@ export async function callAnywhere<I extends DescMessage, O extends DescMessage>
   limits: CallLimits,
 ): Promise<MessageShape<O>> {
   const endsAt = performance.now() + limits.deadlineMs;
-  const backoff = new Backoff();
-  const tried = new Set<Region>();
+  const rounds = new Rounds(regions.list);
   let last: MeridianError | null = null;
   for (;;) {
     const left = endsAt - performance.now();
     if (left <= 0 || limits.signal?.aborted === true) throw tooLate(method.name, limits, last);
-    const region = regions.best(tried);
+    const region = rounds.next();
     if (region === null) {
-      tried.clear();
-      await pause(Math.min(backoff.next(), left));
+      await pause(Math.min(rounds.pauseMs(), left));
       continue;
     }
-    tried.add(region);
     try {
       const deadlineMs = Math.min(left, limits.silenceMs);
       const options =
@@ -54,7 +51,7 @@ export async function callAnywhere<I extends DescMessage, O extends DescMessage>
       if (!(error instanceof MeridianError)) throw error;
       last = error;
       const elsewhere = error.retry || error.reason === 'WRONG_TARGET';
-      if (!elsewhere || (error.reason === 'WRONG_TARGET' && tried.size === regions.list.length)) {
+      if (!elsewhere || (error.reason === 'WRONG_TARGET' && rounds.triedAll)) {
         throw error;
       }
       region.failed();

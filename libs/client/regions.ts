@@ -1,9 +1,6 @@
-/**
- * The replicas of an instance as a client sees them: one channel a region, nearest first, and which
- * to use next. One that failed a moment ago comes last, whatever its distance.
- */
+/** The replicas of an instance as a client sees them: one channel a region, nearest first. */
 import type { Channel } from '../rpc/rpc.ts';
-import { connect } from '../rpc/rpc.ts';
+import { Endpoint, connect } from '../rpc/rpc.ts';
 import { MeridianError } from '../errors/errors.ts';
 
 export interface ReplicaAddress {
@@ -13,29 +10,12 @@ export interface ReplicaAddress {
   readonly address: string;
 }
 
-/** How long a failure counts against a region. */
-const FAILURE_MEMORY_MS = 5_000;
-
-export class Region {
+export class Region extends Endpoint {
   readonly name: string;
-  readonly channel: Channel;
-  #failedAt = -Infinity;
 
   constructor(name: string, channel: Channel) {
+    super(channel);
     this.name = name;
-    this.channel = channel;
-  }
-
-  get suspect(): boolean {
-    return performance.now() - this.#failedAt < FAILURE_MEMORY_MS;
-  }
-
-  failed(): void {
-    this.#failedAt = performance.now();
-  }
-
-  worked(): void {
-    this.#failedAt = -Infinity;
   }
 }
 
@@ -55,12 +35,6 @@ export class Regions {
     const limits = windowBytes === undefined ? {} : { windowBytes };
     this.list = ordered.map(({ region, address }) => new Region(region, connect(address, limits)));
     if (nearest !== undefined) this.named(nearest);
-  }
-
-  /** The best one that is not in `except`; null when all are. */
-  best(except: ReadonlySet<Region>): Region | null {
-    const left = this.list.filter((region) => !except.has(region));
-    return left.find((region) => !region.suspect) ?? left[0] ?? null;
   }
 
   named(name: string): Region {

@@ -3,7 +3,7 @@
  * pause between rounds, growing patience with silence that is everywhere, and the way back to the
  * nearest region once it works again.
  */
-import { Backoff } from './backoff.ts';
+import { Rounds } from '../rpc/rpc.ts';
 import { probeRegion } from './calls.ts';
 import type { Region, Regions } from './regions.ts';
 
@@ -22,14 +22,13 @@ const PATIENCE_FACTOR_MAX = 8;
 
 export class Route {
   readonly #settings: RouteSettings;
-  readonly #backoff = new Backoff();
-  /** Regions tried since something worked, in this round. */
-  readonly #tried = new Set<Region>();
+  readonly #rounds: Rounds<Region>;
   #patienceFactor = 1;
   #probedAt = performance.now();
 
   constructor(settings: RouteSettings) {
     this.#settings = settings;
+    this.#rounds = new Rounds(settings.regions.list);
   }
 
   /** How long to wait for an answer, ms. */
@@ -38,31 +37,26 @@ export class Route {
   }
 
   get triedAll(): boolean {
-    return this.#tried.size === this.#settings.regions.list.length;
+    return this.#rounds.triedAll;
   }
 
   /** null: all were tried; the next round begins after `pauseMs`. */
   next(): Region | null {
-    const region = this.#settings.regions.best(this.#tried);
-    if (region === null) this.#tried.clear();
-    else this.#tried.add(region);
-    return region;
+    return this.#rounds.next();
   }
 
   pauseMs(): number {
-    return this.#backoff.next();
+    return this.#rounds.pauseMs();
   }
 
   worked(region: Region): void {
-    this.#tried.clear();
-    this.#backoff.reset();
+    this.#rounds.worked(region);
     this.#patienceFactor = 1;
-    region.worked();
   }
 
   /** Not the region's fault: it may be tried again at once. */
   excuse(region: Region): void {
-    this.#tried.delete(region);
+    this.#rounds.excuse(region);
   }
 
   /** So that a slow cluster is not stormed. */
@@ -80,7 +74,7 @@ export class Route {
     void probeRegion(nearest, { cluster, instance }).then((works) => {
       if (!works) return;
       nearest.worked();
-      this.#tried.clear();
+      this.#rounds.restart();
       back(nearest);
     });
   }

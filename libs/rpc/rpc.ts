@@ -10,6 +10,7 @@ export type {
   StreamHandlers,
   UnaryOptions,
 } from './channel.ts';
+export { Endpoint, Rounds } from './endpoints.ts';
 export { startServer } from './server.ts';
 export type { RpcServer, RpcServerOptions } from './server.ts';
 export { DEFAULT_CHANNEL_LIMITS, DEFAULT_SERVER_LIMITS } from './settings.ts';
