@@ -257,7 +257,9 @@ export class Applier {
   /** Runs it in the open local transaction, under the settings of the source. */
   async #define(definition: Definition): Promise<void> {
     this.#defined = true;
-    const names = [...definition.settings.keys()];
+    // A body may name what is defined later.
+    const wanted = new Map([...definition.settings, ['check_function_bodies', 'off']]);
+    const names = [...wanted.keys()];
     const client = this.#session.client;
     const { rows } = await client.query<{ name: string; setting: string }>(
       'SELECT name, current_setting(name) AS setting FROM unnest($1::text[]) AS name',
@@ -267,14 +269,11 @@ export class Applier {
       sql: 'SELECT set_config($1, $2, true)',
       parameters: [name, setting],
     });
-    const before = names.map((name) => set(name, definition.settings.get(name) ?? ''));
     try {
       await this.#session.flight([
-        ...before,
-        set('check_function_bodies', 'off'),
+        ...[...wanted].map(([name, setting]) => set(name, setting)),
         { sql: insideTransaction(definition) },
         ...rows.map(({ name, setting }) => set(name, setting)),
-        set('check_function_bodies', 'on'),
       ]);
     } catch (error) {
       if (!(error instanceof FlightError) || error.sqlState === null) throw error;

@@ -8,6 +8,7 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { createCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { findPrograms } from './programs.ts';
+import { freePort } from './testing-pair.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'meridian-cluster-'));
 const clusters: Cluster[] = [];
@@ -18,14 +19,6 @@ afterAll(async () => {
   for (const cluster of clusters) await cluster.stop('immediate');
   rmSync(directory, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function query(cluster: Cluster, sql: string): Promise<unknown[]> {
   const client = new pg.Client(cluster.address());

@@ -1,7 +1,5 @@
 /** What stands in the way of shipping a database, told by a real Postgres: one clear error each. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type pg from 'pg';
@@ -10,6 +8,7 @@ import { createCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { connectPostgres } from './connection.ts';
 import { ensurePublication, preflightSource } from './source.ts';
+import { freePort } from './testing-pair.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'meridian-source-'));
 /** Far more than it takes; the machine may be busy with something else. */
@@ -91,11 +90,3 @@ test('names the obstacle: no server, wrong password role, missing permission', a
   await expect(preflightSource(weak)).rejects.toMatchObject({ reason: 'PERMISSION_DENIED' });
   await weak.end();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

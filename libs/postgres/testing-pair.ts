@@ -234,7 +234,8 @@ export class Feed {
   }
 }
 
-async function freePort(): Promise<number> {
+/** Free a moment ago: nothing holds it. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as AddressInfo;

@@ -3,8 +3,6 @@
  * which fails on demand. The journal of three regions takes its place in test/postgres.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +15,7 @@ import { connectPostgres } from '../../libs/postgres/connection.ts';
 import type { PostgresClient } from '../../libs/postgres/connection.ts';
 import { decodeChangeBatch } from '../../libs/postgres/change-format.ts';
 import { dropSlot } from '../../libs/postgres/source.ts';
+import { freePort } from '../../libs/postgres/testing-pair.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import { createLogger } from '../../libs/telemetry/logger.ts';
 import { sidecarSchema } from './config.ts';
@@ -451,12 +450,4 @@ async function eventually(condition: () => boolean | Promise<boolean>): Promise<
     if (Date.now() > deadline) throw new MeridianError('DEADLINE', 'it did not become true');
     await sleep(10);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
