@@ -11,7 +11,7 @@ import { round } from '../../libs/telemetry/figures.ts';
 import { startYardstick } from './bare.ts';
 import type { BareRow } from './bare.ts';
 import type { Instance } from './instance.ts';
-import { startInstance } from './instance.ts';
+import { requireAllRunning, startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';
 import type { LoadResult } from './load.ts';
 import { processorSeconds } from './processor-time.ts';
@@ -104,6 +104,7 @@ interface Observation {
 
 async function observe(instance: Instance, regions: Regions): Promise<Observation> {
   const { cluster, name } = instance;
+  await requireAllRunning(instance);
   const home = regions.named(instance.replicas[0]?.region ?? '');
   const status = await home.channel.unary(
     JournalService.method.status,

@@ -3,6 +3,7 @@ import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MeridianError } from '../../libs/errors/errors.ts';
 import { spawnChild } from '../../libs/processes/child.ts';
 import type { Child } from '../../libs/processes/child.ts';
 import { releasePorts, reservePorts } from '../../libs/processes/ports.ts';
@@ -77,6 +78,16 @@ export async function startInstance(name: string, directory = tmpdir()): Promise
     address: `127.0.0.1:${clientPort(replica)}`,
   }));
   return { cluster: CLUSTER, name, replicas, children, stop };
+}
+
+/** Figures of an instance of which a replica has ended by itself mean nothing: throws with its last words. */
+export async function requireAllRunning({ children }: Instance): Promise<void> {
+  for (const child of children) {
+    if (child.running) continue;
+    const { code, signal } = await child.exited;
+    const end = `${child.name} has ended by itself (code ${String(code)}, signal ${String(signal)})`;
+    throw new MeridianError('UNAVAILABLE', [end, ...child.lastLines()].join('\n'));
+  }
 }
 
 /** For example `--cpu-prof --cpu-prof-dir=DIR`, to see inside the replicas. */

@@ -47,6 +47,31 @@ describe('Releaser', () => {
     expect(journal.watermark.value).toBe(50);
   });
 
+  /**
+   * A checkpoint under load paused the execution while the published watermark was ahead of the last
+   * entry executed; publishing that entry's timestamp made the watermark fall, and followers ended.
+   */
+  it('keeps what it published when it is paused with entries waiting', () => {
+    const journal = new MemoryJournal();
+    const released = (
+      time: number,
+    ): { entry: ReturnType<MemoryJournal['write']>; appends: null } => ({
+      entry: journal.write(time, [{}]),
+      appends: null,
+    });
+    journal.releaser.add([released(8)], timestamp(20));
+    expect(journal.releaser.run()).toBe(false);
+    expect(journal.watermark.value).toBe(20);
+    journal.releaser.paused = true;
+    journal.releaser.add([released(24)], timestamp(30));
+    expect(journal.releaser.run()).toBe(false);
+    expect(journal.watermark.value).toBe(20);
+    journal.releaser.paused = false;
+    expect(journal.releaser.run()).toBe(false);
+    expect(journal.watermark.value).toBe(30);
+    expect(journal.index.count).toBe(2);
+  });
+
   it('tells every append of an own entry what it did, and indexes only what left a record', () => {
     const journal = new MemoryJournal();
     const outcomes: Outcome[] = [];

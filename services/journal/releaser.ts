@@ -78,7 +78,10 @@ export class Releaser {
       this.#backlog = [];
       this.#next = 0;
     }
-    watermark.publish(more ? index.lastTimestamp : this.#coreWatermark, clocks.monotonic());
+    // With nothing executed (paused, or markers alone) what has been published still holds: it may
+    // be ahead of the last entry executed.
+    const executed = Math.max(index.lastTimestamp, watermark.value) as Timestamp;
+    watermark.publish(more ? executed : this.#coreWatermark, clocks.monotonic());
     return more && !this.paused;
   }
 
