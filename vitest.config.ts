@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['libs', 'services', ...PURE].map((folder) => `${folder}/**/*.test.ts`),
+          include: ['libs', 'services', 'chaos', ...PURE].map((folder) => `${folder}/**/*.test.ts`),
           testTimeout: 20_000,
         },
       },
