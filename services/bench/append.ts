@@ -10,6 +10,7 @@ import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts
 import { round } from '../../libs/telemetry/figures.ts';
 import { startYardstick } from './bare.ts';
 import type { BareRow } from './bare.ts';
+import type { Transport } from './bare-pipe.ts';
 import type { Instance } from './instance.ts';
 import { requireAllRunning, startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';
@@ -27,10 +28,12 @@ export interface AppendBenchOptions {
 
 interface Row extends LoadResult {
   readonly ack: string;
-  /** The yardstick with as many in flight, measured just before; null for an open loop. */
-  readonly bare: BareRow | null;
+  /** The yardsticks with as many in flight, measured just before; null for an open loop. */
+  readonly bare: Bare | null;
   readonly where: Where;
 }
+
+type Bare = Readonly<Record<Transport, BareRow>>;
 
 /** Where the time of a run went. */
 interface Where {
@@ -51,10 +54,10 @@ const WARM_UP_SECONDS = 6;
 const BARE_SECONDS = 2;
 
 export async function benchAppend(options: AppendBenchOptions): Promise<object> {
-  const yardstick = await startYardstick(options.bytes);
+  const yardsticks = await startYardsticks(options.bytes);
   const starting = options.running ?? startInstance('append');
   const instance = await Promise.resolve(starting).catch(async (error: unknown) => {
-    await yardstick.stop();
+    await yardsticks.stop();
     throw error;
   });
   const regions = new Regions(instance.replicas, instance.replicas[0]?.region);
@@ -67,7 +70,7 @@ export async function benchAppend(options: AppendBenchOptions): Promise<object> 
       const body = new Uint8Array(options.bytes).fill(120);
       const load = { appender, stream: `bench-${ack}`, body, seconds: options.seconds };
       const measure = async (inflight: number | null): Promise<void> => {
-        const bare = inflight === null ? null : await yardstick.measure(inflight, BARE_SECONDS);
+        const bare = inflight === null ? null : await yardsticks.measure(inflight);
         const before = await observe(instance, regions);
         const result = await (inflight === null
           ? openLoop(load, Math.floor(best() / 2))
@@ -79,7 +82,7 @@ export async function benchAppend(options: AppendBenchOptions): Promise<object> 
       };
       const best = (): number =>
         Math.max(...rows.map((row) => (row.ack === ack ? row.recordsPerSecond : 0)));
-      await yardstick.measure(64, BARE_SECONDS);
+      await yardsticks.measure(64);
       await closedLoop({ ...load, seconds: WARM_UP_SECONDS / 2 }, 64);
       await closedLoop({ ...load, seconds: WARM_UP_SECONDS / 2 }, 1);
       for (const inflight of options.inflight) await measure(inflight);
@@ -89,9 +92,30 @@ export async function benchAppend(options: AppendBenchOptions): Promise<object> 
   } finally {
     regions.close();
     await instance.stop();
-    await yardstick.stop();
+    await yardsticks.stop();
   }
   return { bench: 'append', bytes: options.bytes, seconds: options.seconds, rows };
+}
+
+/** Over plain TCP: what the machine can do. Over grpc-js: what is left of it behind our transport. */
+async function startYardsticks(bytes: number): Promise<{
+  measure(inflight: number): Promise<Bare>;
+  stop(): Promise<void>;
+}> {
+  const tcp = await startYardstick(bytes, 'tcp');
+  const grpc = await startYardstick(bytes, 'grpc').catch(async (error: unknown) => {
+    await tcp.stop();
+    throw error;
+  });
+  return {
+    measure: async (inflight) => ({
+      tcp: await tcp.measure(inflight, BARE_SECONDS),
+      grpc: await grpc.measure(inflight, BARE_SECONDS),
+    }),
+    stop: async () => {
+      await Promise.all([tcp.stop(), grpc.stop()]);
+    },
+  };
 }
 
 interface Observation {
@@ -136,26 +160,39 @@ function difference(before: Observation, after: Observation, { latency }: LoadRe
 }
 
 function print(number: number, row: Row): void {
-  const columns = [8, 12, 10, 9, 9, 9, 10, 8, 10, 9, 9, 22];
+  const columns = [8, 12, 10, 9, 9, 9, 15, 15, 10, 9, 9, 22];
   const line = (cells: readonly string[]): void => {
     console.log(cells.map((cell, i) => cell.padStart(columns[i] ?? 0)).join(''));
   };
   if (number === 1) {
     line([
-      ...['ack', 'load', 'appends/s', 'p50 ms', 'p99 ms', 'p99.9', 'of bare/s', 'of p50'],
+      ...[
+        'ack',
+        'load',
+        'appends/s',
+        'p50 ms',
+        'p99 ms',
+        'p99.9',
+        'of tcp /s p50',
+        'of grpc /s p50',
+      ],
       ...['per entry', 'sync ms', 'replica', 'cpu µs cl/home/foll'],
     ]);
   }
   const { latency, where, bare } = row;
-  const ratio = (ours: number, theirs: number | undefined): string =>
-    theirs === undefined ? '' : (ours / theirs).toFixed(2);
+  const ratios = (theirs: BareRow | undefined): string =>
+    theirs === undefined
+      ? ''
+      : [row.recordsPerSecond / theirs.recordsPerSecond, latency.p50Ms / theirs.latency.p50Ms]
+          .map((ratio) => ratio.toFixed(2))
+          .join(' ');
   line([
     row.ack,
     row.inflight === null ? `${String(row.rate)}/s` : `${row.inflight} in fl.`,
     String(row.recordsPerSecond),
     ...[latency.p50Ms, latency.p99Ms, latency.p999Ms].map(String),
-    ratio(row.recordsPerSecond, bare?.recordsPerSecond),
-    ratio(latency.p50Ms, bare?.latency.p50Ms),
+    ratios(bare?.tcp),
+    ratios(bare?.grpc),
     ...[where.appendsPerEntry, where.syncP50Ms, where.replicaP50Ms].map(String),
     `${where.clientMicros}/${where.homeMicros}/${where.followersMicros}`,
   ]);

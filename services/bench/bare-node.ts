@@ -1,20 +1,21 @@
 /**
- * The yardstick's process: `bare-node home|follower PORT FILE [PEER PORT…]`. It does what no
- * replicated log can avoid, and nothing else: bytes come over TCP, are written to a file with
+ * The yardstick's process: `bare-node tcp|grpc home|follower PORT FILE [PEER PORT…]`. It does what no
+ * replicated log can avoid, and nothing else: bytes come over a pipe, are written to a file with
  * O_DSYNC, one write under way and what came meanwhile in the next, and are confirmed by a count of
  * the bytes that are on two of three disks. No order, no framing, no checksums, no recovery.
  */
 import { constants, openSync, write } from 'node:fs';
-import { connect, createServer } from 'node:net';
-import type { Socket } from 'node:net';
 import { assert, at } from '../../libs/values/assert.ts';
 import { writeU64 } from '../../libs/frames/ints.ts';
 import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
 import { onCounts } from './bare-counts.ts';
+import { accept, dial } from './bare-pipe.ts';
+import type { Pipe } from './bare-pipe.ts';
 
 const { O_WRONLY, O_CREAT, O_DSYNC } = constants;
 
-const [role, port, file = '', ...peers] = process.argv.slice(2);
+const [given, role, port, file = '', ...peers] = process.argv.slice(2);
+const transport = given === 'grpc' ? 'grpc' : 'tcp';
 
 /** Group commit: calls `onSynced` with all bytes that are on disk so far. */
 function disk(onSynced: (bytes: number) => void): (data: Buffer) => void {
@@ -43,22 +44,21 @@ function disk(onSynced: (bytes: number) => void): (data: Buffer) => void {
   };
 }
 
-function say(socket: Socket, count: number): void {
+function say(pipe: Pipe, count: number): void {
   const bytes = Buffer.allocUnsafe(8);
   writeU64(bytes, 0, count);
-  socket.write(bytes);
+  pipe.write(bytes);
 }
 
-function follow(client: Socket): void {
-  client.on(
-    'data',
+function follow(client: Pipe): void {
+  client.onBytes(
     disk((synced) => {
       say(client, synced);
     }),
   );
 }
 
-function lead(client: Socket): void {
+function lead(client: Pipe): void {
   const held = [0, ...peers.map(() => 0)];
   let committed = 0;
   const note = (copy: number, bytes: number): void => {
@@ -69,7 +69,7 @@ function lead(client: Socket): void {
     say(client, committed);
   };
   const links = peers.map((peer, number) => {
-    const link = connect(Number(peer), '127.0.0.1').setNoDelay(true);
+    const link = dial(transport, Number(peer));
     onCounts(link, (bytes) => {
       note(number + 1, bytes);
     });
@@ -78,15 +78,11 @@ function lead(client: Socket): void {
   const store = disk((synced) => {
     note(0, synced);
   });
-  client.on('data', (data) => {
+  client.onBytes((data) => {
     for (const link of links) link.write(data);
     store(data);
   });
 }
 
 exitWithParent();
-createServer((client) => {
-  client.setNoDelay(true);
-  if (role === 'home') lead(client);
-  else follow(client);
-}).listen(Number(port), '127.0.0.1');
+accept(transport, Number(port), role === 'home' ? lead : follow);

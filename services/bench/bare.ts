@@ -4,8 +4,6 @@
  * the ratio to this, measured in the same run, says what the journal itself costs.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +14,8 @@ import { LatencyRecorder } from '../../libs/telemetry/figures.ts';
 import type { Figures } from '../../libs/telemetry/figures.ts';
 import { at } from '../../libs/values/assert.ts';
 import { onCounts } from './bare-counts.ts';
+import { dial } from './bare-pipe.ts';
+import type { Pipe, Transport } from './bare-pipe.ts';
 
 export interface BareRow {
   readonly inflight: number;
@@ -30,7 +30,7 @@ export interface Yardstick {
 
 const PROGRAM = fileURLToPath(new URL('bare-node.js', import.meta.url));
 
-export async function startYardstick(bytes: number): Promise<Yardstick> {
+export async function startYardstick(bytes: number, transport: Transport): Promise<Yardstick> {
   const root = mkdtempSync(join(tmpdir(), 'meridian-bench-bare-'));
   const ports = await reservePorts(3);
   const children: Child[] = [];
@@ -42,8 +42,19 @@ export async function startYardstick(bytes: number): Promise<Yardstick> {
   const start = async (number: number, peers: readonly number[]): Promise<void> => {
     const port = at(ports, number);
     const role = peers.length === 0 ? 'follower' : 'home';
-    const args = [PROGRAM, role, String(port), join(root, String(number)), ...peers.map(String)];
-    const child = await spawnChild({ name: `bare-${number}`, command: process.execPath, args });
+    const args = [
+      PROGRAM,
+      transport,
+      role,
+      String(port),
+      join(root, String(number)),
+      ...peers.map(String),
+    ];
+    const child = await spawnChild({
+      name: `bare-${transport}-${number}`,
+      command: process.execPath,
+      args,
+    });
     children.push(child);
     await child.ready({ port });
   };
@@ -55,28 +66,28 @@ export async function startYardstick(bytes: number): Promise<Yardstick> {
     await stop();
     throw error;
   }
-  const socket = connect(at(ports, 0), '127.0.0.1').setNoDelay(true);
+  const pipe = dial(transport, at(ports, 0));
   const record = Buffer.alloc(bytes, 120);
   const answered = { records: 0 };
   let onAnswers = (): void => undefined;
-  onCounts(socket, (count) => {
+  onCounts(pipe, (count) => {
     answered.records = count / bytes;
     onAnswers();
   });
   return {
     measure: (inflight, seconds) =>
-      closedLoop({ socket, record, answered, inflight, seconds }, (listener) => {
+      closedLoop({ pipe, record, answered, inflight, seconds }, (listener) => {
         onAnswers = listener;
       }),
     stop: async () => {
-      socket.destroy();
+      pipe.close();
       await stop();
     },
   };
 }
 
 interface Loop {
-  readonly socket: Socket;
+  readonly pipe: Pipe;
   readonly record: Buffer;
   /** Whole and part records confirmed since the connection was made. */
   readonly answered: { records: number };
@@ -86,7 +97,7 @@ interface Loop {
 
 /** Each answered record is replaced at once; what is replaced together is written together. */
 function closedLoop(loop: Loop, listen: (onAnswers: () => void) => void): Promise<BareRow> {
-  const { socket, record, answered, inflight, seconds } = loop;
+  const { pipe, record, answered, inflight, seconds } = loop;
   const recorder = new LatencyRecorder();
   const started = performance.now();
   const end = started + seconds * 1000;
@@ -96,7 +107,7 @@ function closedLoop(loop: Loop, listen: (onAnswers: () => void) => void): Promis
   const send = (count: number): void => {
     const now = performance.now();
     for (let i = 0; i < count; i += 1) sentAt.push(now);
-    socket.write(count === 1 ? record : Buffer.concat(Array<Buffer>(count).fill(record)));
+    pipe.write(count === 1 ? record : Buffer.concat(Array<Buffer>(count).fill(record)));
   };
   return new Promise((resolve) => {
     listen(() => {
