@@ -10,6 +10,11 @@ import type { Endpoints } from './endpoints.ts';
 
 export interface Traffic {
   readonly endpoints: Endpoints;
+  /**
+   * Names this run, in letters, digits and dashes. Several runs follow one another on one cluster, so what
+   * a workload makes there (streams, tables, writer ids) begins with it and is met by no other.
+   */
+  readonly run: string;
   /** The same seed gives every client the same choices (not the same interleaving). */
   readonly seed: number;
   readonly record: Recorder;

@@ -1,7 +1,7 @@
 /** The crossbars as members: each merges both instances, reading its own region's replicas first. */
 import { join } from 'node:path';
 import { writeConfig } from './journals.ts';
-import { serviceMember } from './members.ts';
+import { ServiceProcess } from '../../libs/processes/service.ts';
 import type { Member } from './supervisor.ts';
 import type { Ports, Region } from './topology.ts';
 import { CLUSTER, INSTANCES, REGIONS } from './topology.ts';
@@ -31,7 +31,7 @@ export function crossbarMembers(directory: string, ports: Ports): Member[] {
   return REGIONS.map((region) => {
     const name = crossbarName(region);
     const file = writeConfig(directory, name, crossbarConfig(ports, region));
-    return serviceMember({
+    return new ServiceProcess({
       name,
       module: 'crossbar/main.js',
       args: ['--config', file],

@@ -1,7 +1,7 @@
 /** The replicas of the journal instances as members: their configuration, and how they are started. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { serviceMember, runService } from './members.ts';
+import { runService, ServiceProcess } from '../../libs/processes/service.ts';
 import type { Member } from './supervisor.ts';
 import type { Instance, Ports, Region } from './topology.ts';
 import { CLUSTER, INSTANCES, REGIONS } from './topology.ts';
@@ -49,7 +49,7 @@ export async function journalMembers(directory: string, ports: Ports): Promise<M
         const args = ['format', '--config', file];
         await runService({ name: `${name} format`, module, args, logFile });
       }
-      return serviceMember({
+      return new ServiceProcess({
         name,
         module,
         args: ['--config', file],

@@ -4,7 +4,7 @@ import type { Cluster } from '../../libs/postgres/cluster.ts';
 import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import { writeConfig } from './journals.ts';
-import { serviceMember } from './members.ts';
+import { ServiceProcess } from '../../libs/processes/service.ts';
 import { DATABASE, roleOf } from './postgres-members.ts';
 import type { Member } from './supervisor.ts';
 import type { Ports, Region } from './topology.ts';
@@ -53,7 +53,7 @@ export function sidecarMembers(
     const name = sidecarName(region);
     const url = postgres[region].cluster.url(DATABASE);
     const file = writeConfig(directory, name, sidecarConfig(ports, region, url));
-    return serviceMember({
+    return new ServiceProcess({
       name,
       module: 'sidecar/main.js',
       args: ['--config', file],

@@ -32,7 +32,7 @@ import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { makeLog } from '../../services/journal/recovery.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/services/journal/main.js', import.meta.url));
-const PRELOAD = new URL('preload/', import.meta.url).href;
+const PRELOAD = new URL('../../chaos/faults/preload/', import.meta.url).href;
 export const TARGET = { cluster: 'test', instance: 'one' };
 export const DEADLINE_MS = 60_000;
 
@@ -41,7 +41,7 @@ export class Cluster {
   readonly #children: (Child | null)[] = [null, null, null];
   readonly #channels = new Map<number, Channel>();
   readonly overrides: Record<string, unknown> = {};
-  /** Modules to load into the replicas before their own code, from `preload/`. */
+  /** Modules to load into the replicas before their own code, from `chaos/faults/preload/`. */
   readonly preloads: string[] = [];
   /** Added to the environment of every process. */
   readonly env: Record<string, string> = {};

@@ -106,6 +106,7 @@ function wrongPart(from: string, to: string, directions: Directions): string | n
       'libs/applier',
       'libs/gen',
       'libs/processes',
+      'libs/postgres',
       'libs/rpc',
       ...PURE,
     ];

@@ -37,7 +37,7 @@ const rules: readonly Rule[] = [
       ['services/journal/a.ts', `import { x } from '../crossbar/main.ts';`],
       ['services/journal/a.ts', `import pg from 'pg';`],
       ['chaos/a.ts', `import { x } from '../services/journal/main.ts';`],
-      ['chaos/a.ts', `import { x } from '../libs/postgres/cluster.ts';`],
+      ['chaos/a.ts', `import { x } from '../libs/storage/log.ts';`],
       ['chaos/a.ts', `import * as grpc from '@grpc/grpc-js';`],
       ['libs/nowhere/a.ts', `import { x } from '../values/numbers.ts';`],
     ],
