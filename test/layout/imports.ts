@@ -22,6 +22,7 @@ export const PURE = [
 const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   'libs/frames': [/^node:zlib$/, /^node:buffer$/],
   'libs/storage': [/^node:/],
+  'libs/archive': [/^node:/, /^@aws-sdk\/client-s3$/],
   'libs/rpc': [/^node:/, /^@grpc\//, /^@bufbuild\/protobuf/, /^grpc-health-check$/],
   'libs/telemetry': [/^node:/, /^pino$/, /^hdr-histogram-js$/],
   'libs/config': [/^node:/, /^zod$/, /^yaml$/],

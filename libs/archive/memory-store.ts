@@ -1,0 +1,62 @@
+/**
+ * A store in memory, for tests, that fails when told to: before the write took effect, after it, or by
+ * returning other bytes. A misbehaving server on a socket is faulty-s3.ts.
+ */
+import { MeridianError } from '../errors/errors.ts';
+import { checkKey } from './keys.ts';
+import type { ObjectStore } from './object-store.ts';
+
+export type Fault = 'before' | 'after';
+
+export class MemoryStore implements ObjectStore {
+  readonly url = 'memory:';
+  readonly objects = new Map<string, Uint8Array>();
+  readonly calls: string[] = [];
+  /** Asked before every call; what it says goes wrong. */
+  fault: (call: string, key: string) => Fault | null = () => null;
+  /** What a read returns instead. */
+  corrupt: (key: string, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
+
+  create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    return this.#call('create', key, () => {
+      if (this.objects.has(key)) return 'exists';
+      this.objects.set(key, Uint8Array.from(bytes));
+      return 'created';
+    });
+  }
+
+  replace(key: string, bytes: Uint8Array): Promise<void> {
+    return this.#call('replace', key, () => {
+      this.objects.set(key, Uint8Array.from(bytes));
+    });
+  }
+
+  read(key: string): Promise<Uint8Array | null> {
+    return this.#call('read', key, () => {
+      const bytes = this.objects.get(key);
+      return bytes === undefined ? null : this.corrupt(key, bytes);
+    });
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#call('remove', key, () => {
+      this.objects.delete(key);
+    });
+  }
+
+  close(): void {
+    // Nothing is open.
+  }
+
+  async #call<T>(call: string, key: string, action: () => T): Promise<T> {
+    checkKey(key);
+    await Promise.resolve();
+    this.calls.push(`${call} ${key}`);
+    const fault = this.fault(call, key);
+    const failure = new MeridianError('UNAVAILABLE', `${call} ${key}: the store is told to fail`);
+    if (fault === 'before') throw failure;
+    const result = action();
+    if (fault === 'after') throw failure;
+    return result;
+  }
+}
