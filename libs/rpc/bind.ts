@@ -59,6 +59,8 @@ export type Handlers<S extends { method: object }> = {
 /** A service with its handlers, for `startServer`. */
 export interface ServiceBinding {
   readonly service: DescService;
+  /** By method, as given to `bind`: for those who serve the same calls in another way. */
+  readonly handlers: Readonly<Record<string, (...parameters: never[]) => unknown>>;
   /** The functions grpc-js calls; errors that are no MeridianError go to `report`. */
   implement(report: Report): UntypedServiceImplementation;
   /** See `Serializers`. */
@@ -83,6 +85,7 @@ export function bind<S extends Omit<DescService, 'method'> & { method: object }>
   const descriptor = service as unknown as DescService;
   return {
     service: descriptor,
+    handlers: handlers,
     serializers: serializers as ServiceBinding['serializers'],
     implement: (report) => {
       const functions = handlers as unknown as Record<string, AnyHandler>;

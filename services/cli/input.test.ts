@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { batchesFrom } from './input.ts';
 import type { InputOptions } from './input.ts';
-import { contentJson, recordFromJson } from './record-json.ts';
+import { contentJson, recordFromJson } from '../../libs/frames/record-json.ts';
 
 let directory: string;
 beforeEach(() => {

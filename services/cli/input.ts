@@ -6,9 +6,9 @@
 import { createReadStream } from 'node:fs';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { RecordInput } from '../../libs/client/types.ts';
-import { decodeText } from './bytes.ts';
-import type { Encoding } from './bytes.ts';
-import { recordFromJson } from './record-json.ts';
+import { decodeText } from '../../libs/frames/text-encoding.ts';
+import type { Encoding } from '../../libs/frames/text-encoding.ts';
+import { recordFromJson } from '../../libs/frames/record-json.ts';
 
 export type Format = 'lines' | 'json' | 'whole';
 

@@ -16,6 +16,9 @@ const name = z
   .string()
   .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
 const address = z.string().regex(/^\S+:\d{1,5}$/, 'expected host:port');
+const loopback = address.refine((value) => isLoopback(value), {
+  message: 'expected a loopback address: HTTP is not encrypted, put what encrypts it before it',
+});
 const replica = z.coerce
   .number()
   .refine((value): value is ReplicaId => value === 0 || value === 1 || value === 2, {
@@ -114,6 +117,8 @@ const limits = z.strictObject({
   sessionsMax: count(1000).describe('open append sessions'),
   actionsMax: count(4096).describe('control actions that wait for their place in the order'),
   heartbeatsMax: count(4096).describe('heartbeats under way'),
+  httpConnectionsMax: count(128).describe('open connections of HTTP'),
+  httpReadsMax: count(32).describe('open reads over HTTP, which count among readersMax too'),
   chunkBytes: bytes(256 * 1024, 1024, 2 * MIB).describe('size of the messages to readers'),
   segmentBytes: bytes(SEGMENT_BYTES_DEFAULT, 4096, 512 * MIB).describe('size of a log segment'),
   checkpointBytes: bytes(256 * MIB, 4096).describe('log between two checkpoints'),
@@ -136,6 +141,11 @@ export const journalSchema = z
       .optional()
       .describe(
         'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
+      ),
+    httpListen: loopback
+      .optional()
+      .describe(
+        'where JSON over HTTP and the console are served, loopback only; not at all by default',
       ),
     tracesEndpoint: z
       .url()
@@ -178,6 +188,10 @@ export const journalSchema = z
       complain(['limits', 'unansweredBytesMax'], 'expected at least windowBytes');
     }
   });
+
+function isLoopback(listen: string): boolean {
+  return /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):\d+$/.test(listen);
+}
 
 export type JournalConfig = z.output<typeof journalSchema>;
 

@@ -5,6 +5,7 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { LaneCore } from '../../libs/lane/core.ts';
+import type { HttpServer } from '../../libs/http/http.ts';
 import { startServer } from '../../libs/rpc/rpc.ts';
 import type { RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
 import type { Identity } from '../../libs/storage/log.ts';
@@ -31,6 +32,7 @@ import { Driver } from './driver.ts';
 import { assembleEntry } from './entry-codec.ts';
 import { Health } from './health.ts';
 import { HotFigures } from './hot-figures.ts';
+import { serveHttp } from './http/serve-http.ts';
 import { addJournalMetrics } from './metrics.ts';
 import { journalService } from './journal-service.ts';
 import { Linearizer } from './linearizer.ts';
@@ -391,6 +393,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   let peerServer: RpcServer | null = null;
   let clientServer: RpcServer | null = null;
   let metrics: Keepers;
+  let http: HttpServer | null = null;
   try {
     addJournalMetrics(registry, {
       config,
@@ -428,7 +431,17 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     });
     peerServer = await listen(config.peerListen, [peers.service]);
     clientServer = await listen(config.listen, [service, streams]);
+    http = await serveHttp({
+      config,
+      gate: null,
+      journal: service,
+      streams,
+      onError: (error, what) => {
+        fatal(error, `${what} failed`);
+      },
+    });
   } catch (error) {
+    await clientServer?.close(0);
     await peerServer?.close(0);
     await log.close();
     throw error;
@@ -441,7 +454,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const [forClients, forPeers] = [clientServer, peerServer];
   const { port } = forClients;
   const peerPort = forPeers.port;
-  logger.info({ port, peerPort, voting: recovered.voting }, 'started');
+  const httpPort = http?.port;
+  logger.info({ port, peerPort, httpPort, voting: recovered.voting }, 'started');
 
   return {
     port,
@@ -452,6 +466,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       readers.stop(error);
       await sessions.stop(error, timings.drainMs);
       actions.abandonWaiting(error.message);
+      await http?.close();
       await forClients.close(1000);
       peers.stop();
       clockError?.stop();

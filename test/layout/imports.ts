@@ -24,6 +24,7 @@ const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   'libs/storage': [/^node:/],
   'libs/archive': [/^node:/, /^@aws-sdk\/client-s3$/],
   'libs/rpc': [/^node:/, /^@grpc\//, /^@bufbuild\/protobuf/, /^grpc-health-check$/],
+  'libs/http': [/^node:/, /^@bufbuild\/protobuf/],
   'libs/telemetry': [/^node:/, /^pino$/, /^hdr-histogram-js$/],
   'libs/config': [/^node:/, /^zod$/, /^yaml$/],
   'libs/processes': [/^node:/],

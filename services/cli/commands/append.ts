@@ -7,8 +7,8 @@ import type { AppendOptions, AppendResult, RecordInput } from '../../../libs/cli
 import { MeridianError } from '../../../libs/errors/errors.ts';
 import { UsageError } from '../arguments.ts';
 import type { Values } from '../arguments.ts';
-import { decodeText, encodingNamed } from '../bytes.ts';
-import type { Encoding } from '../bytes.ts';
+import { decodeText, encodingNamed } from '../../../libs/frames/text-encoding.ts';
+import type { Encoding } from '../../../libs/frames/text-encoding.ts';
 import { batchesFrom } from '../input.ts';
 import type { Format, InputBatch } from '../input.ts';
 import type { Invocation } from '../invocation.ts';

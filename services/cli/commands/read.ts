@@ -11,12 +11,12 @@ import type {
   RecordView,
 } from '../../../libs/client/types.ts';
 import { UsageError } from '../arguments.ts';
-import { encodeText, encodingFor, encodingNamed } from '../bytes.ts';
-import type { Encoding } from '../bytes.ts';
+import { encodeText, encodingFor, encodingNamed } from '../../../libs/frames/text-encoding.ts';
+import type { Encoding } from '../../../libs/frames/text-encoding.ts';
 import { aborted } from '../interrupt.ts';
 import type { Invocation } from '../invocation.ts';
-import { contentJson } from '../record-json.ts';
-import type { RecordPlace } from '../record-json.ts';
+import { recordJson } from '../../../libs/frames/record-json.ts';
+import type { RecordPlace } from '../../../libs/frames/record-json.ts';
 import { withJournal } from '../session.ts';
 import { timeOrNull, timeText } from '../units.ts';
 
@@ -109,11 +109,8 @@ class Printer {
   record(place: RecordPlace, record: RecordView): void {
     const { output } = this.#call;
     if (output.json) {
-      const { stream, seqNum, timestamp, recordOffset } = place;
-      const time = timeOrNull(timestamp);
-      const content = contentJson(record, this.#encoding);
-      const value = { type: 'record', stream, seqNum, timestamp, time, recordOffset, ...content };
-      output.line(value, () => null);
+      const time = timeOrNull(place.timestamp);
+      output.line(recordJson(place, time, record, this.#encoding), () => null);
       return;
     }
     if (this.#verbose) output.raw(placeText(place, record, this.#encoding));

@@ -1,17 +1,28 @@
 /**
- * Records as JSON lines: what `read --output json` prints and `append --format json` takes. One shape
- * for both ways, so that a stream can be copied with a pipe. Unknown fields of the input are passed
- * over, because the output has more than an append needs.
+ * Records as JSON: what `meridian read -o json` prints and `append --format json` takes, and the same over
+ * HTTP. One shape for both ways, so that a stream can be copied with a pipe. Unknown fields of the input
+ * are passed over, because the output has more than an append needs.
  */
-import type { RecordInput, RecordView } from '../../libs/client/types.ts';
-import { decodeText, encodeText, encodingFor } from './bytes.ts';
-import type { Encoding } from './bytes.ts';
+import type { RecordInput, RecordView } from './record.ts';
+import { decodeText, encodeText, encodingFor } from './text-encoding.ts';
+import type { Encoding } from './text-encoding.ts';
 
 export interface RecordPlace {
   readonly stream: string;
   readonly seqNum: number;
   readonly timestamp: number;
   readonly recordOffset: number;
+}
+
+/** A line of output. `time`: the timestamp for people. */
+export function recordJson(
+  { stream, seqNum, timestamp, recordOffset }: RecordPlace,
+  time: string | null,
+  record: RecordView,
+  wanted: Encoding,
+): object {
+  const content = contentJson(record, wanted);
+  return { type: 'record', stream, seqNum, timestamp, time, recordOffset, ...content };
 }
 
 export function contentJson(record: RecordView, wanted: Encoding): object {
@@ -34,8 +45,13 @@ export function recordFromJson(line: string, fallback: Encoding): RecordInput | 
   } catch (error) {
     return `not JSON: ${error instanceof Error ? error.message : String(error)}`;
   }
-  if (!isObject(parsed)) return 'expected an object with a body';
-  const { body, key, headers, encoding: named = fallback } = parsed;
+  return recordFromValue(parsed, fallback);
+}
+
+/** The same for a value that is parsed already. */
+export function recordFromValue(value: unknown, fallback: Encoding): RecordInput | string {
+  if (!isObject(value)) return 'expected an object with a body';
+  const { body, key, headers, encoding: named = fallback } = value;
   if (named !== 'utf8' && named !== 'base64' && named !== 'hex') {
     return `encoding ${JSON.stringify(named)}: expected utf8, base64 or hex`;
   }
