@@ -30,6 +30,8 @@ export interface ReplicaOptions {
 export interface DiskBehaviour {
   readonly writeDelayMs?: number;
   readonly failWrites?: 'EIO' | 'ENOSPC';
+  /** What the file system says is free. */
+  readonly freeBytes?: number;
 }
 
 export class Replica {

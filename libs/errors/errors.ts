@@ -35,6 +35,8 @@ export const REASONS = {
   WRONG_TARGET: { code: 9, noEffect: true, retry: false },
   /** The replica's clock is out of bounds; another region takes the append. */
   CLOCK_UNSAFE: { code: 14, noEffect: true, retry: true },
+  /** The replica's disk is nearly full; another region takes the append; details: freeBytes, limit. */
+  DISK_FULL: { code: 14, noEffect: true, retry: true },
   /** The replica reaches no other, or is recovering. */
   NO_QUORUM: { code: 14, noEffect: true, retry: true },
   /** No connection, or the process is going down. */

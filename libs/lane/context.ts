@@ -2,7 +2,7 @@
 import type { Micros, ReplicaId } from '../values/numbers.ts';
 import type { Clock } from './clock.ts';
 import type { RuleId } from './rules.ts';
-import type { Append, Control, EntryHeader, LaneSettings, Write } from './types.ts';
+import type { Append, Control, EntryHeader, LaneSettings, Space, Write } from './types.ts';
 
 export interface Context<Content, A extends Append> {
   readonly self: ReplicaId;
@@ -15,6 +15,8 @@ export interface Context<Content, A extends Append> {
   ) => { content: Content; bytes: number };
   /** The driver's monotonic clock at this step. */
   now: Micros;
+  /** Room on the disk, as the driver said last. */
+  space: Space;
   /** Adds to the writes of this step; returns the number under which they are persisted. */
   write(write: Write<Content>): number;
   /** Sends a control message, directly or through the third replica. */

@@ -6,7 +6,6 @@
 import { assert, at } from '../values/assert.ts';
 import type { Epoch, Index, LaneId, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
-import { Merge } from '../merge/merge.ts';
 import { checkpointOf, peerAhead, persistedTimestamp, trimLanes } from './checkpoints.ts';
 import { Clock } from './clock.ts';
 import type { Context } from './context.ts';
@@ -19,6 +18,7 @@ import { inspectLane } from './inspect.ts';
 import { Lane } from './lane.ts';
 import { Post } from './post.ts';
 import { Recovery } from './recovery.ts';
+import { Release } from './release.ts';
 import type {
   Append,
   Control,
@@ -55,8 +55,7 @@ export class LaneCore<Content, A extends Append = Append> {
   private readonly heartbeats: Heartbeats<Content, A>;
   private readonly recovery: Recovery<Content, A>;
   private readonly post: Post<Content, A>;
-  private readonly merge = new Merge<Entry<Content>>(REPLICAS.length);
-  private readonly merged = REPLICAS.map(() => 0);
+  private readonly order: Release<Content, A>;
   /** Was this replica the lane's writer at the end of the last step? */
   private readonly wrote = REPLICAS.map(() => false);
   private readonly unanswered: { lane: Lane<Content, A>; epoch: Epoch }[] = [];
@@ -80,6 +79,7 @@ export class LaneCore<Content, A extends Append = Append> {
       broken,
       assemble: options.assemble,
       now: 0 as Micros,
+      space: 'ample',
       write: (write) => {
         this.writes.push(write);
         return this.issued + 1;
@@ -99,19 +99,15 @@ export class LaneCore<Content, A extends Append = Append> {
       const readBack = (index: Index): Entry<Content> => options.readBack(id, index);
       return new Lane<Content, A>(this.context, id, start.promised, start, readBack);
     });
-    // O5: whoever took the checkpoint had released up to here; no lane brings anything below any more.
-    const { watermark } = recovered;
-    this.clock.raise(watermark);
+    this.clock.raise(recovered.watermark);
     for (const lane of this.lanes) {
       this.clock.raise(lane.log.timestampAt(lane.log.last));
-      lane.resolved = watermark;
-      this.merged[lane.id] = lane.log.released.index;
-      this.merge.close(lane.id, watermark);
       lane.onRemoved = (entries) => {
         this.home.removed(lane, entries);
       };
     }
     this.home = new Home(this.context);
+    this.order = new Release(this.context, this.lanes, this.home, recovered.watermark);
     this.hearing = new Hearing(this.context, recovered.incarnations);
     this.heartbeats = new Heartbeats(this.context);
     const { incarnation, voting } = recovered;
@@ -142,7 +138,7 @@ export class LaneCore<Content, A extends Append = Append> {
     this.pursueRoles(effects);
     this.stamp(effects);
     this.reserve();
-    this.release(effects);
+    this.order.run(effects);
     if (this.writes.length > 0) {
       this.issued += 1;
       effects.writes = this.writes;
@@ -160,7 +156,7 @@ export class LaneCore<Content, A extends Append = Append> {
 
   /** What a checkpoint of everything released so far says of the lanes (C1). */
   checkpoint(): CoreCheckpoint {
-    return checkpointOf(this.lanes, this.merge.watermark);
+    return checkpointOf(this.lanes, this.order.watermark);
   }
 
   /** A peer whose checkpoint this replica needs, because its log begins behind the end of ours (C3). */
@@ -176,7 +172,7 @@ export class LaneCore<Content, A extends Append = Append> {
 
   inspect(): Inspection {
     return {
-      watermark: this.merge.watermark as Timestamp,
+      watermark: this.order.watermark,
       clock: this.clock.last as Timestamp,
       reservation: this.clock.reserved as Timestamp,
       clockSafe: this.clock.safe,
@@ -214,6 +210,9 @@ export class LaneCore<Content, A extends Append = Append> {
         return;
       case 'clockError':
         this.clock.measured(input.micros);
+        return;
+      case 'space':
+        this.context.space = input.space;
         return;
       case 'disconnected':
         this.hearing.disconnected(input.peer);
@@ -374,7 +373,8 @@ export class LaneCore<Content, A extends Append = Append> {
       if (lane.seen > lane.promised) this.stepDown(lane);
       if (lane.role.name === 'follower') {
         if (lane.id === this.context.self) this.open(lane);
-        else if (this.hearing.maySeal(lane)) this.seal(lane);
+        // Without room for the tail it would have to adopt, it leaves the seal to the other one (§10).
+        else if (this.context.space !== 'none' && this.hearing.maySeal(lane)) this.seal(lane);
       }
       pursue(this.context, lane);
       if (!at(this.wrote, lane.id) && lane.isWriting()) this.becameWriter(lane);
@@ -412,6 +412,7 @@ export class LaneCore<Content, A extends Append = Append> {
   private stamp(effects: Mutable<Effects<Content, A>>): void {
     const own = at(this.lanes, this.context.self);
     if (!this.clock.safe) this.home.refuseQueue('CLOCK_UNSAFE', effects.refused);
+    this.home.refuseForSpace(effects.refused);
     if (own.role.name === 'writing') this.home.stamp(own);
     else if (this.context.broken.has('L6-refuse-on-seal')) {
       this.home.refuseInflight(effects.refused);
@@ -426,51 +427,6 @@ export class LaneCore<Content, A extends Append = Append> {
   private reserve(): void {
     const timestamp = this.clock.reservation(this.issued + 1);
     if (timestamp !== null) this.context.write({ type: 'reserve', timestamp });
-  }
-
-  /** Commits, resolves, merges: what became final is released in order (O4). */
-  private release(effects: Mutable<Effects<Content, A>>): void {
-    const { broken } = this.context;
-    for (const lane of this.lanes) {
-      if (lane.isWriting()) this.announce(lane);
-      lane.conclude();
-      if (lane.id === this.context.self || broken.has('L5-sealer-appends')) {
-        this.home.acknowledge(lane, effects.acknowledged);
-      }
-      lane.resolve();
-      const { log } = lane;
-      const final = broken.has('L3-release-unsynced') ? log.committed : log.final;
-      for (let index = at(this.merged, lane.id) + 1; index <= final; index += 1) {
-        const entry = log.entry(index);
-        if (entry.kind === 'batches') this.merge.push(lane.id, entry.timestamp, entry);
-      }
-      this.merged[lane.id] = Math.max(final, at(this.merged, lane.id));
-      this.merge.close(lane.id, lane.resolved);
-    }
-    if (broken.has('O4-maximum')) {
-      const highest = Math.max(...this.lanes.map((lane) => lane.resolved));
-      for (const lane of this.lanes) this.merge.close(lane.id, highest);
-    }
-    this.merge.drain((entry) => {
-      effects.released.push({ entry, appends: this.home.released(entry) });
-    });
-    effects.watermark = this.merge.watermark as Timestamp;
-    for (const { log } of this.lanes) {
-      log.release(effects.watermark);
-      log.cool(this.context.settings.hotEntriesMax);
-    }
-  }
-
-  /** A writer's own word about its lane: nothing further at or below its clock (O2). */
-  private announce(lane: Lane<Content, A>): void {
-    const ahead = this.context.broken.has('O5-close-ahead') ? this.context.settings.sealTimeout : 0;
-    const closed = (this.clock.ceiling + ahead) as Timestamp;
-    const before = lane.announced;
-    const index = lane.log.last;
-    if (before?.epoch === lane.promised && before.closed >= closed && before.index === index)
-      return;
-    lane.announced = { lane: lane.id, epoch: lane.promised, closed, index, age: 0 };
-    lane.learnOwn();
   }
 
   private status(): Omit<Status, 'version'> {

@@ -48,13 +48,30 @@ export class Home<Content, A extends Append> {
   }
 
   /** Everything that was not stamped certainly had no effect. */
-  refuseQueue(reason: RefusalReason, refused: Refused<A>[]): void {
+  refuseQueue(
+    reason: RefusalReason,
+    refused: Refused<A>[],
+    which: (append: A) => boolean = () => true,
+  ): void {
     for (let i = this.head; i < this.queue.length; i += 1) {
-      refused.push({ append: at(this.queue, i), reason });
+      const append = at(this.queue, i);
+      if (which(append)) refused.push({ append, reason });
     }
     this.queue = [];
     this.head = 0;
     this.queueBytes = 0;
+  }
+
+  /** What the disk has no room for certainly had no effect; nobody is told anything of the rest (§10). */
+  refuseForSpace(refused: Refused<A>[]): void {
+    const { space } = this.context;
+    if (space === 'ample' || this.head === this.queue.length) return;
+    const waiting = this.queue.slice(this.head);
+    const stays = ({ small }: A): boolean => space === 'low' && small === true;
+    const kept = waiting.filter(stays);
+    if (kept.length === waiting.length) return;
+    this.refuseQueue('DISK_FULL', refused, (append) => !stays(append));
+    this.prepend(kept);
   }
 
   /** L6 broken on purpose: tells the clients of unacknowledged entries that they failed. */

@@ -147,14 +147,23 @@ export class Lane<Content, A extends Append> {
       this.tellMismatch(feed, from);
       return;
     }
-    this.take(feed);
+    const taken = this.withRoom(feed);
+    this.take(taken);
     if (this.context.broken.has('L2-writer-assumed')) {
       const tail = { epoch: feed.epoch, index: this.log.last };
       const claim = { ...this.status(from), promised: feed.epoch, tail, closed: 0 as Timestamp };
       if (this.log.lastEpoch === feed.epoch) this.facts.learn(writerOf(feed.epoch), claim);
     }
-    const matched = feed.previous.index + feed.entries.length;
+    const matched = taken.previous.index + taken.entries.length;
     this.log.commit(Math.min(feed.committed, matched));
+  }
+
+  /** What of the feed this disk has room for: on a full one the entries it holds, and markers (§10). */
+  private withRoom(feed: Feed<Content>): Feed<Content> {
+    if (this.context.space !== 'none') return feed;
+    const held = ({ index, epoch }: Entry<Content>): boolean => this.log.has({ index, epoch });
+    const full = feed.entries.findIndex((entry) => entry.kind === 'batches' && !held(entry));
+    return full === -1 ? feed : { ...feed, entries: feed.entries.slice(0, full) };
   }
 
   /** Makes the log agree with the feed, whose `previous` it has; returns own entries that fell out. */

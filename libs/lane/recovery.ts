@@ -136,7 +136,7 @@ export class Recovery<Content, A extends Append> {
 
   handleFeed(feed: Feed<Content>): void {
     const copy = this.copies?.[feed.lane];
-    if (!copy || feed.epoch !== 0) return;
+    if (!copy || feed.epoch !== 0 || this.context.space === 'none') return;
     const lane = at(this.lanes, feed.lane);
     // Only the answer to the last question: the source's log may have changed since an earlier one.
     const { previous } = feed;

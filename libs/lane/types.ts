@@ -20,7 +20,15 @@ export interface Append {
   readonly bytes: number;
   /** The entry's timestamp will be above this (0: no wish). */
   readonly minTimestamp: number;
+  /** A few bytes that may make room, such as a trim: taken while the disk is nearly full (§10). */
+  readonly small?: boolean;
 }
+
+/**
+ * Room on the replica's disk (§10). `low`: none for own appends. `none`: none for entries of the others
+ * either; promises, reservations and markers still fit.
+ */
+export type Space = 'ample' | 'low' | 'none';
 
 export interface EntryHeader {
   readonly lane: LaneId;
@@ -201,11 +209,13 @@ export type Input<Content, A extends Append = Append> =
   | { readonly type: 'heartbeat'; readonly id: number }
   /** Entries at or below these marks, one a lane, have left the log; a checkpoint covers them (C2). */
   | { readonly type: 'trimmed'; readonly bases: readonly Mark[] }
+  /** How much room the disk has from now on; `ample` until it is said. */
+  | { readonly type: 'space'; readonly space: Space }
   /** The wall clock is at most this far from the truth, says who measures it (T5). */
   | { readonly type: 'clockError'; readonly micros: number }
   | { readonly type: 'tick' };
 
-export type RefusalReason = 'CLOCK_UNSAFE' | 'OVERLOADED' | 'RECOVERING';
+export type RefusalReason = 'CLOCK_UNSAFE' | 'OVERLOADED' | 'RECOVERING' | 'DISK_FULL';
 
 export interface Effects<Content, A extends Append = Append> {
   readonly writes: readonly Write<Content>[];

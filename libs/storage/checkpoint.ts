@@ -50,6 +50,7 @@ export function saveCheckpoint(
   const finish = (error: Error | null): void => {
     if (file !== null) files.close(file);
     file = null;
+    if (error !== null) giveBack(place, number);
     done(error);
   };
   const attempt = (action: () => void): void => {
@@ -108,6 +109,15 @@ export function saveCheckpoint(
     file = files.open(unfinished, 'durable');
     next();
   });
+}
+
+/** A full disk needs the room of what was not finished; failing here changes nothing. */
+function giveBack({ files, directory }: Place, number: number): void {
+  try {
+    files.remove(join(directory, unfinishedName(number)));
+  } catch {
+    // It goes at the next start.
+  }
 }
 
 /** The sections of a checkpoint, one after the other. Throws CORRUPT with file and offset. */

@@ -198,3 +198,71 @@ describe('a crash', () => {
     await synced(third.log);
   });
 });
+
+describe('a full disk', () => {
+  const opened = (disk: FaultyDisk, met: Error[]): ReturnType<typeof open> =>
+    open(disk, { onNoSpace: (error) => void met.push(error) });
+
+  for (const operation of ['writeDurably', 'syncLater', 'open'] as const) {
+    for (const keptBytes of operation === 'writeDurably' ? [0, 40, 1_000_000] : [0]) {
+      it(`confirms nothing, loses nothing and goes on when there is room (${operation}, ${keptBytes})`, async () => {
+        const disk = formattedDisk();
+        const met: Error[] = [];
+        const { log, fatal } = opened(disk, met);
+        const expected = await appendSynced(log, 0, 3);
+        let isFull = true;
+        disk.fault = (name) =>
+          isFull && name === operation ? { code: 'ENOSPC', keptBytes } : undefined;
+        const done: number[] = [];
+        // Enough for several segments: files have to be made too.
+        for (let number = 3; number < 60; number += 1) {
+          append(log, bodyOf(number));
+          expected.push(bodyOf(number));
+          log.sync(() => done.push(number));
+          await turn();
+        }
+        while (!log.isFull) await turn();
+        const before = done.length;
+        for (let i = 0; i < 3; i += 1) {
+          log.retryWrites();
+          for (let turns = 0; turns < 5; turns += 1) await turn();
+        }
+        expect([log.isFull, done.length, met.length >= 4]).toEqual([true, before, true]);
+        expect(met[0]).toMatchObject({ reason: 'DISK_FULL', noEffect: true });
+        const killed = open(disk.crash(() => 0)).bodies;
+        expect(killed).toEqual(expected.slice(0, killed.length));
+        expect(killed.length).toBeGreaterThanOrEqual(3 + before);
+
+        // The process of the disk that lived on: the same, but then there is room.
+        const living = formattedDisk();
+        const again = opened(living, []);
+        isFull = true;
+        living.fault = disk.fault;
+        const bodies = Array.from({ length: 60 }, (_, number) => bodyOf(number));
+        for (const body of bodies) append(again.log, body);
+        const all = synced(again.log);
+        while (!again.log.isFull) await turn();
+        isFull = false;
+        again.log.retryWrites();
+        await all;
+        await again.log.close();
+        expect([again.log.isFull, ...again.fatal, ...fatal]).toEqual([false]);
+        expect(open(living.crash(() => 0)).bodies).toEqual(bodies);
+      });
+    }
+  }
+
+  it('does not hold up an orderly end', async () => {
+    const disk = formattedDisk();
+    const { log, fatal } = opened(disk, []);
+    const kept = await appendSynced(log, 0, 3);
+    disk.fault = (name) => (name === 'writeDurably' ? { code: 'ENOSPC' } : undefined);
+    append(log, 'nobody was told');
+    let confirmed = 0;
+    log.sync(() => confirmed++);
+    while (!log.isFull) await turn();
+    await log.close();
+    expect([confirmed, fatal.length]).toEqual([0, 0]);
+    expect(open(disk.killProcess()).bodies).toEqual(kept);
+  });
+});

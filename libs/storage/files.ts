@@ -158,12 +158,26 @@ export function fatalError(operation: string, path: string, cause: unknown): Mer
   );
 }
 
+/** The disk is full for the moment: nothing is lost, and the same write may succeed later. */
+export function noSpaceError(path: string, cause: unknown): MeridianError {
+  return new MeridianError('DISK_FULL', `the log waits: ${path}: ${describe(cause)}`, {
+    details: { file: path, code: codeOf(cause) },
+    cause,
+  });
+}
+
+/** Also as an error of the set-up calls, which keep the code. */
+export function isNoSpace(error: unknown): boolean {
+  const code = error instanceof MeridianError ? error.details['code'] : codeOf(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
 function describe(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
   switch (codeOf(cause)) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return `the disk is full (${text}); make room, then start again`;
+      return `the disk is full (${text}); make room`;
     case 'EIO':
       return `the disk reports an error (${text})`;
     case 'EACCES':

@@ -1,14 +1,17 @@
 /**
  * Group commit: brings staged groups to disk one at a time, keeps the next segment prepared, and
  * calls back whoever waits for a frame to be on disk. Owns the files being written. The first
- * failure is final (S1): reported once, nothing is written or confirmed afterwards.
+ * failure is final (S1): reported once, nothing is written or confirmed afterwards. Only a disk that
+ * is full is no failure: what it did not take is still staged, is written again from there to the
+ * last byte, and is confirmed when that write is on disk. No sync is ever repeated.
  *
  * Files are opened O_DSYNC and a group is one write or writev: one trip through the thread pool
  * where write + fdatasync takes two (SPEC.md "Decisions": measured, open for large groups).
  */
 import { join } from 'node:path';
 import { assert } from '../values/assert.ts';
-import { fatalError } from './files.ts';
+import type { MeridianError } from '../errors/errors.ts';
+import { fatalError, isNoSpace, noSpaceError } from './files.ts';
 import type { Files } from './files.ts';
 import { segmentName } from './format.ts';
 import { remainderOf } from './staging.ts';
@@ -23,6 +26,15 @@ export interface FlusherOptions {
   /** The frame that the log ends with; it is on disk. */
   readonly syncedFrame: number;
   readonly onFatal: (error: Error) => void;
+  /** Given, a full disk is waited for (`retry`) and not fatal; called whenever one is met. */
+  readonly onNoSpace: ((error: MeridianError) => void) | undefined;
+}
+
+/** What the full disk did not take: nobody is told that it is there, and it is written again as a whole. */
+interface Refused {
+  readonly group: Group;
+  readonly written: number;
+  readonly started: number;
 }
 
 interface Waiter {
@@ -47,6 +59,10 @@ export class Flusher {
   #isPreparing = false;
   #isFlushing = false;
   #isScheduled = false;
+  #refused: Refused | null = null;
+  #isUnprepared = false;
+  #isFull = false;
+  #isClosing = false;
   #onIdle: (() => void) | undefined;
   #flushes = 0;
   #bytes = 0;
@@ -68,6 +84,22 @@ export class Flusher {
   /** The segment being written. */
   get segment(): number {
     return this.#current.segment;
+  }
+
+  /** The disk is full: from a refused write until the same one has succeeded. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Writes again what the full disk did not take. */
+  retry(): void {
+    // Still full until it succeeds.
+    const refused = this.#refused;
+    this.#refused = null;
+    if (refused !== null) this.#write(refused.group, refused.written, refused.started);
+    if (!this.#isUnprepared) return;
+    this.#isUnprepared = false;
+    this.#prepareNext();
   }
 
   get failure(): Error | undefined {
@@ -94,9 +126,14 @@ export class Flusher {
     this.#schedule();
   }
 
-  /** Flushes up to `frame`, waits until no I/O is under way, closes the files. */
+  /**
+   * Flushes up to `frame`, waits until no I/O is under way, closes the files. What a full disk does not
+   * take is lost, as by a kill: nobody was told that it is there.
+   */
   async close(frame: number): Promise<void> {
+    this.#isClosing = true;
     if (this.#failure === undefined) this.sync(frame, () => undefined);
+    this.retry();
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
       this.#noticeIdle();
@@ -138,6 +175,12 @@ export class Flusher {
         this.#write(group, written + count, started);
         return;
       }
+      if (error !== null && this.#isWaitedFor(error, this.#path(group.segment))) {
+        // Still flushing, as far as the groups behind it are concerned.
+        this.#refused = { group, written, started };
+        this.#noticeIdle();
+        return;
+      }
       this.#isFlushing = false;
       if (error !== null || count <= 0) {
         this.#fail('write', this.#path(group.segment), error ?? new Error('nothing was written'));
@@ -155,6 +198,7 @@ export class Flusher {
     this.#flushes++;
     this.#bytes += group.bytes;
     this.#syncedFrame = group.lastFrame;
+    this.#isFull = this.#isUnprepared;
     this.#options.staging.drop();
     if (this.#prepared === undefined) this.#prepareNext();
     // The disk works on the next group while the callbacks of this one run.
@@ -200,9 +244,11 @@ export class Flusher {
       for (const other of others) files.close(other);
       if (error !== null || file === undefined) {
         if (file !== undefined) files.close(file);
-        this.#fail('create', path, error);
+        this.#isUnprepared = this.#isWaitedFor(error, path);
+        if (!this.#isUnprepared) this.#fail('create', path, error);
       } else {
         this.#prepared = { segment, file };
+        this.#isFull = this.#refused !== null;
         this.#flush();
       }
       this.#noticeIdle();
@@ -222,6 +268,14 @@ export class Flusher {
     }
   }
 
+  #isWaitedFor(error: unknown, path: string): boolean {
+    const { onNoSpace } = this.#options;
+    if (onNoSpace === undefined || !isNoSpace(error)) return false;
+    this.#isFull = true;
+    onNoSpace(noSpaceError(path, error));
+    return true;
+  }
+
   #fail(operation: string, path: string, cause: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = fatalError(operation, path, cause);
@@ -229,9 +283,11 @@ export class Flusher {
   }
 
   #noticeIdle(): void {
-    if (this.#onIdle === undefined || this.#isFlushing || this.#isPreparing) return;
+    if (this.#onIdle === undefined || this.#isPreparing) return;
+    if (this.#isFlushing && this.#refused === null) return;
     const isDone = this.#firstWaiter === this.#waiters.length && !this.#isScheduled;
-    if (this.#failure === undefined && !isDone) return;
+    const isGivenUp = this.#isClosing && (this.#refused !== null || this.#isUnprepared);
+    if (this.#failure === undefined && !isDone && !isGivenUp) return;
     this.#onIdle();
     this.#onIdle = undefined;
   }

@@ -57,6 +57,11 @@ export interface LogOptions {
   readonly onCheckpoint?: (sections: Iterable<Uint8Array>) => number;
   /** Called at most once, when a write or sync failed. The process must end. */
   readonly onFatal: (error: Error) => void;
+  /**
+   * Called when a write found the disk full. The log then waits: it confirms nothing and keeps what is
+   * staged until `retryWrites` succeeds. Not given, a full disk is fatal like every other failure.
+   */
+  readonly onNoSpace?: (error: MeridianError) => void;
 }
 
 export interface LogStats {
@@ -94,6 +99,10 @@ export interface Log {
   readonly position: { readonly segment: number; readonly offset: number };
   /** Numbers of the checkpoints on disk, ascending. */
   readonly checkpoints: readonly number[];
+  /** A write found the disk full and waits. */
+  readonly isFull: boolean;
+  /** Tries what the full disk did not take once more. */
+  retryWrites(): void;
   /** Number of the checkpoint that the log was opened with; null when it was replayed whole. */
   readonly openedWith: number | null;
   /** Checkpoints that could not be read; each was set aside and the one before it was used. */
@@ -112,7 +121,7 @@ export interface Log {
   read(location: Location): Uint8Array;
   /**
    * Flushes, marks the log as closed in order, releases the lock. Rejects with the fatal error if
-   * there was one: then what was staged may be lost.
+   * there was one: then what was staged may be lost, as it is when the disk is full.
    */
   close(): Promise<void>;
   readonly stats: LogStats;
@@ -152,7 +161,7 @@ export function openLog(options: LogOptions, onFrame: (frame: LogFrame) => void)
     const recovery = recover(files, directory, digest, from, onFrame);
     const { stagedBytesMax = STAGED_BYTES_MAX_DEFAULT } = options;
     const place = { files, directory, digest, lock, segmentBytes, stagedBytesMax };
-    return new SegmentedLog(place, recovery, shelf, options.onFatal);
+    return new SegmentedLog(place, recovery, shelf, options);
   } catch (error) {
     files.close(lock);
     throw error;
@@ -187,7 +196,7 @@ class SegmentedLog implements Log {
     place: Place,
     recovery: Recovery,
     shelf: CheckpointShelf,
-    onFatal: (error: Error) => void,
+    { onFatal, onNoSpace }: Pick<LogOptions, 'onFatal' | 'onNoSpace'>,
   ) {
     const { files, directory, digest } = place;
     this.#place = place;
@@ -204,6 +213,7 @@ class SegmentedLog implements Log {
       segment: this.#tail.segment,
       syncedFrame: this.#tail.frame,
       onFatal,
+      onNoSpace,
     });
   }
 
@@ -246,6 +256,14 @@ class SegmentedLog implements Log {
 
   get checkpoints(): readonly number[] {
     return this.#shelf.numbers;
+  }
+
+  get isFull(): boolean {
+    return this.#flusher.isFull;
+  }
+
+  retryWrites(): void {
+    this.#flusher.retry();
   }
 
   get openedWith(): number | null {

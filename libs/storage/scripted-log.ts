@@ -4,7 +4,7 @@
  */
 import { FaultyDisk } from './faulty-disk.ts';
 import { formatDirectory, openLog } from './log.ts';
-import type { Identity, Log } from './log.ts';
+import type { Identity, Log, LogOptions } from './log.ts';
 
 export const DIRECTORY = '/data';
 export const IDENTITY: Identity = { cluster: 'c', instance: 'i', replica: 1, generation: 3 };
@@ -23,7 +23,7 @@ export interface Opened {
   readonly fatal: Error[];
 }
 
-export function open(disk: FaultyDisk): Opened {
+export function open(disk: FaultyDisk, extra: Partial<LogOptions> = {}): Opened {
   const bodies: string[] = [];
   const fatal: Error[] = [];
   const options = {
@@ -32,6 +32,7 @@ export function open(disk: FaultyDisk): Opened {
     segmentBytes: SEGMENT_BYTES,
     files: disk,
     onFatal: (error: Error) => void fatal.push(error),
+    ...extra,
   };
   const log = openLog(options, (frame) => bodies.push(Buffer.from(frame.body).toString()));
   return { log, bodies, fatal };

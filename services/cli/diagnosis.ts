@@ -56,8 +56,11 @@ function ownProblems(
   if (state.watermarkLagMs > bounds.lagMs) {
     problems.push(`${region} is ${durationText(state.watermarkLagMs)} behind`);
   }
-  const { freeBytes, totalBytes } = state.disk;
-  if (totalBytes > 0 && freeBytes < bounds.freeBytes) {
+  const { freeBytes, totalBytes, space } = state.disk;
+  if (space === 'low' || space === 'none') {
+    const what = space === 'low' ? 'takes no appends' : 'takes no entries and is in no quorum';
+    problems.push(`the disk of ${region} is full (${bytesText(freeBytes)} free): it ${what}`);
+  } else if (totalBytes > 0 && freeBytes < bounds.freeBytes) {
     problems.push(`the disk of ${region} is nearly full: ${bytesText(freeBytes)} free`);
   }
   problems.push(...missing(region, state, view, bounds));

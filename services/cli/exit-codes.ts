@@ -48,6 +48,7 @@ const OF_REASON: Readonly<Record<string, number>> = {
   INDEFINITE: EXIT.unknownOutcome,
   OVERLOADED: EXIT.unavailable,
   CLOCK_UNSAFE: EXIT.unavailable,
+  DISK_FULL: EXIT.unavailable,
   NO_QUORUM: EXIT.unavailable,
   UNAVAILABLE: EXIT.unavailable,
   SLOW_READER: EXIT.unavailable,

@@ -64,6 +64,8 @@ export interface ReplicaState {
     readonly freeBytes: number;
     readonly logBytes: number;
     readonly segments: number;
+    /** ample, low (takes no appends), none (takes no entries either); empty from an older replica. */
+    readonly space: string;
   };
   readonly lanes: readonly LaneView[];
   readonly peers: readonly PeerView[];
@@ -151,6 +153,7 @@ function stateOf(status: StatusResponse, nameOf: (replica: number) => string): R
       freeBytes: Number(disk?.freeBytes ?? 0n),
       logBytes: Number(disk?.logBytes ?? 0n),
       segments: Number(disk?.segments ?? 0n),
+      space: disk?.space ?? '',
     },
     lanes: status.lanes.map((lane) => ({
       lane: lane.lane,

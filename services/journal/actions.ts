@@ -83,6 +83,7 @@ export class Actions {
         header: verifyBatch(frame, BATCH_LIMITS),
         bytes: frame.length,
         minTimestamp: 0,
+        small: true,
         arrivedAt: clocks.monotonic(),
         answer: null,
         placed: false,

@@ -310,6 +310,11 @@ export function refusal(reason: RefusalReason): MeridianError {
       return new MeridianError('OVERLOADED', 'the queue of this replica is full', {
         details: { retryAfterMs: 100 },
       });
+    case 'DISK_FULL':
+      return new MeridianError(
+        'DISK_FULL',
+        'the disk of this replica is nearly full; append through another region',
+      );
     case 'RECOVERING':
       return new MeridianError(
         'NO_QUORUM',

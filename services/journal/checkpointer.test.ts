@@ -48,6 +48,7 @@ class Half {
   readonly lanes: readonly LaneLog<Frame>[];
   readonly checkpointer: Checkpointer;
   frontier = 0;
+  hasRoom = true;
   trimmed: readonly Mark[] | null = null;
   /** Before anything is deleted. */
   onDelete: () => void = () => undefined;
@@ -91,6 +92,7 @@ class Half {
       releaser: this.releaser,
       everyBytes: 4096,
       segmentBytes: SEGMENT_BYTES,
+      space: { space: 'ample', hasRoom: () => this.hasRoom },
       frontier: (done) => {
         done(this.frontier);
       },
@@ -118,6 +120,9 @@ class Half {
         wall: 99,
         logger,
         onFatal: (error) => {
+          throw error;
+        },
+        onNoSpace: (error) => {
           throw error;
         },
       }),
@@ -230,6 +235,22 @@ describe('a replica with checkpoints', () => {
     expect(again.story).toEqual(story);
     expect(at(again.lanes, 1).agreement({ epoch: epoch(9), index: index(99) }).index).toBe(19);
     expect(again.opened.recovered).toMatchObject({ voting: true, incarnation: 77 });
+    await again.close();
+  });
+
+  it('takes none that the disk has no room for', async () => {
+    const first = await Half.open();
+    first.write(60);
+    first.release(60);
+    first.hasRoom = false;
+    first.checkpointer.look(micros(1_000_000));
+    expect(first.checkpointer.isIdle).toBe(true);
+    await first.close();
+    expect(first.log.checkpoints).toEqual([]);
+    const again = await Half.open();
+    again.checkpointer.look(micros(1_000_000));
+    expect(again.checkpointer.isIdle).toBe(false);
+    await again.checkpointer.stop();
     await again.close();
   });
 

@@ -20,6 +20,7 @@ import type { CheckpointHead, CheckpointSource } from './checkpoint-sections.ts'
 import type { Frame, PendingAppend } from './content.ts';
 import type { LogState } from './log-state.ts';
 import type { Releaser } from './releaser.ts';
+import type { SpaceWatch } from './space-watch.ts';
 
 export interface CheckpointerOptions extends CheckpointSource {
   readonly core: Pick<LaneCore<Frame, PendingAppend>, 'checkpoint'>;
@@ -29,6 +30,8 @@ export interface CheckpointerOptions extends CheckpointSource {
   /** Of log between two checkpoints. */
   readonly everyBytes: number;
   readonly segmentBytes: number;
+  /** Room on the disk: none is taken that would not fit, and sooner when there is little. */
+  readonly space: Pick<SpaceWatch, 'space' | 'hasRoom'>;
   /** Of the checkpoint that the log was opened with, or of none. */
   readonly head: CheckpointHead;
   /** First ordinal that must stay, all records before it being trimmed; looks in small steps. */
@@ -46,6 +49,8 @@ interface Kept {
 }
 
 const LOOK_MICROS = 100_000;
+/** Between two checkpoints on a disk that is nearly full: what was trimmed goes only with one. */
+const SCARCE_MICROS = 10_000_000;
 
 export class Checkpointer {
   readonly #options: CheckpointerOptions;
@@ -58,6 +63,7 @@ export class Checkpointer {
   #idle: (() => void)[] = [];
   #lookedAt = -Infinity;
   #bytesBefore = 0;
+  #takenAt = 0;
   /** Duration and time of the last one, for status and metrics. */
   last: { readonly number: number; readonly seconds: number; readonly bytes: number } | null = null;
   failures = 0;
@@ -83,8 +89,12 @@ export class Checkpointer {
     const { log, everyBytes, index } = this.#options;
     if (index.count === 0) return;
     // A large index is written again each time: the larger it is, the rarer.
-    const due = Math.max(everyBytes, 4 * (this.last?.bytes ?? 0));
-    if (log.stats.appendedBytes - this.#bytesBefore >= due) this.take();
+    const { space } = this.#options;
+    const size = this.last?.bytes ?? 0;
+    const isScarce = space.space !== 'ample' && now - this.#takenAt >= SCARCE_MICROS;
+    const due = isScarce ? 1 : Math.max(everyBytes, 4 * size);
+    if (log.stats.appendedBytes - this.#bytesBefore < due || !space.hasRoom(2 * size)) return;
+    if (this.take()) this.#takenAt = now;
   }
 
   /** Takes one now; false when one is under way or something released is not executed yet. */
@@ -137,7 +147,9 @@ export class Checkpointer {
   /** Takes no more; returns when none is under way, after a last one if that can be taken. */
   async stop(): Promise<void> {
     await this.#whenIdle();
-    if (!this.#stopped && this.#options.log.stats.appendedBytes > this.#bytesBefore) this.take();
+    const { log, space } = this.#options;
+    const isWorthIt = log.stats.appendedBytes > this.#bytesBefore && !log.isFull;
+    if (!this.#stopped && isWorthIt && space.hasRoom(2 * (this.last?.bytes ?? 0))) this.take();
     await this.#whenIdle();
     this.#stopped = true;
   }

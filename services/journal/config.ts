@@ -121,6 +121,9 @@ const limits = z.strictObject({
   httpReadsMax: count(32).describe('open reads over HTTP, which count among readersMax too'),
   chunkBytes: bytes(256 * 1024, 1024, 2 * MIB).describe('size of the messages to readers'),
   segmentBytes: bytes(SEGMENT_BYTES_DEFAULT, 4096, 512 * MIB).describe('size of a log segment'),
+  diskReserveBytes: bytes(256 * MIB, 0).describe(
+    'room kept on the disk: below it appends are refused as DISK_FULL, below half of it entries of the peers too; 0 to wait until a write fails',
+  ),
   checkpointBytes: bytes(256 * MIB, 4096).describe('log between two checkpoints'),
   retentionBytes: bytes(0, 0, Number.MAX_SAFE_INTEGER).describe(
     'log that is kept, trimmed or not; 0 for all of it',

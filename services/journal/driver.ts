@@ -10,7 +10,7 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { LaneCore } from '../../libs/lane/core.ts';
-import type { Effects, Input, Mark } from '../../libs/lane/types.ts';
+import type { Effects, Input, Mark, Space } from '../../libs/lane/types.ts';
 import type { Outcome } from '../../libs/order/types.ts';
 import type { Log } from '../../libs/storage/log.ts';
 import type { ReplicaId, SeqNum, Timestamp } from '../../libs/values/numbers.ts';
@@ -127,6 +127,11 @@ export class Driver {
   /** Entries at or below these marks, one a lane, have left the log. */
   trimmed(bases: readonly Mark[]): void {
     this.#input({ type: 'trimmed', bases });
+  }
+
+  /** So much room has the disk from now on. */
+  space(space: Space): void {
+    this.#input({ type: 'space', space });
   }
 
   /** There may be something to execute again. */

@@ -11,6 +11,7 @@ import type { JournalConfig } from './config.ts';
 import type { DiskFigures } from './disk-usage.ts';
 import type { PeerFigures } from './peers.ts';
 import type { ReaderFigures } from './readers.ts';
+import type { SpaceFigures } from './space-watch.ts';
 import type { LaneEvents } from './state-story.ts';
 
 /** Where a bound stands at the moment. */
@@ -37,6 +38,7 @@ export interface JournalMetricsSource {
   readonly load: () => Load;
   readonly log: () => LogStats;
   readonly disk: () => Promise<DiskFigures>;
+  readonly space: () => SpaceFigures;
   readonly peers: () => readonly PeerFigures[];
   readonly reads: ReaderFigures;
   readonly events: LaneEvents;
@@ -234,7 +236,7 @@ function addPeers(registry: Registry, source: JournalMetricsSource): void {
   );
 }
 
-function addDisk(registry: Registry, { disk, log }: JournalMetricsSource): void {
+function addDisk(registry: Registry, { disk, log, space }: JournalMetricsSource): void {
   let figures: DiskFigures | null = null;
   registry.beforeScrape(async () => {
     figures = await disk();
@@ -252,12 +254,25 @@ function addDisk(registry: Registry, { disk, log }: JournalMetricsSource): void 
   gauge('disk_free_bytes', 'What the process may still take of it.', (of) => of.freeBytes);
   gauge('log_bytes', 'Bytes of the data directory.', (of) => of.logBytes);
   gauge('log_segments', 'Segments of the log.', (of) => of.segments);
+  gauge('disk_full', '1: takes no appends for want of room; 2: nor entries of its peers.', () =>
+    ['ample', 'low', 'none'].indexOf(space().space),
+  );
   const total = (name: string, help: string, value: (of: LogStats) => number): void => {
     registry.read('counter', { name: `${J}_log_${name}_total`, help }, (emit) => {
       emit(value(log()));
     });
   };
   total('syncs', 'Syncs of the log.', ({ flushes }) => flushes);
+  registry.read(
+    'counter',
+    {
+      name: `${J}_log_refused_writes_total`,
+      help: 'Writes that the disk refused for want of room; each is tried again.',
+    },
+    (emit) => {
+      emit(space().refusedWrites);
+    },
+  );
   total('frames', 'Frames written to the log.', ({ frames }) => frames);
   total('written_bytes', 'Bytes written to the log.', ({ bytes }) => bytes);
   registry.read(

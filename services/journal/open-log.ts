@@ -24,6 +24,8 @@ export interface OpenOptions {
   readonly wall: number;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
+  /** A write found the disk full, and waits. */
+  readonly onNoSpace: (error: MeridianError) => void;
 }
 
 export interface OpenedLog extends CheckpointSource {
@@ -72,12 +74,16 @@ async function maybeMake(options: OpenOptions, why: string): Promise<void> {
 }
 
 async function open(options: OpenOptions): Promise<OpenedLog> {
-  const { directory, identity, self, segmentBytes, cacheBytesMax, wall, logger, onFatal } = options;
+  const { directory, identity, self, segmentBytes, cacheBytesMax, wall, logger } = options;
+  const { onFatal, onNoSpace } = options;
   const replay = new Replay(self, cacheBytesMax);
   const onCheckpoint = replay.begin;
-  const log = openLog({ directory, identity, segmentBytes, onCheckpoint, onFatal }, (frame) => {
-    replay.take(frame);
-  });
+  const log = openLog(
+    { directory, identity, segmentBytes, onCheckpoint, onFatal, onNoSpace },
+    (frame) => {
+      replay.take(frame);
+    },
+  );
   const { order, index, store, head } = replay.loaded;
   store.readFrom(log);
   for (const finding of log.findings) {

@@ -27,7 +27,6 @@ import type { JournalConfig } from './config.ts';
 import type { Frame, PendingAppend } from './content.ts';
 import { DiskUsage } from './disk-usage.ts';
 import { sectionsForPeer } from './checkpoint-sections.ts';
-import { Checkpointer } from './checkpointer.ts';
 import { Driver } from './driver.ts';
 import { assembleEntry } from './entry-codec.ts';
 import { Health } from './health.ts';
@@ -42,13 +41,12 @@ import { Peers } from './peers.ts';
 import { Readers } from './readers.ts';
 import { ReleaseMarks } from './release-marks.ts';
 import { Releaser } from './releaser.ts';
-import { Retention } from './retention.ts';
 import { Sessions } from './sessions.ts';
 import { streamService } from './stream-service.ts';
 import { StateStory } from './state-story.ts';
 import { Target } from './target.ts';
+import { Upkeep } from './upkeep.ts';
 import { VERSION } from './version.ts';
-import { Transfer } from './transfer.ts';
 import { Watermark } from './watermark.ts';
 
 export interface Replica {
@@ -77,6 +75,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const self = config.replica;
   const target = new Target(config.cluster, config.instance);
   const clocks = systemClocks();
+  let noSpace: (error: MeridianError) => void = (error) => {
+    logger.error({ error }, 'the disk is full');
+  };
   const opened = await openReplicaLog({
     directory: config.dataDirectory,
     identity: identityOf(config),
@@ -87,6 +88,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     logger,
     onFatal: (error) => {
       fatal(error, 'the log cannot be written');
+    },
+    onNoSpace: (error) => {
+      noSpace(error);
     },
   });
   const { log, state, head, recovered, order, index, store } = opened;
@@ -162,57 +166,27 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     afterStep: () => {
       health.look(clocks.monotonic(), releaser.backlogCount === 0);
       readers.pump();
-      checkpointer.look(clocks.monotonic());
-      transfer.look(clocks.monotonic());
+      upkeep.look(clocks.monotonic());
     },
     onFatal: (error) => {
       fatal(error, 'the replica cannot go on');
     },
   });
-  const { segmentBytes } = limits;
-  const retention = new Retention({
-    order,
-    index,
-    store,
-    log,
-    segmentBytes,
-    retentionBytes: limits.retentionBytes,
-    retentionMicros: timings.retentionMs * 1000,
-    now: () => watermark.value,
-    defer: (next) => setImmediate(next),
-  });
-  const checkpointer = new Checkpointer({
+  const upkeep: Upkeep = new Upkeep({
+    config,
+    opened,
     core,
-    log,
-    state,
-    head,
-    order,
-    index,
-    store,
     releaser,
-    everyBytes: limits.checkpointBytes,
-    segmentBytes,
-    frontier: (done) => {
-      retention.frontier(done);
-    },
-    onTrimmed: (bases) => {
-      driver.trimmed(bases);
-    },
-    onResumed: () => {
-      driver.wake();
-    },
-    logger,
-  });
-  const transfer = new Transfer({
-    core,
-    log,
-    state,
-    store,
-    checkpointer,
+    watermark,
+    driver: () => driver,
     peers: () => peers,
     logger,
-    onAdopted: options.onRestart,
+    onRestart: options.onRestart,
   });
+  const { space, checkpointer } = upkeep;
+  noSpace = (error) => {
+    space.refused(error);
+  };
   const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs);
   const readers = new Readers({
     target,
@@ -239,7 +213,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     admission,
     watermark,
     clocks,
-    obstacle: () => health.obstacle(),
+    obstacle: () => health.obstacle() ?? space.obstacle(true),
     submit: (append) => {
       driver.submit(append);
     },
@@ -251,7 +225,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       limits: { batchBytesMax: limits.batchBytesMax, recordsMax: limits.recordsPerBatchMax },
       windowBytes: limits.windowBytes,
       admission,
-      obstacle: () => health.obstacle(),
+      obstacle: () => health.obstacle() ?? space.obstacle(),
       submit: (append) => {
         traces?.arrived(append);
         driver.submit(append);
@@ -279,7 +253,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     limits.sessionsMax,
   );
-  const peers = new Peers({
+  const peers: Peers = new Peers({
     target,
     self,
     peers: config.peers,
@@ -357,6 +331,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       appendLatency: () => appendLatency.snapshot(),
       syncLatency: () => syncLatency.snapshot(),
       disk,
+      space: () => space.figures,
       marks,
       load: () => ({
         sessions: sessions.count,
@@ -404,6 +379,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       forwardedVia,
       log: () => log.stats,
       disk: () => disk.figures(),
+      space: () => space.figures,
       peers: () => peers.figures(),
       reads: readers.figures,
       spans: spans?.figures ?? null,
@@ -474,7 +450,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       await forPeers.close(1000);
       await spans?.close();
       await metrics.close();
-      await checkpointer.stop();
+      await upkeep.stop();
       await log.close();
     },
   };

@@ -12,6 +12,7 @@ import type { JournalConfig } from './config.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import type { ReleaseIndex } from './release-index.ts';
 import type { ReleaseMarks } from './release-marks.ts';
+import type { SpaceFigures } from './space-watch.ts';
 import { VERSION } from './version.ts';
 import type { Watermark } from './watermark.ts';
 
@@ -25,6 +26,7 @@ export interface StatusSource {
   readonly appendLatency: () => LatencySnapshot;
   readonly syncLatency: () => LatencySnapshot;
   readonly disk: DiskUsage;
+  readonly space: () => SpaceFigures;
   readonly marks: ReleaseMarks;
   /** Open append sessions, open reads, bytes of appends under way, entries still to execute. */
   readonly load: () => Load;
@@ -85,6 +87,7 @@ export async function statusOf(
       freeBytes: BigInt(disk.freeBytes),
       logBytes: BigInt(disk.logBytes),
       segments: BigInt(disk.segments),
+      space: source.space().space,
     },
     releasePoints: source.marks.list().map(({ entries, timestamp, hash }) => ({
       entries: BigInt(entries),

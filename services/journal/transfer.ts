@@ -56,8 +56,8 @@ export class Transfer {
   }
 
   #fetch(peer: ReplicaId): void {
-    const { logger, peers, checkpointer } = this.#options;
-    if (!checkpointer.isIdle) return;
+    const { logger, peers, checkpointer, log } = this.#options;
+    if (!checkpointer.isIdle || log.isFull) return;
     this.#busy = true;
     const sections: Uint8Array[] = [];
     logger.warn(

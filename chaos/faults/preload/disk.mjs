@@ -1,10 +1,11 @@
 /**
  * Loaded into a replica before its own code: its disk is slow, full or broken as a file says, and changes
- * when the file does: `{ "writeDelayMs": 200, "failWrites": "ENOSPC" }`. Every way in which the log
+ * when the file does: `{ "writeDelayMs": 200, "failWrites": "ENOSPC", "freeBytes": 1000 }`. Every way in which the log
  * reaches the disk is concerned (libs/storage/files.ts). A slow write is on disk before it is
  * confirmed, a failed one has not been made.
  */
 import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 
 const { MERIDIAN_TEST_CLOCKS: folder = '.', MERIDIAN_TEST_REPLICA: replica = '0' } = process.env;
@@ -66,6 +67,14 @@ for (const name of ['writeSync', 'fsyncSync']) {
     return real(...args);
   };
 }
+
+const { statfs } = fs.promises;
+fs.promises.statfs = async (...args) => {
+  const real = await statfs(...args);
+  const { freeBytes } = behaviour;
+  return freeBytes === undefined ? real : { ...real, bavail: freeBytes / real.bsize };
+};
+syncBuiltinESMExports();
 
 look();
 setInterval(look, LOOK_MS).unref();

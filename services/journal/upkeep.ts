@@ -1,0 +1,110 @@
+/**
+ * What a replica does for the good of its own disk beside its work: watching the room on it, taking
+ * checkpoints and letting old log go, taking a peer's checkpoint when too much is missing. Puts these parts
+ * together and looks after each once a step; what they do, and when, stands in them.
+ */
+import type { LaneCore } from '../../libs/lane/core.ts';
+import type { Logger } from '../../libs/telemetry/logger.ts';
+import type { Micros } from '../../libs/values/numbers.ts';
+import { Checkpointer } from './checkpointer.ts';
+import type { JournalConfig } from './config.ts';
+import type { Frame, PendingAppend } from './content.ts';
+import type { Driver } from './driver.ts';
+import type { OpenedLog } from './open-log.ts';
+import type { Peers } from './peers.ts';
+import type { Releaser } from './releaser.ts';
+import { Retention } from './retention.ts';
+import { SpaceWatch, freeBytesOf } from './space-watch.ts';
+import { Transfer } from './transfer.ts';
+import type { Watermark } from './watermark.ts';
+
+export interface UpkeepOptions {
+  readonly config: Pick<JournalConfig, 'dataDirectory' | 'limits' | 'timings'>;
+  readonly opened: OpenedLog;
+  readonly core: LaneCore<Frame, PendingAppend>;
+  readonly releaser: Releaser;
+  readonly watermark: Watermark;
+  readonly driver: () => Driver;
+  readonly peers: () => Peers;
+  readonly logger: Logger;
+  /** A checkpoint of a peer is on disk: the replica must start again with it. */
+  readonly onRestart: () => void;
+}
+
+export class Upkeep {
+  readonly space: SpaceWatch;
+  readonly checkpointer: Checkpointer;
+  readonly #transfer: Transfer;
+
+  constructor(options: UpkeepOptions) {
+    const { config, opened, core, releaser, watermark, driver, peers, logger } = options;
+    const { log, state, head, order, index, store } = opened;
+    const { limits, timings } = config;
+    const { segmentBytes, retentionBytes, checkpointBytes: everyBytes } = limits;
+    this.space = new SpaceWatch({
+      reserveBytes: limits.diskReserveBytes,
+      log,
+      freeBytes: () => freeBytesOf(config.dataDirectory),
+      onChange: (space) => {
+        driver().space(space);
+      },
+      logger,
+    });
+    const retention = new Retention({
+      order,
+      index,
+      store,
+      log,
+      segmentBytes,
+      retentionBytes,
+      retentionMicros: timings.retentionMs * 1000,
+      now: () => watermark.value,
+      defer: (next) => setImmediate(next),
+    });
+    this.checkpointer = new Checkpointer({
+      core,
+      log,
+      state,
+      head,
+      order,
+      index,
+      store,
+      releaser,
+      everyBytes,
+      segmentBytes,
+      space: this.space,
+      frontier: (done) => {
+        retention.frontier(done);
+      },
+      onTrimmed: (bases) => {
+        driver().trimmed(bases);
+      },
+      onResumed: () => {
+        driver().wake();
+      },
+      logger,
+    });
+    this.#transfer = new Transfer({
+      core,
+      log,
+      state,
+      store,
+      checkpointer: this.checkpointer,
+      peers,
+      logger,
+      onAdopted: options.onRestart,
+    });
+  }
+
+  /** Call it after every step. */
+  look(now: Micros): void {
+    this.space.look(now);
+    this.checkpointer.look(now);
+    this.#transfer.look(now);
+  }
+
+  /** Takes a last checkpoint, if it can be. */
+  stop(): Promise<void> {
+    return this.checkpointer.stop();
+  }
+}
