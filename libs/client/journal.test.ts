@@ -172,7 +172,7 @@ describe('appends without an explicit writer', () => {
       return 'silence';
     };
     const appends = Array.from({ length: 6_000 }, () =>
-      journal.append('s', [record('x')], { deadlineMs: 200 }).catch(() => null),
+      journal.append('s', [record('x')], { deadlineMs: 1_000 }).catch(() => null),
     );
     await Promise.all(appends);
     // One session after the other begins with the same oldest ones; none gets further.

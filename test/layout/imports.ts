@@ -35,6 +35,8 @@ const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   'libs/applier': [/^node:/, /^@bufbuild\/protobuf/],
   // Chaos looks at databases from outside, as their users do, and drives the proxy by its own client.
   chaos: [/^node:/, /^@bufbuild\/protobuf/, /^zod$/, /^pg$/, /^toxiproxy-node-client$/],
+  // Its yardstick is what the bare transport can do.
+  'services/bench': [/^node:/, /^@bufbuild\/protobuf/, /^@grpc\/grpc-js$/],
 };
 // A service states its settings as a zod schema, which libs/config reads them by.
 const SERVICE_PACKAGES = [/^node:/, /^@bufbuild\/protobuf/, /^zod$/];
