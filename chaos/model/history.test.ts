@@ -39,7 +39,7 @@ describe('a recorded history', () => {
     recorder.fault('pause r1', 'r1');
     over();
     const place = { timestamp: 8, instance: 1, recordOffset: 0 };
-    recorder.resumed('o', null);
+    recorder.resumed('o', { instance: 1 }, null);
     recorder.delivered({ observer: 'o', place, stream: 'x', firstSeqNum: 0, values: ['a', 'b'] });
     recorder.progress('o', 24);
     recorder.final({ place, stream: 'x', firstSeqNum: 0, values: ['a', 'b'] });
@@ -62,9 +62,8 @@ describe('a recorded history', () => {
     });
     expect(history.operations[4]?.completedUs).toBeNull();
     expect(history.faults.map(({ untilUs }) => untilUs === null)).toEqual([false, true]);
-    expect(history.deliveries).toHaveLength(1);
-    expect(history.progress).toHaveLength(1);
-    expect(history.resumptions).toHaveLength(1);
+    const seen = history.observations.map(({ type }) => type);
+    expect(seen).toEqual(['resumption', 'delivery', 'progress']);
     expect(history.final).toHaveLength(1);
     expect(history.rows).toHaveLength(1);
   });

@@ -20,9 +20,8 @@ import type {
 export interface History {
   readonly header: Header;
   readonly operations: readonly Operation[];
-  readonly deliveries: readonly Delivery[];
-  readonly progress: readonly Progress[];
-  readonly resumptions: readonly Resumption[];
+  /** In the order in which they were seen. */
+  readonly observations: readonly Observation[];
   readonly faults: readonly Fault[];
   /** In the order in which they were read: the order of the journals' places, per instance. */
   readonly final: readonly FinalBatch[];
@@ -31,12 +30,16 @@ export interface History {
   readonly endUs: number;
 }
 
+/** What an observer sees. */
+export type Observation =
+  | ({ readonly type: 'delivery' } & Delivery)
+  | ({ readonly type: 'progress' } & Progress)
+  | ({ readonly type: 'resumption' } & Resumption);
+
 export type Line =
   | ({ readonly type: 'header' } & Header)
   | ({ readonly type: 'operation' } & Operation)
-  | ({ readonly type: 'delivery' } & Delivery)
-  | ({ readonly type: 'progress' } & Progress)
-  | ({ readonly type: 'resumption' } & Resumption)
+  | Observation
   | ({ readonly type: 'fault' } & Fault)
   | ({ readonly type: 'final' } & FinalBatch)
   | ({ readonly type: 'row' } & FinalRow);
@@ -45,9 +48,7 @@ export type Line =
 export class HistoryBuilder {
   #header: Header | null = null;
   readonly #operations: Operation[] = [];
-  readonly #deliveries: Delivery[] = [];
-  readonly #progress: Progress[] = [];
-  readonly #resumptions: Resumption[] = [];
+  readonly #observations: Observation[] = [];
   readonly #faults: Fault[] = [];
   readonly #final: FinalBatch[] = [];
   readonly #rows: FinalRow[] = [];
@@ -63,15 +64,10 @@ export class HistoryBuilder {
         this.#until(line.completedUs ?? line.invokedUs);
         return;
       case 'delivery':
-        this.#deliveries.push(line);
-        this.#until(line.atUs);
-        return;
       case 'progress':
-        this.#progress.push(line);
-        this.#until(line.atUs);
-        return;
       case 'resumption':
-        this.#resumptions.push(line);
+        this.#observations.push(line);
+        this.#until(line.atUs);
         return;
       case 'fault':
         this.#faults.push(line);
@@ -91,9 +87,7 @@ export class HistoryBuilder {
     return {
       header: this.#header,
       operations: this.#operations.sort((a, b) => a.id - b.id),
-      deliveries: this.#deliveries,
-      progress: this.#progress,
-      resumptions: this.#resumptions,
+      observations: this.#observations,
       faults: this.#faults,
       final: this.#final,
       rows: this.#rows,
@@ -132,7 +126,7 @@ const FIELDS: Readonly<Record<Line['type'], Readonly<Record<string, string>>>> =
   },
   delivery: { observer: 'string', atUs: 'number', place: 'object', values: 'object' },
   progress: { observer: 'string', atUs: 'number', watermark: 'number' },
-  resumption: { observer: 'string', atUs: 'number' },
+  resumption: { observer: 'string', atUs: 'number', scope: 'object' },
   fault: { name: 'string', target: 'string', fromUs: 'number' },
   final: { place: 'object', stream: 'string', firstSeqNum: 'number', values: 'object' },
   row: { database: 'string', table: 'string', key: 'string', columns: 'object' },

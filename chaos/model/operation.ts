@@ -34,6 +34,8 @@ export type Action =
       readonly matchSeqNum?: number;
       readonly fencingToken?: number;
       readonly writer?: WriterIdentity;
+      /** The record must come behind this: the highest timestamp that any client of the run was told. */
+      readonly minTimestamp?: number;
     }
   /** A linearizable read of the stream's records from number `from` on. */
   | {
@@ -59,10 +61,13 @@ export type Action =
       readonly token?: number;
       readonly ttlMs?: number;
     }
-  /** Moves `amount` between two accounts of the primary database, in one transaction. */
+  /**
+   * Moves `amount` between two accounts of the primary database, in one transaction. `number` counts
+   * the client's transfers from 1; a client ends at a transfer whose outcome is unknown.
+   */
   | {
       readonly kind: 'transfer';
-      readonly id: string;
+      readonly number: number;
       readonly from: string;
       readonly to: string;
       readonly amount: number;
@@ -81,7 +86,7 @@ export interface Answer {
   /** Region of the replica that answered. */
   readonly servedBy?: string;
   readonly forwardedVia?: string;
-  /** Of `read`: the bodies; of `balances`: ids of the transfers that the state contains. */
+  /** Of `read`: the bodies. */
   readonly values?: readonly string[];
   /** Of `read` and `tail`: the number that the stream's next record will get. */
   readonly tail?: number;
@@ -91,6 +96,8 @@ export interface Answer {
   readonly expiresAt?: number;
   /** Of `balances`: account and amount. */
   readonly balances?: Readonly<Record<string, number>>;
+  /** Of `balances`: per client, how many of its transfers this state contains, and the highest number. */
+  readonly seen?: Readonly<Record<string, readonly [count: number, highest: number]>>;
 }
 
 /**
@@ -140,10 +147,17 @@ export interface Progress {
   readonly watermark: number;
 }
 
+/** What an observer is to be given: all there is, of one instance, or of one stream of it. */
+export interface Scope {
+  readonly instance?: number;
+  readonly stream?: string;
+}
+
 /** An observer begins, or begins again: what comes next must be what follows `after`. */
 export interface Resumption {
   readonly observer: string;
   readonly atUs: number;
+  readonly scope: Scope;
   /** null: from the beginning. */
   readonly after: Place | null;
 }

@@ -19,6 +19,7 @@ import type {
   Operation,
   Outcome,
   Place,
+  Scope,
 } from './operation.ts';
 
 const CHUNK_CHARS = 64 * 1024;
@@ -101,8 +102,9 @@ export class Recorder {
     this.#write({ type: 'progress', observer, atUs: this.nowUs(), watermark });
   }
 
-  resumed(observer: string, after: Place | null): void {
-    this.#write({ type: 'resumption', observer, atUs: this.nowUs(), after });
+  /** Call it before the observer is given anything. */
+  resumed(observer: string, scope: Scope, after: Place | null): void {
+    this.#write({ type: 'resumption', observer, atUs: this.nowUs(), scope, after });
   }
 
   /** A fault begins; call what comes back when it ends. */
