@@ -108,7 +108,7 @@ describe('subscribers of crossbars that are killed at random', () => {
       await until(() => acknowledged.length >= goal);
     };
     await grown(500);
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < 4; round += 1) {
       const victim = Math.floor(Math.random() * CROSSBARS);
       await deployment.killCrossbar(victim);
       await grown(100 + Math.floor(Math.random() * 300));

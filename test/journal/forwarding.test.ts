@@ -147,8 +147,15 @@ const cases: Case[] = LINKS.flatMap(([a, b]): Case[] => {
   ];
 });
 
+/** Every kind on one link; on the others a cut and one deaf direction: what differs there is who forwards. */
+const KINDS_ELSEWHERE = 2;
+const tried = LINKS.flatMap(([a, b], number) => {
+  const here = cases.filter((one) => one.a === a && one.b === b);
+  return number === 0 ? here : here.slice(0, KINDS_ELSEWHERE);
+});
+
 describe('with one link in trouble', () => {
-  it.each(cases)('goes on through the third, and directly afterwards: $name', async (fault) => {
+  it.each(tried)('goes on through the third, and directly afterwards: $name', async (fault) => {
     const { a, b, strike, deaf, faultMs } = fault;
     const third = 3 - a - b;
     const before = await epochs();
