@@ -1,11 +1,10 @@
 import fc from 'fast-check';
-import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { MeridianError } from '../errors/errors.ts';
 import { decodeBatchHeader, decodeRecords, encodeBatch, verifyBatch } from './batch.ts';
 import type { BatchInput } from './batch.ts';
 import { splitFrames } from './frames.ts';
 import { readU32, writeU16, writeU32 } from './ints.ts';
+import { reasonOf, sealed } from './testing.ts';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const body = (value: string) => ({ body: text(value) });
@@ -47,22 +46,6 @@ const batch: fc.Arbitrary<BatchInput> = fc.record({
   matchSeqNum: fc.option(u64, { nil: undefined }),
   fencingToken: fc.option(u64, { nil: undefined }),
 });
-
-/** Runs it and lets nothing but a MeridianError through; returns the reason, or null when it went well. */
-function reasonOf(run: () => unknown): string | null {
-  try {
-    run();
-    return null;
-  } catch (error) {
-    if (error instanceof MeridianError) return error.reason;
-    throw error;
-  }
-}
-
-function withChecksum(frame: Uint8Array): Uint8Array {
-  writeU32(frame, 4, crc32(frame.subarray(8)));
-  return frame;
-}
 
 describe('a batch', () => {
   it('reads back as what was encoded', () => {
@@ -143,7 +126,7 @@ describe('a batch', () => {
     ]);
     writeU32(grown, 0, grown.length);
     writeU32(grown, 16, recordsOffset + 3);
-    expect(verifyBatch(withChecksum(grown)).recordCount).toBe(2);
+    expect(verifyBatch(sealed(grown)).recordCount).toBe(2);
     expect(decodeRecords(grown).map((view) => view.body.length)).toEqual([1, 1]);
   });
 });
@@ -273,7 +256,7 @@ describe('a batch from outside', () => {
           const bad = Uint8Array.from(frame);
           for (const [offset, value] of changes) bad[offset] = value;
           writeU32(bad, 0, bad.length);
-          withChecksum(bad);
+          sealed(bad);
           if (reasonOf(() => verifyBatch(bad)) === null) {
             expect(decodeRecords(bad).length).toBe(verifyBatch(bad).recordCount);
           } else {
@@ -302,7 +285,7 @@ describe('a batch from outside', () => {
   it('may not claim more records than there is room for', () => {
     const bad = Uint8Array.from(frame);
     writeU32(bad, 12, 0xffff_ffff);
-    expect(reasonOf(() => decodeBatchHeader(withChecksum(bad)))).toBe('INVALID');
+    expect(reasonOf(() => decodeBatchHeader(sealed(bad)))).toBe('INVALID');
   });
 
   it('may not have flags or a version that are not known here', () => {
@@ -319,9 +302,9 @@ describe('a batch from outside', () => {
   it('may not have a name that is not UTF-8', () => {
     const bad = Uint8Array.from(frame);
     bad[20] = 0xff;
-    expect(reasonOf(() => verifyBatch(withChecksum(bad)))).toBe('INVALID');
+    expect(reasonOf(() => verifyBatch(sealed(bad)))).toBe('INVALID');
     writeU16(bad, 10, 0);
-    expect(reasonOf(() => verifyBatch(withChecksum(bad)))).toBe('INVALID');
+    expect(reasonOf(() => verifyBatch(sealed(bad)))).toBe('INVALID');
   });
 });
 

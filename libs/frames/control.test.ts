@@ -1,7 +1,5 @@
 import fc from 'fast-check';
-import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { MeridianError } from '../errors/errors.ts';
 import {
   BATCH_BYTES_MIN,
   decodeBatchHeader,
@@ -13,6 +11,7 @@ import type { ControlBatchInput } from './batch.ts';
 import { CONTROL_BYTES_MIN, TOKEN_MAX, TTL_MICROS_MAX, TTL_MICROS_MIN } from './control.ts';
 import type { Control, ControlAction } from './control.ts';
 import { writeU32 } from './ints.ts';
+import { reasonOf, sealed } from './testing.ts';
 
 const name = fc.string({
   unit: fc.constantFrom('a', 'B', '/', 'é', '🜁'),
@@ -51,21 +50,6 @@ const PLAIN: ControlBatchInput = {
   stream: 's',
   control: { requestId: 'r', notAfter: 9, action: { kind: 'trim', before: 3 } },
 };
-
-function reasonOf(run: () => unknown): string | null {
-  try {
-    run();
-    return null;
-  } catch (error) {
-    if (error instanceof MeridianError) return error.reason;
-    throw error;
-  }
-}
-
-function sealed(frame: Uint8Array): Uint8Array {
-  writeU32(frame, 4, crc32(frame.subarray(8)));
-  return frame;
-}
 
 const acting = (wish: ControlAction): ControlBatchInput => ({
   stream: 's',

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MeridianError } from '../errors/errors.ts';
 import { seqNum, timestamp } from '../values/numbers.ts';
 import { encodeBatch } from './batch.ts';
 import { decodeDeliveries, encodeDeliveries } from './delivery.ts';
 import type { Delivery } from './delivery.ts';
+import { reasonOf } from './testing.ts';
 
 const u64 = fc.oneof(fc.nat(1000), fc.constant(Number.MAX_SAFE_INTEGER));
 const delivery: fc.Arbitrary<Delivery> = fc
@@ -22,16 +22,6 @@ const delivery: fc.Arbitrary<Delivery> = fc
     instance,
     batch: encodeBatch({ stream: 's', records: [{ body }] }),
   }));
-
-function reasonOf(run: () => unknown): string | null {
-  try {
-    run();
-    return null;
-  } catch (error) {
-    if (error instanceof MeridianError) return error.reason;
-    throw error;
-  }
-}
 
 describe('deliveries', () => {
   it('read back as what was encoded', () => {

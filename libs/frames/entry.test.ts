@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { MeridianError } from '../errors/errors.ts';
 import { epoch, index, timestamp } from '../values/numbers.ts';
 import type { LaneId } from '../values/numbers.ts';
 import { encodeBatch } from './batch.ts';
@@ -9,22 +8,13 @@ import { decodeEntryHeader, encodeEntry, entryBatches, verifyEntry } from './ent
 import type { EntryIdentity } from './entry.ts';
 import { splitFrames } from './frames.ts';
 import { writeU32 } from './ints.ts';
+import { reasonOf } from './testing.ts';
 
 function batchOf(stream: string, records: number): Uint8Array {
   return encodeBatch({
     stream,
     records: Array.from({ length: records }, (_, i) => ({ body: Buffer.from(`record ${i}`) })),
   });
-}
-
-function reasonOf(run: () => unknown): string | null {
-  try {
-    run();
-    return null;
-  } catch (error) {
-    if (error instanceof MeridianError) return error.reason;
-    throw error;
-  }
 }
 
 const identity = (kind: 'batches' | 'marker'): EntryIdentity => ({

@@ -1,11 +1,8 @@
 /** Rules of clocks, order, heartbeats and lost disks (SPEC.md §2, §5–§7), each in a story. */
-import { describe, expect, it } from 'vitest';
 import { REPLICAS } from '../values/numbers.ts';
-import type { RuleId } from './rules.ts';
-import { RULES } from './rules.ts';
 import { A, B, C, START } from './testing.ts';
 import type { Story } from './testing-story.ts';
-import { isolate, observe, onlyAHasIt, onlyBHasIt } from './testing-story.ts';
+import { isolate, isOfWriters, onlyAHasIt, onlyBHasIt, tellAll } from './testing-story.ts';
 
 const stories: readonly Story[] = [
   {
@@ -237,36 +234,10 @@ const stories: readonly Story[] = [
   },
 ];
 
-describe('clocks, order, heartbeats, lost disks', () => {
-  for (const story of stories) {
-    it(story.says, () => {
-      expect(observe(story, [])).toEqual(story.holds);
-    });
-  }
-});
-
-describe('each rule switched off is noticed', () => {
-  for (const story of stories) {
-    for (const [rule, observation] of Object.entries(story.without ?? {})) {
-      it(`${rule}, in: ${story.says}`, () => {
-        const observed = observe(story, [rule as RuleId]);
-        if (observation instanceof RegExp) expect(observed).toMatch(observation);
-        else expect(observed).toEqual(observation);
-      });
-    }
-  }
-
-  it('all but those that other tests show', () => {
-    const told = new Set(stories.flatMap(({ without }) => Object.keys(without ?? {})));
-    const untold = RULES.map(({ id }) => id).filter(
-      (id) => !/^(L|fence|adopt)/.test(id) && !told.has(id),
-    );
-    expect(untold).toEqual([
-      // It takes a search: test/simulation.
-      'slow-is-heard',
-      'T2-marker-behind',
-      'O2-keep-closed',
-      'O5-close-ahead',
-    ]);
-  });
-});
+tellAll('clocks, order, heartbeats, lost disks', stories, (rule) => !isOfWriters(rule), [
+  // It takes a search: test/simulation.
+  'slow-is-heard',
+  'T2-marker-behind',
+  'O2-keep-closed',
+  'O5-close-ahead',
+]);

@@ -1,11 +1,16 @@
 /** Rules of commitment and of changing the writer (SPEC.md §3, §4), each in a story. */
-import { describe, expect, it } from 'vitest';
 import { REPLICAS } from '../values/numbers.ts';
-import type { RuleId } from './rules.ts';
-import { RULES } from './rules.ts';
 import { A, B, C } from './testing.ts';
 import type { Story } from './testing-story.ts';
-import { epochOf, isolate, observe, onlyBHasIt, rejoin, sealA } from './testing-story.ts';
+import {
+  epochOf,
+  isolate,
+  isOfWriters,
+  onlyBHasIt,
+  rejoin,
+  sealA,
+  tellAll,
+} from './testing-story.ts';
 
 const stories: readonly Story[] = [
   {
@@ -262,32 +267,6 @@ const stories: readonly Story[] = [
   },
 ];
 
-describe('commitment and writers', () => {
-  for (const story of stories) {
-    it(story.says, () => {
-      expect(observe(story, [])).toEqual(story.holds);
-    });
-  }
-});
-
-describe('each rule switched off is noticed', () => {
-  for (const story of stories) {
-    for (const [rule, observation] of Object.entries(story.without ?? {})) {
-      it(`${rule}, in: ${story.says}`, () => {
-        const observed = observe(story, [rule as RuleId]);
-        if (observation instanceof RegExp) expect(observed).toMatch(observation);
-        else expect(observed).toEqual(observation);
-      });
-    }
-  }
-
-  it('all but those that other tests show', () => {
-    const told = new Set(stories.flatMap(({ without }) => Object.keys(without ?? {})));
-    const untold = RULES.map(({ id }) => id).filter(
-      (id) => /^(L|fence|adopt)/.test(id) && !told.has(id),
-    );
-    expect(untold).toEqual([
-      'L1-old-epoch', // facts.test.ts
-    ]);
-  });
-});
+tellAll('commitment and writers', stories, isOfWriters, [
+  'L1-old-epoch', // facts.test.ts
+]);
