@@ -119,6 +119,11 @@ export class Cluster {
     return named(this.databases, `postgres-${region}`);
   }
 
+  /** By name: `crossbar-a`. */
+  part(name: string): Part {
+    return named(this.parts(), name);
+  }
+
   parts(): Part[] {
     const services = [...this.crossbars, ...this.sidecars].map((service) => ({
       name: service.name,

@@ -23,7 +23,7 @@ const BUILD_MS = 600_000;
 export function findToxiproxy(onEvent: (text: string) => void): string {
   const installed = onPath('toxiproxy-server');
   if (installed !== null) return installed;
-  const file = join(cacheDirectory(), `toxiproxy-server-${fingerprintOf(['go.mod', 'go.sum'])}`);
+  const file = join(cacheDirectory(), `toxiproxy-server-${fingerprint()}`);
   if (isIntact(file)) return file;
   const go = onPath('go');
   if (go === null) throw unavailable('neither toxiproxy-server nor go is on the PATH');
@@ -55,11 +55,7 @@ export function cacheDirectory(): string {
 
 function build(go: string, file: string): void {
   const draft = `${file}.${String(process.pid)}`;
-  const module = readFileSync(join(BUILD, 'go.mod'), 'utf8');
-  const version = /toxiproxy\/v2 v(\S+)/.exec(module)?.[1] ?? '';
-  const stamp = `-X github.com/Shopify/toxiproxy/v2.Version=${version}`;
-  const flags = ['-mod=readonly', '-trimpath', '-ldflags', stamp, '-o', draft];
-  const result = spawnSync(go, ['build', ...flags, PACKAGE], {
+  const result = spawnSync(go, ['build', ...flags(), '-o', draft, PACKAGE], {
     cwd: BUILD,
     env: { ...process.env, GOWORK: 'off', GOFLAGS: '', CGO_ENABLED: '0' },
     encoding: 'utf8',
@@ -68,6 +64,14 @@ function build(go: string, file: string): void {
   if (result.status !== 0) throw unavailable(`go could not build it:\n${result.stderr}`);
   writeFileSync(`${file}.sha256`, hashOf(draft));
   renameSync(draft, file);
+}
+
+/** Without its own release script the server would not know its version. */
+function flags(): string[] {
+  const module = readFileSync(join(BUILD, 'go.mod'), 'utf8');
+  const version = /toxiproxy\/v2 v(\S+)/.exec(module)?.[1] ?? '';
+  const stamp = `-X github.com/Shopify/toxiproxy/v2.Version=${version}`;
+  return ['-mod=readonly', '-trimpath', '-ldflags', stamp];
 }
 
 function isIntact(file: string): boolean {
@@ -79,9 +83,10 @@ function hashOf(file: string): string {
   return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
-function fingerprintOf(names: readonly string[]): string {
-  const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
-  for (const name of names) hash.update(readFileSync(join(BUILD, name)));
+/** Of everything that decides what the binary is. */
+function fingerprint(): string {
+  const hash = createHash('sha256').update([process.platform, process.arch, ...flags()].join(' '));
+  for (const name of ['go.mod', 'go.sum']) hash.update(readFileSync(join(BUILD, name)));
   return hash.digest('hex').slice(0, 12);
 }
 

@@ -19,7 +19,7 @@ export function kill(parts: readonly Part[]): Fault {
 }
 
 /** SIGSTOP; SIGCONT when it is healed. */
-export function freeze(parts: readonly (Part & Signalled)[]): Fault {
+export function freeze(parts: readonly Signalled[]): Fault {
   const signal = (which: NodeJS.Signals): Promise<void> => {
     for (const part of parts) part.signal(which);
     return Promise.resolve();
@@ -102,6 +102,7 @@ export function clockStrobe(replica: Replica, random: Random, ms: number): Fault
 }
 
 interface Signalled {
+  readonly name: string;
   signal(signal: NodeJS.Signals): void;
 }
 
