@@ -2,7 +2,8 @@
 import { REPLICAS } from '../values/numbers.ts';
 import { A, B, C, START } from './testing.ts';
 import type { Story } from './testing-story.ts';
-import { isolate, isOfWriters, onlyAHasIt, onlyBHasIt, tellAll } from './testing-story.ts';
+import { isOfWriters, tellAll } from './stories.test-kit.ts';
+import { isolate, onlyAHasIt, onlyBHasIt } from './testing-story.ts';
 
 const stories: readonly Story[] = [
   {

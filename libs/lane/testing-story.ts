@@ -2,11 +2,9 @@
  * A rule of SPEC.md in one small story, for tests: what happens while the rule holds, and, where it
  * can be switched off (rules.ts), what happens then.
  */
-import { describe, expect, it } from 'vitest';
 import { AssertionError } from '../values/assert.ts';
 import type { ReplicaId } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
-import { RULES } from './rules.ts';
 import type { RuleId } from './rules.ts';
 import { A, B, C, Trio, Violation } from './testing.ts';
 import type { LaneSettings } from './types.ts';
@@ -21,7 +19,7 @@ export interface Story {
 }
 
 /** The end of the story; or the check of core or harness that failed on the way. */
-function observe(story: Story, broken: readonly RuleId[]): unknown {
+export function observe(story: Story, broken: readonly RuleId[]): unknown {
   try {
     const { settings } = story;
     return story.tell(Trio.open({ broken, ...(settings === undefined ? {} : { settings }) }));
@@ -29,46 +27,6 @@ function observe(story: Story, broken: readonly RuleId[]): unknown {
     if (error instanceof AssertionError || error instanceof Violation) return error.message;
     throw error;
   }
-}
-
-/** A rule about commitment and the writers of a lane: told in writers.test.ts, the others in order.test.ts. */
-export const isOfWriters = (rule: RuleId): boolean => /^(L|fence|adopt)/.test(rule);
-
-/**
- * Tells every story with the rules as they are, and with each rule it names switched off. `elsewhere`
- * are the rules of this `chapter` that no story shows: the list says where they are shown.
- */
-export function tellAll(
-  title: string,
-  stories: readonly Story[],
-  chapter: (rule: RuleId) => boolean,
-  elsewhere: readonly RuleId[],
-): void {
-  describe(title, () => {
-    for (const story of stories) {
-      it(story.says, () => {
-        expect(observe(story, [])).toEqual(story.holds);
-      });
-    }
-  });
-
-  describe('each rule switched off is noticed', () => {
-    for (const story of stories) {
-      for (const [rule, observation] of Object.entries(story.without ?? {})) {
-        it(`${rule}, in: ${story.says}`, () => {
-          const observed = observe(story, [rule as RuleId]);
-          if (observation instanceof RegExp) expect(observed).toMatch(observation);
-          else expect(observed).toEqual(observation);
-        });
-      }
-    }
-
-    it('all but those that other tests show', () => {
-      const told = new Set(stories.flatMap(({ without }) => Object.keys(without ?? {})));
-      const untold = RULES.map(({ id }) => id).filter((id) => chapter(id) && !told.has(id));
-      expect(untold).toEqual(elsewhere);
-    });
-  });
 }
 
 export function isolate(trio: Trio, id: ReplicaId): void {

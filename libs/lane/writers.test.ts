@@ -2,15 +2,8 @@
 import { REPLICAS } from '../values/numbers.ts';
 import { A, B, C } from './testing.ts';
 import type { Story } from './testing-story.ts';
-import {
-  epochOf,
-  isolate,
-  isOfWriters,
-  onlyBHasIt,
-  rejoin,
-  sealA,
-  tellAll,
-} from './testing-story.ts';
+import { isOfWriters, tellAll } from './stories.test-kit.ts';
+import { epochOf, isolate, onlyBHasIt, rejoin, sealA } from './testing-story.ts';
 
 const stories: readonly Story[] = [
   {
