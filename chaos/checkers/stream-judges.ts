@@ -25,16 +25,17 @@ export function judgeStreams(history: History): Verdict[] {
 
 /** A workload shares the journal with others: only what belongs to its own streams. */
 export function ofStreams(history: History, isOwn: (stream: string) => boolean): History {
+  const observers = new Set(
+    history.observations
+      .filter((it) => it.type === 'resumption' && isOwn(it.scope.stream ?? ''))
+      .map(({ observer }) => observer),
+  );
   return {
     ...history,
     operations: history.operations.filter(
       ({ action }) => 'stream' in action && isOwn(action.stream),
     ),
-    observations: history.observations.filter(
-      (it) =>
-        (it.type === 'delivery' && isOwn(it.stream)) ||
-        (it.type === 'resumption' && isOwn(it.scope.stream ?? '')),
-    ),
+    observations: history.observations.filter(({ observer }) => observers.has(observer)),
     final: history.final.filter(({ stream }) => isOwn(stream)),
   };
 }
