@@ -21,6 +21,21 @@ locals {
   client_cidr_blocks  = concat(local.cluster_cidr_blocks, var.client_cidr_blocks)
   member_cidr_blocks  = [for region in local.serving : module.network.fixed_cidr_blocks[region]]
 
+  # A sidecar may do with its stream what it is there for, and nothing else.
+  grants = concat(
+    [
+      for name, sidecar in var.sidecars : {
+        principal = "sidecar/${name}"
+        operations = concat(
+          ["read", "tail", "status"],
+          contains(sidecar.roles, "ship") ? ["append", "fence"] : [],
+        )
+        streams = [sidecar.stream]
+      }
+    ],
+    var.grants,
+  )
+
   # What crossbars and sidecars are told of the journals.
   journals = {
     for journal, settings in var.journals : journal => {
@@ -74,6 +89,7 @@ module "member" {
     } if region != each.value.region
   ]
   client_cidr_blocks = contains(local.serving, each.value.region) ? local.client_cidr_blocks : []
+  grants             = local.grants
   vpc_id             = module.network.vpc_ids[each.value.region]
   subnets            = module.network.member_subnets[each.value.region]
   instance_type      = each.value.settings.instance_type
@@ -107,6 +123,7 @@ module "crossbar" {
   journals           = local.journals
   client_cidr_blocks = local.client_cidr_blocks
   member_cidr_blocks = local.member_cidr_blocks
+  grants             = local.grants
   vpc_id             = module.network.vpc_ids[each.key]
   subnet_ids         = module.network.service_subnet_ids[each.key]
   zone               = { id = module.network.zone_id, name = module.network.zone_name }
@@ -143,6 +160,7 @@ module "sidecar" {
   client_cidr_blocks   = local.client_cidr_blocks
   member_cidr_blocks   = local.member_cidr_blocks
   crossbar_cidr_blocks = local.cluster_cidr_blocks
+  grants               = local.grants
   vpc_id               = module.network.vpc_ids[each.value.region]
   subnet_ids           = module.network.service_subnet_ids[each.value.region]
   instance_type        = each.value.instance_type

@@ -168,7 +168,25 @@ variable "client_cidr_blocks" {
       for block in var.client_cidr_blocks :
       can(cidrnetmask(block)) && can(regex("^(10\\.|172\\.(1[6-9]|2[0-9]|3[01])\\.|192\\.168\\.).*/(1[6-9]|2[0-9]|3[0-2])$", block))
     ])
-    error_message = "Clients connect unencrypted and unauthenticated: only private ranges (RFC 1918) of at most a /16 each may be named."
+    error_message = "A journal is nothing for the open net: only private ranges (RFC 1918) of at most a /16 each may be named."
+  }
+}
+
+variable "grants" {
+  description = "What clients may do, beyond the sidecars, which are seen to: principal (role or role/name), operations, streams (names, or prefixes that end in *)"
+  type        = list(object({ principal = string, operations = list(string), streams = list(string) }))
+  default     = []
+
+  validation {
+    condition = alltrue(flatten([
+      for grant in var.grants : [
+        can(regex("^(crossbar|sidecar|applier|client|admin)(/[A-Za-z0-9_.-]{1,64})?$", grant.principal)),
+        length(grant.streams) > 0,
+        length(grant.operations) > 0,
+        length(setsubtract(grant.operations, ["append", "fence", "read", "tail", "trim", "streams", "status"])) == 0,
+      ]
+    ]))
+    error_message = "A grant gives operations (append, fence, read, tail, trim, streams, status) on streams to a role or role/name; replicas are given nothing."
   }
 }
 

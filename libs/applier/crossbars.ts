@@ -13,6 +13,8 @@ import { MeridianError } from '../errors/errors.ts';
 import { CrossbarService } from '../gen/meridian/crossbar/v1/crossbar_pb.ts';
 import type { StatusResponse } from '../gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { Endpoint, Rounds, connect } from '../rpc/rpc.ts';
+import { openClientSecurity } from '../security/client-security.ts';
+import type { ClientSecurity } from '../security/client-security.ts';
 import { ResumingSubscription } from './resuming-subscription.ts';
 import type { Source, SourceHandler, SourceSubscription, Wish } from './source.ts';
 
@@ -29,6 +31,8 @@ export interface CrossbarsOptions {
   readonly returnMs?: number;
   /** Bytes in flight towards this process, per connection. */
   readonly windowBytes?: number;
+  /** Default: calls go in the clear, which crossbars take on loopback only. */
+  readonly security?: ClientSecurity | undefined;
 }
 
 export interface CrossbarReadPoint {
@@ -59,7 +63,9 @@ export class Crossbars implements Source {
     const { crossbars, windowBytes } = options;
     if (crossbars.length === 0) throw new MeridianError('INVALID', 'no addresses given');
     const limits = windowBytes === undefined ? {} : { windowBytes };
-    this.#endpoints = crossbars.map((address) => new Endpoint(connect(address, limits)));
+    const { cluster, security } = options;
+    const secure = openClientSecurity(security)?.({ cluster, role: 'crossbar' }) ?? null;
+    this.#endpoints = crossbars.map((address) => new Endpoint(connect(address, limits, secure)));
   }
 
   /**

@@ -130,7 +130,7 @@ export class FakeRegions {
       replicas.push({ region, address: `127.0.0.1:${server.port}` });
     }
     this.replicas = replicas;
-    return new Regions(replicas, 'a');
+    return new Regions({ replicas, region: 'a' });
   }
 
   async stop(): Promise<void> {

@@ -83,7 +83,13 @@ export class Journal {
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
     this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     const nearest = options.region ?? options.replicas[0]?.region;
-    this.#regions = new Regions(options.replicas, nearest, options.windowBytes);
+    const { cluster, instance, replicas, windowBytes, security } = options;
+    this.#regions = new Regions({
+      replicas,
+      region: nearest,
+      windowBytes,
+      security: security && { ...security, cluster, instance },
+    });
     this.#streams = new StreamCalls({
       target: this.#target(),
       call: (method, request, { region, deadlineMs = this.#deadlineMs } = {}) =>

@@ -1,6 +1,8 @@
 /** The replicas of an instance as a client sees them: one channel a region, nearest first. */
 import type { Channel } from '../rpc/rpc.ts';
 import { Endpoint, connect } from '../rpc/rpc.ts';
+import { openClientSecurity } from '../security/client-security.ts';
+import type { ClientSecurity } from '../security/client-security.ts';
 import { MeridianError } from '../errors/errors.ts';
 
 export interface ReplicaAddress {
@@ -8,6 +10,17 @@ export interface ReplicaAddress {
   readonly region: string;
   /** host:port of the replica's client port. */
   readonly address: string;
+}
+
+export interface RegionsOptions {
+  readonly replicas: readonly ReplicaAddress[];
+  /** The region to prefer; the others follow in the order given. */
+  readonly region?: string | undefined;
+  /** Bytes in flight towards this client on each connection. */
+  readonly windowBytes?: number | undefined;
+  /** With what the certificates of the replicas must name. Default: calls go in the clear. */
+  readonly security?:
+    (ClientSecurity & { readonly cluster: string; readonly instance: string }) | undefined;
 }
 
 export class Region extends Endpoint {
@@ -23,17 +36,19 @@ export class Regions {
   /** By preference. */
   readonly list: readonly Region[];
 
-  /**
-   * `nearest` names the region to prefer; the others follow in the order given. `windowBytes`: bytes
-   * in flight towards this client on each connection.
-   */
-  constructor(replicas: readonly ReplicaAddress[], nearest?: string, windowBytes?: number) {
+  constructor(options: RegionsOptions) {
+    const { replicas, region: nearest, windowBytes, security } = options;
     if (replicas.length === 0) throw new MeridianError('INVALID', 'no replica addresses given');
     const ordered = [...replicas].sort(
       (a, b) => Number(b.region === nearest) - Number(a.region === nearest),
     );
     const limits = windowBytes === undefined ? {} : { windowBytes };
-    this.list = ordered.map(({ region, address }) => new Region(region, connect(address, limits)));
+    const { cluster = '', instance = '' } = security ?? {};
+    const secure = openClientSecurity(security);
+    this.list = ordered.map(({ region, address }) => {
+      const expected = { cluster, role: 'replica', names: [instance, region] } as const;
+      return new Region(region, connect(address, limits, secure?.(expected) ?? null));
+    });
     if (nearest !== undefined) this.named(nearest);
   }
 

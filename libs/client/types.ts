@@ -6,12 +6,14 @@
 import type { RecordView } from '../frames/batch.ts';
 import type { KeyRange } from '../frames/key-filter.ts';
 import type { MeridianError } from '../errors/errors.ts';
+import type { ClientSecurity } from '../security/client-security.ts';
 import type { ReplicaAddress } from './regions.ts';
 
 export type { RecordInput, RecordView } from '../frames/batch.ts';
 export { keyPrefix } from '../frames/key-filter.ts';
 export type { KeyRange } from '../frames/key-filter.ts';
 export type { ReplicaAddress } from './regions.ts';
+export type { ClientSecurity } from '../security/client-security.ts';
 export type {
   AcquireLeaseOptions,
   AppendIdentity,
@@ -44,6 +46,11 @@ export interface JournalOptions {
   readonly queueBytesMax?: number;
   /** Bytes in flight towards this client, per connection. Default 16 MiB. */
   readonly windowBytes?: number;
+  /**
+   * Certificate, key and authorities, or authorities and a token. Default: calls go in the clear, which
+   * replicas take on loopback only.
+   */
+  readonly security?: ClientSecurity;
   /** Decides which appends are traced and hears how they ended. Default: none is. */
   readonly tracer?: AppendTracer;
 }

@@ -27,6 +27,8 @@ const LAST_WORDS_MS = 2_000;
 
 export class ResponseStream<Out> {
   readonly peer: string;
+  /** Who makes the request was asked before it became a stream. */
+  readonly caller = null;
   closed = false;
   queued = 0;
   readonly #exchange: Exchange;

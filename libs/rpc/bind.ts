@@ -13,6 +13,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 import type {
+  Metadata,
   sendUnaryData,
   ServerDuplexStream,
   ServerUnaryCall,
@@ -23,6 +24,7 @@ import { assert } from '../values/assert.ts';
 import { MeridianError } from '../errors/errors.ts';
 import { Malformed } from './codec.ts';
 import type { Decoded } from './codec.ts';
+import type { Caller } from './gate.ts';
 import { toStatus } from './status.ts';
 import { BidiStreamAdapter, ServerStreamAdapter } from './streams.ts';
 import type { BidiStream, Report, ServerStream } from './streams.ts';
@@ -35,7 +37,12 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** When the client stops waiting: milliseconds since 1970, Infinity for never. */
   readonly deadline: number;
+  /** null: the server asks nobody who they are. */
+  readonly caller: Caller | null;
 }
+
+/** Who makes a call that has been let in; null where everybody may do everything. */
+export type Admission = (method: string, peer: string, metadata: Metadata) => Caller;
 
 type Handler<M> = M extends {
   methodKind: infer Kind;
@@ -62,7 +69,7 @@ export interface ServiceBinding {
   /** By method, as given to `bind`: for those who serve the same calls in another way. */
   readonly handlers: Readonly<Record<string, (...parameters: never[]) => unknown>>;
   /** The functions grpc-js calls; errors that are no MeridianError go to `report`. */
-  implement(report: Report): UntypedServiceImplementation;
+  implement(report: Report, admission: Admission | null): UntypedServiceImplementation;
   /** See `Serializers`. */
   readonly serializers: Readonly<Record<string, (message: never) => Buffer>>;
 }
@@ -87,7 +94,7 @@ export function bind<S extends Omit<DescService, 'method'> & { method: object }>
     service: descriptor,
     handlers: handlers,
     serializers: serializers as ServiceBinding['serializers'],
-    implement: (report) => {
+    implement: (report, admission) => {
       const functions = handlers as unknown as Record<string, AnyHandler>;
       return Object.fromEntries(
         descriptor.methods.map((method) => {
@@ -96,7 +103,8 @@ export function bind<S extends Omit<DescService, 'method'> & { method: object }>
             handler !== undefined,
             `${method.localName} of ${descriptor.typeName} has no handler`,
           );
-          return [method.localName, glue(method, handler.bind<AnyHandler>(functions), report)];
+          const parts = { method, handler: handler.bind<AnyHandler>(functions), report, admission };
+          return [method.localName, glue(parts)];
         }),
       );
     },
@@ -106,17 +114,27 @@ export function bind<S extends Omit<DescService, 'method'> & { method: object }>
 type AnyHandler = (...parameters: unknown[]) => unknown;
 type AnyGlue = UntypedServiceImplementation[string];
 
-function glue(method: DescMethod, handler: AnyHandler, report: Report): AnyGlue {
+interface Parts {
+  readonly method: DescMethod;
+  readonly handler: AnyHandler;
+  readonly report: Report;
+  readonly admission: Admission | null;
+}
+
+function glue(parts: Parts): AnyGlue {
+  const { method, handler, report } = parts;
   switch (method.methodKind) {
     case 'unary':
       return (call: ServerUnaryCall<Decoded, Message>, callback: sendUnaryData<Message>) => {
-        void answer(method, handler, report, call, callback);
+        void answer(parts, call, callback);
       };
     case 'server_streaming':
       return (call: ServerWritableStream<Decoded, Message>) => {
         const stream = new ServerStreamAdapter(call, report);
         stream.guard(() => {
           if (call.request instanceof Malformed) throw call.request.error;
+          stream.caller = callerOf(parts, call);
+          stream.caller?.checkRequest(call.getPath(), call.request);
           handler(call.request, stream);
         });
       };
@@ -124,6 +142,7 @@ function glue(method: DescMethod, handler: AnyHandler, report: Report): AnyGlue 
       return (call: ServerDuplexStream<Decoded, Message>) => {
         const stream = new BidiStreamAdapter(call, report);
         stream.guard(() => {
+          stream.caller = callerOf(parts, call);
           handler(stream);
         });
       };
@@ -132,25 +151,36 @@ function glue(method: DescMethod, handler: AnyHandler, report: Report): AnyGlue 
   }
 }
 
+function callerOf(
+  { admission }: Parts,
+  call: ServerUnaryCall<Decoded, Message> | ServerWritableStream<Decoded, Message> | AnyDuplex,
+): Caller | null {
+  return admission === null ? null : admission(call.getPath(), call.getPeer(), call.metadata);
+}
+
+type AnyDuplex = ServerDuplexStream<Decoded, Message>;
+
 async function answer(
-  method: DescMethod,
-  handler: AnyHandler,
-  report: Report,
+  parts: Parts,
   call: ServerUnaryCall<Decoded, Message>,
   callback: sendUnaryData<Message>,
 ): Promise<void> {
+  const { method, handler, report } = parts;
   const abort = new AbortController();
   call.once('cancelled', () => {
     abort.abort();
   });
-  const deadline = call.getDeadline();
-  const context: CallContext = {
-    peer: call.getPeer(),
-    signal: abort.signal,
-    deadline: typeof deadline === 'number' ? deadline : deadline.getTime(),
-  };
   try {
     if (call.request instanceof Malformed) throw call.request.error;
+    const caller = callerOf(parts, call);
+    caller?.checkRequest(call.getPath(), call.request);
+    const deadline = call.getDeadline();
+    const context: CallContext = {
+      peer: call.getPeer(),
+      signal: abort.signal,
+      deadline: typeof deadline === 'number' ? deadline : deadline.getTime(),
+      caller,
+    };
     const response = await (handler(call.request, context) as Promise<Message>);
     callback(null, create(method.output, response));
   } catch (error) {

@@ -15,7 +15,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from '@bufbuild/protobuf';
-import { Client, credentials, status as grpcStatus } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, status as grpcStatus } from '@grpc/grpc-js';
 import type {
   CallOptions,
   ClientDuplexStream,
@@ -28,6 +28,8 @@ import type { Decoded } from './codec.ts';
 import { channelOptions, DEFAULT_CHANNEL_LIMITS } from './settings.ts';
 import type { ChannelLimits } from './settings.ts';
 import { fromStatus } from './status.ts';
+import { ChannelTls } from './tls.ts';
+import type { ChannelSecurity } from './tls.ts';
 
 export interface UnaryOptions {
   /** How long to wait, ms; there is no call without a limit. */
@@ -85,14 +87,27 @@ export interface Channel {
   close(): void;
 }
 
-export function connect(address: string, limits: Partial<ChannelLimits> = {}): Channel {
+/** `security` null: in the clear, and without a word on who calls. */
+export function connect(
+  address: string,
+  limits: Partial<ChannelLimits> = {},
+  security: ChannelSecurity | null = null,
+): Channel {
   const all = { ...DEFAULT_CHANNEL_LIMITS, ...limits };
-  const client = new Client(address, credentials.createInsecure(), channelOptions(all));
+  const secrecy = security === null ? credentials.createInsecure() : new ChannelTls(security);
+  const client = new Client(address, secrecy, channelOptions(all, security !== null));
+  const metadata = (): Metadata => {
+    const made = new Metadata();
+    const token = security?.token?.();
+    if (token !== undefined) made.set('authorization', `Bearer ${token}`);
+    return made;
+  };
   const translate = (error: StatusObject): MeridianError =>
     fromStatus(error, { address, receiveBytesMax: all.receiveBytesMax });
   return {
     address,
-    unary: (method, request, options) => unary(client, translate, method, request, options),
+    unary: (method, request, options) =>
+      unary({ client, translate, metadata: metadata() }, method, request, options),
     serverStream: (method, request, handlers) => {
       const { path, encode, decode } = wire(method);
       const call = client.makeServerStreamRequest(
@@ -100,12 +115,13 @@ export function connect(address: string, limits: Partial<ChannelLimits> = {}): C
         encode,
         decode,
         create(method.input, request),
+        metadata(),
       );
       return receive(call, handlers, translate);
     },
     bidi: (method, handlers) => {
       const { path, encode, decode } = wire(method);
-      const call = client.makeBidiStreamRequest(path, encode, decode);
+      const call = client.makeBidiStreamRequest(path, encode, decode, metadata());
       return duplex(call, handlers, translate);
     },
     close: () => {
@@ -136,9 +152,14 @@ function wire(method: DescMethod): Wire {
   return made;
 }
 
+interface Calling {
+  readonly client: Client;
+  readonly translate: Translate;
+  readonly metadata: Metadata;
+}
+
 function unary<I extends DescMessage, O extends DescMessage>(
-  client: Client,
-  translate: Translate,
+  { client, translate, metadata }: Calling,
   method: DescMethodUnary<I, O>,
   request: MessageInitShape<I>,
   options: UnaryOptions,
@@ -154,6 +175,7 @@ function unary<I extends DescMessage, O extends DescMessage>(
       encode,
       decode,
       create(method.input, request),
+      metadata,
       callOptions,
       (error, response) => {
         options.signal?.removeEventListener('abort', cancel);

@@ -100,11 +100,13 @@ describe('unary calls', () => {
           });
         }),
     });
-    const call = channel.unary(JournalService.method.heartbeat, {}, { deadlineMs: 50 });
+    // Connected first: on a busy machine that alone may take longer than the deadline.
+    await failure(channel.unary(JournalService.method.checkTail, {}, DEADLINE));
+    const call = channel.unary(JournalService.method.heartbeat, {}, { deadlineMs: 300 });
     const error = await failure(call);
     expect(error.reason).toBe('DEADLINE');
     expect(error.noEffect).toBe(false);
-    await expect.poll(() => aborted).toBe(true);
+    await expect.poll(() => aborted, { timeout: 10_000 }).toBe(true);
   });
 
   it('gives up when the caller aborts', async () => {

@@ -10,9 +10,13 @@ export type {
   StreamHandlers,
   UnaryOptions,
 } from './channel.ts';
+export { REFUSALS } from './connections.ts';
+export type { ConnectionFigures, Refusal } from './connections.ts';
 export { Endpoint, Rounds } from './endpoints.ts';
+export type { Caller, ConnectionFacts, Gate } from './gate.ts';
 export { startServer } from './server.ts';
-export type { RpcServer, RpcServerOptions } from './server.ts';
+export type { RpcServer, RpcServerOptions, ServerSecurity } from './server.ts';
 export { DEFAULT_CHANNEL_LIMITS, DEFAULT_SERVER_LIMITS } from './settings.ts';
 export type { ChannelLimits, ServerLimits } from './settings.ts';
 export type { BidiStream, ServerStream } from './streams.ts';
+export type { ChannelSecurity } from './tls.ts';

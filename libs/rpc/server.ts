@@ -10,10 +10,17 @@ import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { MeridianError } from '../errors/errors.ts';
-import type { ServiceBinding } from './bind.ts';
+import type { Credentials } from '../security/credentials.ts';
+import type { Expected } from '../security/identity.ts';
+import type { Admission, ServiceBinding } from './bind.ts';
 import { definitionOf } from './codec.ts';
+import { Connections } from './connections.ts';
+import type { ConnectionFigures, Refusal } from './connections.ts';
+import { interceptorOf, tokenOf } from './gate.ts';
+import type { Gate } from './gate.ts';
 import { DEFAULT_SERVER_LIMITS, serverOptions } from './settings.ts';
 import type { ServerLimits } from './settings.ts';
+import { ServerTls } from './tls.ts';
 import { openServerWindow, probeWindow } from './window.ts';
 
 export interface RpcServerOptions {
@@ -21,6 +28,10 @@ export interface RpcServerOptions {
   readonly address: string;
   readonly services: readonly ServiceBinding[];
   readonly limits?: Partial<ServerLimits>;
+  /** Default: none; everybody who can connect may call everything. */
+  readonly security?: ServerSecurity | null | undefined;
+  /** A connection was refused or cut off; may come often. */
+  readonly onRefused?: (why: Refusal, address: string, detail: string) => void;
   /**
    * An error of a handler that is no MeridianError, once per error. The call has failed as INTERNAL;
    * whether the process may go on (an assertion?) is for the service to say.
@@ -30,7 +41,18 @@ export interface RpcServerOptions {
   readonly onWarning: (message: string) => void;
 }
 
+/** Who may connect and call. */
+export interface ServerSecurity {
+  readonly credentials: Credentials;
+  /** What the certificate of a client must name, when it shows one. */
+  readonly expected: Expected;
+  /** Without such a certificate a connection ends in the handshake. */
+  readonly strict: boolean;
+  readonly gate: Gate;
+}
+
 export interface RpcServer {
+  readonly connections: Readonly<ConnectionFigures>;
   /** Where it listens. */
   readonly port: number;
   /** Answer of the health service; false until told otherwise. */
@@ -49,20 +71,34 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
   // What grpc-js would print by itself comes back as an error or a warning here.
   setLogVerbosity(logVerbosity.NONE);
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
-  const server = new Server(serverOptions(limits));
+  const { security = null, onRefused = () => undefined } = options;
+  const { handshakeMs } = limits;
+  const tls = security === null ? null : new ServerTls({ ...security, handshakeMs });
+  const expected = security?.expected ?? null;
+  const connections = new Connections({ limits, tls, expected, onRefused });
+  const gate = security?.gate ?? null;
+  const interceptors = [interceptorOf(gate, connections)];
+  const server = new Server({ ...serverOptions(limits), interceptors });
+  const admission: Admission | null =
+    gate === null
+      ? null
+      : (method, peer, metadata) =>
+          gate.admit(method, connections.of(peer), tokenOf(metadata), false);
   for (const binding of options.services) {
     server.addService(
       definitionOf(binding.service, binding.serializers),
-      binding.implement(options.onError),
+      binding.implement(options.onError, admission),
     );
   }
   const health = addHealth(server, options.services);
   addReflection(server, options.services);
   openServerWindow(server, limits.windowBytes);
-  const port = await listen(server, options.address);
+  connections.watch(server);
+  const port = await listen(server, options.address, tls ?? ServerCredentials.createInsecure());
   await checkWindow(options, port, limits.windowBytes);
   return {
     port,
+    connections: connections.figures,
     setServing: (serving) => {
       setStatus(health, options.services, serving);
     },
@@ -73,9 +109,9 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
   };
 }
 
-function listen(server: Server, address: string): Promise<number> {
+function listen(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, credentials, (error, port) => {
       if (error === null) resolve(port);
       else reject(cannotListen(address, error));
     });
@@ -151,7 +187,8 @@ async function checkWindow(
 ): Promise<void> {
   const host = options.address.slice(0, options.address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
   const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const granted = await probeWindow({ host: local, port }, windowBytes, PROBE_TIMEOUT_MS);
+  const own = options.security?.credentials ?? null;
+  const granted = await probeWindow({ host: local, port }, own, windowBytes, PROBE_TIMEOUT_MS);
   if (granted.perCall >= windowBytes && granted.perConnection >= windowBytes) return;
   options.onWarning(
     `the receive window of ${options.address} could not be opened: expected ${windowBytes} bytes, ` +

@@ -4,6 +4,7 @@
  * connect, a proxy taken from the environment).
  */
 import type { ChannelOptions, ServerOptions } from '@grpc/grpc-js';
+import { SERVER_NAME } from './tls.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -13,8 +14,20 @@ export interface ServerLimits {
   readonly receiveBytesMax: number;
   /** Largest message sent, bytes. Default 32 MiB. */
   readonly sendBytesMax: number;
-  /** Calls open at once on one connection; more wait at the client. Default 1024. */
+  /** Calls open at once on one connection; more wait at the client. Default 256. */
   readonly callsPerConnectionMax: number;
+  /** Connections at once; more are closed as they come. Default 4096. */
+  readonly connectionsMax: number;
+  /** Connections at once from one address. Default 1024. */
+  readonly connectionsPerAddressMax: number;
+  /** From a connection's begin to its first HTTP/2 frame, TLS included, ms. Default 5000. */
+  readonly handshakeMs: number;
+  /** A connection without calls is closed after this, ms. Default 5 minutes. */
+  readonly idleMs: number;
+  /** Names and values of one call's metadata, bytes. Default 16 KiB. */
+  readonly metadataBytesMax: number;
+  /** Calls that one connection may cancel a second, for long; ten times as many at once. Default 100. */
+  readonly resetsPerSecondMax: number;
   /** Memory of one connection, MiB: frames that wait to be sent, headers. Default 256. */
   readonly connectionMemoryMiB: number;
   /** Bytes in flight towards this server, per connection and per call. Default 16 MiB. */
@@ -24,7 +37,13 @@ export interface ServerLimits {
 export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   receiveBytesMax: 4 * MIB + 64 * KIB,
   sendBytesMax: 32 * MIB,
-  callsPerConnectionMax: 1024,
+  callsPerConnectionMax: 256,
+  connectionsMax: 4096,
+  connectionsPerAddressMax: 1024,
+  handshakeMs: 5_000,
+  idleMs: 300_000,
+  metadataBytesMax: 16 * KIB,
+  resetsPerSecondMax: 100,
   connectionMemoryMiB: 256,
   windowBytes: 16 * MIB,
 };
@@ -64,13 +83,14 @@ export function serverOptions(limits: ServerLimits): ServerOptions {
     'grpc.max_receive_message_length': limits.receiveBytesMax,
     'grpc.max_send_message_length': limits.sendBytesMax,
     'grpc.max_concurrent_streams': limits.callsPerConnectionMax,
+    'grpc.max_connection_idle_ms': limits.idleMs,
     'grpc-node.max_session_memory': limits.connectionMemoryMiB,
     // Not switched off: without channelz, `forceShutdown` of grpc-js 1.14.7 leaves connections open.
     'grpc.enable_channelz': 1,
   };
 }
 
-export function channelOptions(limits: ChannelLimits): ChannelOptions {
+export function channelOptions(limits: ChannelLimits, secure: boolean): ChannelOptions {
   return {
     'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
@@ -88,5 +108,6 @@ export function channelOptions(limits: ChannelLimits): ChannelOptions {
     'grpc.enable_http_proxy': 0,
     'grpc.client_idle_timeout_ms': 2_147_483_647,
     'grpc.enable_channelz': 0,
+    ...(secure ? { 'grpc.ssl_target_name_override': SERVER_NAME } : {}),
   };
 }

@@ -9,12 +9,15 @@ import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 import { MeridianError } from '../errors/errors.ts';
 import type { Decoded } from './codec.ts';
 import { Malformed } from './codec.ts';
+import type { Caller } from './gate.ts';
 import { toStatus } from './status.ts';
 
 /** A call whose answer is a stream. */
 export interface ServerStream<Out extends Message> {
   /** Address of the client, for logs. */
   readonly peer: string;
+  /** Who makes the call; null: the server asks nobody who they are. */
+  readonly caller: Caller | null;
   /** true once the call is over: written messages go nowhere. */
   readonly closed: boolean;
   /** Messages that were written and have not yet left this process. */
@@ -52,6 +55,7 @@ type AnyCall = ServerWritableStream<Decoded, Message> | ServerDuplexStream<Decod
 
 export class ServerStreamAdapter<Out extends Message> implements ServerStream<Out> {
   readonly peer: string;
+  caller: Caller | null = null;
   closed = false;
   readonly #call: AnyCall;
   readonly #report: Report;

@@ -32,7 +32,12 @@ describe('the receive window of a server', () => {
     const windowBytes = 3 * 1024 * 1024;
     const server = await startFakeJournal({}, { limits: { windowBytes } });
     stops.push(() => server.close(0));
-    const seen = await probeWindow({ host: '127.0.0.1', port: server.port }, windowBytes, 1000);
+    const seen = await probeWindow(
+      { host: '127.0.0.1', port: server.port },
+      null,
+      windowBytes,
+      1000,
+    );
     expect(seen).toEqual({ perCall: windowBytes, perConnection: windowBytes });
     expect(server.warnings).toEqual([]);
   });

@@ -9,6 +9,7 @@
  */
 import http2 from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
+import type { Credentials } from '../security/credentials.ts';
 
 interface Internals {
   commonServerOptions?: { settings?: http2.Settings };
@@ -41,12 +42,16 @@ export interface GrantedWindow {
 
 export function probeWindow(
   address: { readonly host: string; readonly port: number },
+  credentials: Credentials | null,
   expectedBytes: number,
   timeoutMs: number,
 ): Promise<GrantedWindow> {
   return new Promise((resolve) => {
     const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-    const session = http2.connect(`http://${host}:${String(address.port)}`);
+    const session = http2.connect(
+      `${credentials === null ? 'http' : 'https'}://${host}:${String(address.port)}`,
+      credentials === null ? {} : withOwnCertificate(credentials),
+    );
     const granted = { perCall: 0, perConnection: 0 };
     const finish = (): void => {
       clearTimeout(timer);
@@ -67,4 +72,14 @@ export function probeWindow(
       look();
     });
   });
+}
+
+/** The server looks at itself, so whose certificate it shows is known. */
+function withOwnCertificate({ current }: Credentials): http2.SecureClientSessionOptions {
+  const { ca, own } = current;
+  return {
+    ca,
+    checkServerIdentity: () => undefined,
+    ...(own === null ? {} : { cert: own.certificate, key: own.key }),
+  };
 }

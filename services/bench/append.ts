@@ -60,7 +60,10 @@ export async function benchAppend(options: AppendBenchOptions): Promise<object> 
     await yardsticks.stop();
     throw error;
   });
-  const regions = new Regions(instance.replicas, instance.replicas[0]?.region);
+  const regions = new Regions({
+    replicas: instance.replicas,
+    region: instance.replicas[0]?.region,
+  });
   const rows: Row[] = [];
   try {
     for (const ack of options.acks) {

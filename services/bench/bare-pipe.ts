@@ -37,7 +37,7 @@ const METHOD = {
 
 export function dial(transport: Transport, port: number): Pipe {
   if (transport === 'tcp') return ofSocket(connect(port, '127.0.0.1'));
-  const options = channelOptions(DEFAULT_CHANNEL_LIMITS);
+  const options = channelOptions(DEFAULT_CHANNEL_LIMITS, false);
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options);
   const { path, requestSerialize, responseDeserialize } = METHOD;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);

@@ -31,7 +31,7 @@ const SLICE_SECONDS = 1;
 export async function benchCatchUp(options: CatchUpBenchOptions): Promise<object> {
   const { bytes, mebibytes, rate, seconds } = options;
   const instance = await startInstance('catchup');
-  const regions = new Regions(instance.replicas, 'a');
+  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
   const { cluster, name } = instance;
   const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
   const appender = new Appender({ cluster, instance: name, regions, ack: 'QUORUM', writer });

@@ -42,7 +42,7 @@ const WARM_UP_SECONDS = 3;
 
 export async function benchReaders(options: ReadersBenchOptions): Promise<object> {
   const instance = await startInstance('readers');
-  const regions = new Regions(instance.replicas, 'a');
+  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
   const rows: Row[] = [];
   try {
     const { cluster, name } = instance;

@@ -43,7 +43,7 @@ const VICTIM = 1;
 export async function benchRestart(options: RestartBenchOptions): Promise<object> {
   const { bytes, mebibytes, inflight } = options;
   const instance = await startInstance('restart');
-  const regions = new Regions(instance.replicas, 'a');
+  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
   const rows: Row[] = [];
   let records = 0;
   try {

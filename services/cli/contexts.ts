@@ -14,6 +14,14 @@ const context = z.strictObject({
   region: z.string().min(1).optional(),
   deadline: z.string().optional(),
   replicas: z.record(z.string(), address),
+  tls: z
+    .strictObject({
+      ca: z.string().min(1),
+      certificate: z.string().min(1).optional(),
+      key: z.string().min(1).optional(),
+    })
+    .optional(),
+  tokenFile: z.string().min(1).optional(),
 });
 const schema = z.object({
   current: z.string().optional().describe('the context that is meant when none is named'),

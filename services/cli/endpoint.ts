@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { JournalOptions, ReplicaAddress } from '../../libs/client/types.ts';
+import { readSecretFile } from '../../libs/security/credentials.ts';
 import { UsageError } from './arguments.ts';
 import type { Values } from './arguments.ts';
 import type { Context } from './contexts.ts';
@@ -25,6 +26,11 @@ interface Said {
   readonly region?: string | undefined;
   readonly replicas?: readonly ReplicaAddress[] | undefined;
   readonly deadlineMs?: number | undefined;
+  readonly tlsCa?: string | undefined;
+  readonly tlsCertificate?: string | undefined;
+  readonly tlsKey?: string | undefined;
+  /** The token itself, or read anew for every call. */
+  readonly token?: (() => string) | undefined;
 }
 
 const MISSING = `which journal? Say it in one of three ways:
@@ -47,12 +53,20 @@ export async function resolveEndpoint(
     region: values.text('region'),
     replicas: parseReplicas(values.text('replicas'), '--replicas', fail),
     deadlineMs: values.number('deadline'),
+    tlsCa: values.text('tls-ca'),
+    tlsCertificate: values.text('tls-certificate'),
+    tlsKey: values.text('tls-key'),
+    token: tokenIn(values.text('token-file')),
   };
   const surroundings: Said = {
     cluster: environment['MERIDIAN_CLUSTER'],
     instance: environment['MERIDIAN_INSTANCE'],
     region: environment['MERIDIAN_REGION'],
     replicas: parseReplicas(environment['MERIDIAN_REPLICAS'], 'MERIDIAN_REPLICAS', fail),
+    tlsCa: environment['MERIDIAN_TLS_CA'],
+    tlsCertificate: environment['MERIDIAN_TLS_CERTIFICATE'],
+    tlsKey: environment['MERIDIAN_TLS_KEY'],
+    token: tokenFrom(environment),
   };
   const named = values.text('context');
   let said: readonly Said[] = [options, surroundings];
@@ -73,13 +87,31 @@ export async function resolveEndpoint(
   if (region !== undefined && !regions.includes(region)) {
     fail(`region ${region} is none of ${regions.join(', ')}${didYouMean(region, regions)}`);
   }
+  const [ca, certificate, key] = [pick('tlsCa'), pick('tlsCertificate'), pick('tlsKey')];
+  const token = pick('token');
+  if (ca === undefined && (certificate ?? key ?? token) !== undefined) {
+    fail(
+      'a certificate or token is given, and no --tls-ca: calls in the clear would show it to all',
+    );
+  }
   return {
     cluster,
     instance,
     replicas,
+    ...(ca === undefined ? {} : { security: { tls: { ca, certificate, key }, token } }),
     ...(region === undefined ? {} : { region }),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   };
+}
+
+function tokenIn(file: string | undefined): (() => string) | undefined {
+  if (file === undefined) return undefined;
+  return () => readSecretFile(file, 'the token').toString('utf8').trim();
+}
+
+function tokenFrom(environment: Environment): (() => string) | undefined {
+  const token = environment['MERIDIAN_TOKEN'];
+  return token === undefined ? tokenIn(environment['MERIDIAN_TOKEN_FILE']) : () => token;
 }
 
 /** `eu=10.0.1.10:7401,us=…` */
@@ -155,5 +187,16 @@ function saidBy(context: Context, where: string, fail: (message: string) => neve
   if (replicas.length === 0) fail(`${where}.replicas: expected at least one region`);
   const deadlineMs = deadline === undefined ? undefined : parseDuration(deadline);
   if (deadlineMs === null) return fail(`${where}.deadline: expected a duration such as 10s`);
-  return { cluster, instance, region, replicas, deadlineMs };
+  const { tls, tokenFile } = context;
+  return {
+    cluster,
+    instance,
+    region,
+    replicas,
+    deadlineMs,
+    tlsCa: tls?.ca,
+    tlsCertificate: tls?.certificate,
+    tlsKey: tls?.key,
+    token: tokenIn(tokenFile),
+  };
 }

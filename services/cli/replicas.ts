@@ -14,6 +14,7 @@ import type { StatusResponse } from '../../libs/gen/meridian/journal/v1/journal_
 import type { JournalOptions, ReplicaAddress } from '../../libs/client/types.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import type { Channel } from '../../libs/rpc/rpc.ts';
+import { openClientSecurity } from '../../libs/security/client-security.ts';
 
 const DEADLINE_MS = 2_000;
 
@@ -33,9 +34,13 @@ export class Replicas {
   readonly #deadlineMs: number;
   readonly #target: { readonly cluster: string; readonly instance: string };
 
-  constructor({ replicas, cluster, instance, deadlineMs }: JournalOptions) {
+  constructor({ replicas, cluster, instance, deadlineMs, security }: JournalOptions) {
     this.list = replicas;
-    this.#channels = replicas.map(({ address }) => connect(address));
+    const secure = openClientSecurity(security);
+    this.#channels = replicas.map(({ region, address }) => {
+      const expected = { cluster, role: 'replica', names: [instance, region] } as const;
+      return connect(address, {}, secure?.(expected) ?? null);
+    });
     this.#deadlineMs = deadlineMs ?? DEADLINE_MS;
     this.#target = { cluster, instance };
   }

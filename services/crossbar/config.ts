@@ -1,5 +1,6 @@
 /** Settings of a crossbar. */
 import { z } from 'zod';
+import { checkSecurity, securitySettings } from '../../libs/config/security.ts';
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
@@ -75,8 +76,13 @@ export const crossbarSchema = z
       .default('info'),
     timings: timings.prefault({}),
     limits: limits.prefault({}),
+    ...securitySettings,
   })
-  .superRefine(({ instances }, context) => {
+  .superRefine((config, context) => {
+    const { instances, listen } = config;
+    checkSecurity(config, { listen }, (path, message) => {
+      context.addIssue({ code: 'custom', path, message });
+    });
     for (const key of ['name', 'number'] as const) {
       const seen = new Set<string | number>();
       instances.forEach((each, position) => {

@@ -6,6 +6,7 @@ import { connectJournal } from '../../libs/client/client.ts';
 import type { Journal, ReadGap } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
+import type { Security } from '../../libs/security/security.ts';
 import { timestamp } from '../../libs/values/numbers.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
 import type { CrossbarConfig } from './config.ts';
@@ -20,6 +21,7 @@ import type {
 export function connectInstance(
   config: CrossbarConfig,
   instance: CrossbarConfig['instances'][number],
+  security: Security | null,
 ): Instance {
   const { cluster, region, timings } = config;
   const { name, number, replicas } = instance;
@@ -32,6 +34,7 @@ export function connectInstance(
     ...(regions.includes(region) ? { region } : {}),
     deadlineMs: timings.heartbeatTimeoutMs,
     silenceMs: timings.silenceMs,
+    ...(security === null ? {} : { security: { tls: security.credentials } }),
   });
   return {
     name,

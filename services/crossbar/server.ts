@@ -1,6 +1,8 @@
 /** A crossbar on the network: its instances, its gRPC server, starting and stopping in order. */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import { startServer } from '../../libs/rpc/rpc.ts';
+import { openSecurity } from '../../libs/security/security.ts';
+import { auditTo, refusalsTo } from '../../libs/telemetry/audit.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
@@ -29,9 +31,14 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
   const { config, logger, fatal } = options;
   const { cluster, region } = config;
   const troubles = new Troubles(logger);
+  const self = { cluster, role: 'crossbar', names: [region] } as const;
+  const security = openSecurity(config, self, auditTo(logger));
+  if (security === null && config.tls.plaintextBeyondLoopback) {
+    logger.warn('DANGEROUS: served in the clear; whoever reaches the port may do everything');
+  }
   const crossbar = new Crossbar({
     cluster,
-    instances: config.instances.map((instance) => connectInstance(config, instance)),
+    instances: config.instances.map((instance) => connectInstance(config, instance, security)),
     settings: { ...config.timings, ...config.limits },
     now: () => performance.now(),
     wall: () => Date.now() * 1000,
@@ -58,6 +65,9 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
   const server = await startServer({
     address: config.listen,
     services: [crossbarService(crossbar, { cluster, region })],
+    limits: config.connections,
+    security: security?.forClients(cluster),
+    onRefused: refusalsTo(logger),
     onError: (error, method) => {
       logger.error({ error, method }, 'a call failed');
     },

@@ -13,7 +13,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { verifyBatch } from '../../libs/frames/batch.ts';
+import { decodeBatchHeader, verifyBatch } from '../../libs/frames/batch.ts';
 import type { BatchLimits } from '../../libs/frames/batch.ts';
 import { splitFrames } from '../../libs/frames/frames.ts';
 import { Ack, AppendResponseSchema } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
@@ -72,6 +72,7 @@ export class AppendSession implements AppendOwner {
   /** Set once: nothing more is submitted; the call ends with it when all before is answered. */
   #ending: MeridianError | 'well' | null = null;
   #closed = false;
+  #slow: NodeJS.Timeout | undefined;
   #dirty = false;
 
   constructor(context: SessionContext, stream: Stream) {
@@ -209,7 +210,12 @@ export class AppendSession implements AppendOwner {
     const obstacle = context.obstacle();
     if (obstacle !== null) throw obstacle;
     const arrivedAt = context.now();
+    const { caller } = this.#stream;
+    const waitMs = caller?.charge(batches.frames.length) ?? 0;
+    if (waitMs > 0) this.#slowDown(waitMs);
     for (const frame of splitFrames(batches.frames)) {
+      // Before the records are looked at: whoever may not append costs no more than this.
+      caller?.checkAppend(decodeBatchHeader(frame).stream);
       const header = verifyBatch(frame, context.limits);
       if (header.control !== null) {
         throw new MeridianError('INVALID', 'an append session takes appends, not control actions');
@@ -229,6 +235,15 @@ export class AppendSession implements AppendOwner {
       this.#pending.push(append);
       context.submit(append);
     }
+  }
+
+  /** Over its rate: what it sends next waits in its own window. */
+  #slowDown(waitMs: number): void {
+    this.#stream.pause();
+    clearTimeout(this.#slow);
+    this.#slow = setTimeout(() => {
+      this.#stream.resume();
+    }, waitMs);
   }
 
   #takeRoom(bytes: number): void {
@@ -262,6 +277,7 @@ export class AppendSession implements AppendOwner {
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#slow);
     this.#pending = [];
     this.#head = 0;
     this.#context.closed(this);

@@ -3,6 +3,7 @@
  * refuse what could not work, for example a seal timeout below the beacon.
  */
 import { z } from 'zod';
+import { checkSecurity, securitySettings } from '../../libs/config/security.ts';
 import { defaultSettings } from '../../libs/lane/settings.ts';
 import type { LaneSettings } from '../../libs/lane/types.ts';
 import { SEGMENT_BYTES_DEFAULT } from '../../libs/storage/log.ts';
@@ -163,11 +164,14 @@ export const journalSchema = z
     timings: timings.prefault({}),
     clock: clock.prefault({}),
     limits: limits.prefault({}),
+    ...securitySettings,
   })
   .superRefine((config, context) => {
     const complain = (path: (string | number)[], message: string): void => {
       context.addIssue({ code: 'custom', path, message });
     };
+    const { listen, peerListen } = config;
+    checkSecurity(config, { listen, peerListen }, complain);
     const numbers = [config.replica, ...config.peers.map((other) => other.replica)];
     if (REPLICAS.some((id) => !numbers.includes(id))) {
       complain(['peers'], 'expected the two replicas that this one is not');

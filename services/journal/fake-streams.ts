@@ -5,6 +5,7 @@ import type { BidiStream } from '../../libs/rpc/rpc.ts';
 
 export class FakeStream<In extends Message, Out extends Message> implements BidiStream<In, Out> {
   readonly peer = 'test';
+  readonly caller = null;
   readonly written: Out[] = [];
   closed = false;
   queued = 0;

@@ -191,8 +191,8 @@ describe('configuration', () => {
     replica: 1,
     region: 'eu',
     dataDirectory: '/d',
-    listen: 'a:1',
-    peerListen: 'a:2',
+    listen: '127.0.0.1:1',
+    peerListen: '127.0.0.1:2',
     peers: [
       { replica: 0, region: 'us', address: 'b:2' },
       { replica: 2, region: 'ap', address: 'c:2' },

@@ -100,7 +100,8 @@ describe('a link', () => {
     const peers = new Peers({
       target: new Target('c', 'i'),
       self,
-      peers: others.map((replica) => ({ replica, address: '127.0.0.1:1' })),
+      peers: others.map((replica) => ({ replica, region: `r${replica}`, address: '127.0.0.1:1' })),
+      dial: ({ address }) => connect(address),
       queuedBytesMax: 1 << 20,
       baseCheckpoint: () => null,
       contentOf: () => new Uint8Array(),

@@ -14,8 +14,8 @@ import type {
   FetchCheckpointResponse,
   LinkRequest,
 } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
-import { bind, connect } from '../../libs/rpc/rpc.ts';
-import type { ServerStream, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import { bind } from '../../libs/rpc/rpc.ts';
+import type { Caller, Channel, ServerStream, ServiceBinding } from '../../libs/rpc/rpc.ts';
 import { assert } from '../../libs/values/assert.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { isReplicaId } from '../../libs/values/numbers.ts';
@@ -32,6 +32,7 @@ type CheckpointStream = ServerStream<FetchCheckpointResponse>;
 
 export interface PeerAddress {
   readonly replica: ReplicaId;
+  readonly region: string;
   readonly address: string;
 }
 
@@ -39,6 +40,7 @@ export interface PeersOptions {
   readonly target: Target;
   readonly self: ReplicaId;
   readonly peers: readonly PeerAddress[];
+  readonly dial: (peer: PeerAddress) => Channel;
   readonly queuedBytesMax: number;
   readonly contentOf: (entry: JournalEntry) => Frame;
   /** Sections of the checkpoint behind which the log begins; null while the log is whole. */
@@ -71,17 +73,17 @@ export class Peers {
       this.#outboxes.set(replica, new PeerOutbox(options.queuedBytesMax));
     }
     this.#dialers = options.peers.map(
-      ({ replica, address }) =>
+      (peer) =>
         new PeerDialer({
           target: options.target,
           self: options.self,
-          peer: replica,
-          dial: () => connect(address),
+          peer: peer.replica,
+          dial: () => options.dial(peer),
           onPacket: (packet) => {
-            options.onPacket(replica, packet);
+            options.onPacket(peer.replica, packet);
           },
           onChange: (error) => {
-            options.onChange(replica, error);
+            options.onChange(peer.replica, error);
           },
           random: Math.random,
         }),
@@ -125,10 +127,10 @@ export class Peers {
     onSection: (section: Uint8Array) => void,
     onEnd: (error: MeridianError | null) => void,
   ): void {
-    const { target, self, peers } = this.#options;
-    const address = peers.find(({ replica }) => replica === peer)?.address;
-    assert(address !== undefined, `replica ${peer} is a peer`);
-    const channel = connect(address);
+    const { target, self, peers, dial } = this.#options;
+    const named = peers.find(({ replica }) => replica === peer);
+    assert(named !== undefined, `replica ${peer} is a peer`);
+    const channel = dial(named);
     const { cluster, instance } = target;
     channel.serverStream(
       PeerService.method.fetchCheckpoint,
@@ -149,6 +151,7 @@ export class Peers {
     const { target, self, baseCheckpoint } = this.#options;
     target.check(request);
     if (request.to !== self) throw wrongReplica('this is', self, request.to);
+    this.#checkCaller(request.from, stream.caller);
     const sections = baseCheckpoint();
     if (sections === null) {
       throw new MeridianError('UNAVAILABLE', 'the log is whole: there is nothing it does not hold');
@@ -178,6 +181,7 @@ export class Peers {
     if (request.to !== self) throw wrongReplica('this is', self, request.to);
     const outbox = isReplicaId(request.from) ? this.#outboxes.get(request.from) : undefined;
     if (outbox === undefined) throw wrongReplica('the caller is', request.from, request.to);
+    this.#checkCaller(request.from, stream.caller);
     if (request.formatVersion !== PACKET_VERSION) {
       throw new MeridianError(
         'INVALID',
@@ -186,6 +190,19 @@ export class Peers {
     }
     outbox.attach(stream);
     onLinked(request.from as ReplicaId);
+  }
+
+  /** A replica speaks for itself alone: its certificate names the region of the number it gives. */
+  #checkCaller(from: number, caller: Caller | null): void {
+    const region = caller?.identity?.names[1];
+    if (caller === null) return;
+    const claimed = this.#options.peers.find(({ replica }) => replica === from)?.region;
+    if (region !== undefined && region === claimed) return;
+    throw new MeridianError(
+      'PERMISSION_DENIED',
+      `${caller.principal} says it is replica ${from}, which is that of ${claimed ?? 'nobody'}`,
+      { details: { principal: caller.principal, replica: from } },
+    );
   }
 }
 

@@ -6,8 +6,8 @@
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { LaneCore } from '../../libs/lane/core.ts';
 import type { HttpServer } from '../../libs/http/http.ts';
-import { startServer } from '../../libs/rpc/rpc.ts';
-import type { RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import { connect } from '../../libs/rpc/rpc.ts';
+import type { RpcServer } from '../../libs/rpc/rpc.ts';
 import type { Identity } from '../../libs/storage/log.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
@@ -29,6 +29,7 @@ import { DiskUsage } from './disk-usage.ts';
 import { sectionsForPeer } from './checkpoint-sections.ts';
 import { Driver } from './driver.ts';
 import { assembleEntry } from './entry-codec.ts';
+import { listen, openReplicaSecurity, replicaNamed } from './listeners.ts';
 import { Health } from './health.ts';
 import { HotFigures } from './hot-figures.ts';
 import { serveHttp } from './http/serve-http.ts';
@@ -72,6 +73,7 @@ export function identityOf({ cluster, instance, replica, generation }: JournalCo
 export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const { config, logger, fatal } = options;
   const { limits, timings } = config;
+  const security = openReplicaSecurity(config, logger);
   const self = config.replica;
   const target = new Target(config.cluster, config.instance);
   const clocks = systemClocks();
@@ -257,6 +259,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     target,
     self,
     peers: config.peers,
+    dial: ({ region, address }) =>
+      connect(address, {}, security?.to(replicaNamed(config, region)) ?? null),
     queuedBytesMax: limits.peerQueueBytesMax,
     baseCheckpoint: () => {
       const { base } = checkpointer;
@@ -353,18 +357,6 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     stalledMicros: timings.stalledMs * 1000,
   });
 
-  const listen = (address: string, services: readonly ServiceBinding[]): Promise<RpcServer> =>
-    startServer({
-      address,
-      services,
-      limits: { receiveBytesMax: Math.max(4 << 20, limits.windowBytes) + (64 << 10) },
-      onError: (error, method) => {
-        fatal(error, `${method} failed`);
-      },
-      onWarning: (warning) => {
-        logger.warn(warning);
-      },
-    });
   let peerServer: RpcServer | null = null;
   let clientServer: RpcServer | null = null;
   let metrics: Keepers;
@@ -405,11 +397,14 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       logger,
       notReady: () => (health.serving ? null : (health.obstacle()?.message ?? 'not serving yet')),
     });
-    peerServer = await listen(config.peerListen, [peers.service]);
-    clientServer = await listen(config.listen, [service, streams]);
+    const peerServices = [peers.service];
+    const clientServices = [service, streams];
+    const listeners = await listen({ ...options, security, peerServices, clientServices });
+    peerServer = listeners.forPeers;
+    clientServer = listeners.forClients;
     http = await serveHttp({
       config,
-      gate: null,
+      gate: security?.access ?? null,
       journal: service,
       streams,
       onError: (error, what) => {

@@ -1,5 +1,6 @@
 /** Settings of a sidecar. */
 import { z } from 'zod';
+import { checkSecurity, securitySettings } from '../../libs/config/security.ts';
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
@@ -126,6 +127,13 @@ export const sidecarSchema = z
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .default('info'),
+    ...securitySettings,
+  })
+  .superRefine((config, context) => {
+    const { listen } = config;
+    checkSecurity(config, { listen }, (path, message) => {
+      context.addIssue({ code: 'custom', path, message });
+    });
   })
   .refine(({ roles }) => new Set(roles).size === roles.length, {
     path: ['roles'],

@@ -6,6 +6,7 @@ import { Crossbars } from '../../libs/applier/crossbars.ts';
 import { OFFSET_END } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
+import type { Security } from '../../libs/security/security.ts';
 import type { SidecarConfig } from './config.ts';
 import { itemsOf } from './delivered.ts';
 import type { ApplyJournal, Feed, FeedHandler, FeedItem } from './journal-port.ts';
@@ -17,9 +18,13 @@ export class CrossbarFeed implements ApplyJournal {
   readonly #crossbars: Crossbars;
   readonly #timeoutMs: number;
 
-  constructor(config: SidecarConfig) {
+  constructor(config: SidecarConfig, security: Security | null) {
     this.#stream = config.stream;
-    this.#crossbars = new Crossbars({ cluster: config.cluster, crossbars: config.apply.crossbars });
+    this.#crossbars = new Crossbars({
+      cluster: config.cluster,
+      crossbars: config.apply.crossbars,
+      security: security === null ? undefined : { tls: security.credentials },
+    });
     this.#timeoutMs = config.timings.heartbeatTimeoutMs;
   }
 

@@ -2,6 +2,7 @@
 import { OFFSET_END, connectJournal } from '../../libs/client/client.ts';
 import type { Follow, Journal, Writer } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
+import type { Security } from '../../libs/security/security.ts';
 import type { SidecarConfig } from './config.ts';
 import { itemsOf } from './delivered.ts';
 import type {
@@ -27,7 +28,7 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
   readonly #stream: string;
   readonly #heartbeatTimeoutMs: number;
 
-  constructor(config: SidecarConfig) {
+  constructor(config: SidecarConfig, security: Security | null) {
     const { cluster, region, instance, stream } = config;
     const near = instance.replicas.some((replica) => replica.region === region);
     this.#journal = connectJournal({
@@ -35,6 +36,7 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
       instance: instance.name,
       replicas: instance.replicas,
       ...(near ? { region } : {}),
+      ...(security === null ? {} : { security: { tls: security.credentials } }),
     });
     this.#stream = stream;
     this.#heartbeatTimeoutMs = config.timings.heartbeatTimeoutMs;

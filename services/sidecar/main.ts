@@ -2,6 +2,9 @@
 import { loadConfigOrExit } from '../../libs/config/config.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
+import { openSecurity } from '../../libs/security/security.ts';
+import type { Security } from '../../libs/security/security.ts';
+import { auditTo } from '../../libs/telemetry/audit.ts';
 import { EXIT_SOFTWARE, installCrashHandlers } from '../../libs/telemetry/crash.ts';
 import { createLogger } from '../../libs/telemetry/logger.ts';
 import { sidecarSchema } from './config.ts';
@@ -26,13 +29,28 @@ const logger = createLogger({
 installCrashHandlers(logger);
 exitWithParent();
 
-const instance = new InstanceJournal(config);
+let security: Security | null = null;
+try {
+  const self = { cluster: config.cluster, role: 'sidecar' } as const;
+  security = openSecurity(config, self, auditTo(logger));
+} catch (error) {
+  if (!(error instanceof MeridianError)) throw error;
+  logger.fatal({ reason: error.reason }, error.message);
+  process.stderr.write(`meridian sidecar: ${error.message}\n`);
+  process.exit(EXIT_REFUSED);
+}
+if (security === null && config.tls.plaintextBeyondLoopback) {
+  logger.warn('DANGEROUS: served in the clear; whoever reaches the port may do everything');
+}
+const instance = new InstanceJournal(config, security);
 const ships = config.roles.includes('ship');
 const applies = config.roles.includes('apply');
-const merged = applies && config.apply.crossbars.length > 0 ? new CrossbarFeed(config) : null;
+const merged =
+  applies && config.apply.crossbars.length > 0 ? new CrossbarFeed(config, security) : null;
 const sidecar = new Sidecar({
   config,
   logger,
+  security,
   shipTo: ships ? instance : null,
   applyFrom: applies ? (merged ?? instance) : null,
 });

@@ -377,6 +377,7 @@ async function start(
   const sidecar = new Sidecar({
     config,
     logger,
+    security: null,
     shipTo: role === 'ship' ? journal : null,
     applyFrom: role === 'apply' ? journal : null,
   });

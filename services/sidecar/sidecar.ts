@@ -7,6 +7,8 @@ import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts
 import { formatLsn } from '../../libs/postgres/lsn.ts';
 import { bind, startServer } from '../../libs/rpc/rpc.ts';
 import type { CallContext, RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import type { Security } from '../../libs/security/security.ts';
+import { refusalsTo } from '../../libs/telemetry/audit.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
@@ -25,6 +27,8 @@ import { AppliedWatermark } from './watermark.ts';
 export interface SidecarOptions {
   readonly config: SidecarConfig;
   readonly logger: Logger;
+  /** null: served in the clear. */
+  readonly security: Security | null;
   /** Where to ship; null without that role. */
   readonly shipTo: ShipJournal | null;
   /** What to apply; null without that role. */
@@ -70,10 +74,13 @@ export class Sidecar {
 
   /** Listens, then starts the roles. `onEnd` is told what ends one of them for good. */
   async start(onEnd: (error: unknown) => void): Promise<void> {
-    const { config, logger, shipTo, applyFrom } = this.#options;
+    const { config, logger, security, shipTo, applyFrom } = this.#options;
     this.#server = await startServer({
       address: config.listen,
       services: [this.#service()],
+      limits: config.connections,
+      security: security?.forClients(config.cluster),
+      onRefused: refusalsTo(logger),
       onError: (error, method) => {
         logger.error({ error, method }, 'a call failed');
       },

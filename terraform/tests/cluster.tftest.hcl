@@ -128,6 +128,16 @@ run "refuses_public_clients" {
   expect_failures = [var.client_cidr_blocks]
 }
 
+run "refuses_a_grant_to_replicas" {
+  command = plan
+
+  variables {
+    grants = [{ principal = "replica", operations = ["read"], streams = ["*"] }]
+  }
+
+  expect_failures = [var.grants]
+}
+
 run "refuses_a_client_range_that_is_partly_public" {
   command = plan
 

@@ -127,6 +127,14 @@ run "host" {
     ])
     error_message = "The host may fetch the one release."
   }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_iam_role_policy.host.policy).Statement :
+      endswith(statement.Resource, ":secret:meridian/test/${var.name}/tls-??????") && statement.Action == "secretsmanager:GetSecretValue"
+    ])
+    error_message = "The host may fetch its own certificate."
+  }
 }
 
 run "member" {
@@ -145,6 +153,7 @@ run "member" {
       { replica = 2, region = "us-west-2", address = "10.66.3.10", cidr_block = "10.66.0.0/24" },
     ]
     client_cidr_blocks = ["10.64.1.0/24"]
+    grants             = [{ principal = "client/web", operations = ["append"], streams = ["web.*"] }]
     subnets            = { host_id = "subnet-0123456789abcdef0", fixed_id = "subnet-0123456789abcdef1", availability_zone = "us-east-1a" }
     volume             = { type = "gp3", size_gib = 200, iops = 6000, throughput_mib = 250 }
   }
@@ -185,6 +194,11 @@ run "member" {
   }
 
   assert {
+    condition     = local.configuration.tls.key == "/etc/meridian/tls/key.pem" && local.configuration.access.grants[0].principal == "client/web"
+    error_message = "It is served with certificates, to those with a grant."
+  }
+
+  assert {
     condition = alltrue([
       for statement in jsondecode(local.attach_policy).Statement :
       statement.Condition.StringEquals["aws:ResourceTag/meridian:member"] == "test-orders-0" if !startswith(statement.Sid, "Find")
@@ -209,6 +223,7 @@ run "witness" {
       { replica = 1, region = "us-east-2", address = "10.65.3.10", cidr_block = "10.65.0.0/24" },
     ]
     client_cidr_blocks = []
+    grants             = []
     subnets            = { host_id = "subnet-0123456789abcdef0", fixed_id = "subnet-0123456789abcdef1", availability_zone = "us-west-2a" }
     volume             = { type = "io2", size_gib = 200, iops = 6000 }
   }

@@ -190,10 +190,11 @@ describe("the sidecar's feed", () => {
     const it_ = await database();
     const crossbars = it_.served.map(({ address }) => address);
     const config = { cluster: 'c', stream: 's', apply: { crossbars }, timings: {} };
-    const feed = new CrossbarFeed({
-      ...config,
-      timings: { heartbeatTimeoutMs: 3000 },
-    } as unknown as ConstructorParameters<typeof CrossbarFeed>[0]);
+    const settings = { ...config, timings: { heartbeatTimeoutMs: 3000 } };
+    const feed = new CrossbarFeed(
+      settings as unknown as ConstructorParameters<typeof CrossbarFeed>[0],
+      null,
+    );
     cleanups.push(() => {
       feed.close();
     });

@@ -27,6 +27,7 @@ const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   'libs/http': [/^node:/, /^@bufbuild\/protobuf/],
   'libs/telemetry': [/^node:/, /^pino$/, /^hdr-histogram-js$/],
   'libs/config': [/^node:/, /^zod$/, /^yaml$/],
+  'libs/security': [/^node:/],
   'libs/processes': [/^node:/],
   'libs/postgres': [/^node:/, /^pg$/],
   'libs/gen': [/^@bufbuild\/protobuf/],

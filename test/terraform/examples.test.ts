@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { ROOT } from '../layout/source-files.ts';
 import { deploy } from './deployment.ts';
 import type { Deployment, Host, Resource } from './deployment.ts';
@@ -107,6 +107,15 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
           output: 'ok\n',
         });
       }
+    }
+  });
+
+  it('serves nothing in the clear: without its certificates every configuration is refused', () => {
+    for (const [path, content] of deployed().hosts().flatMap(configurationsOf)) {
+      const without = stringify({ ...(parse(content) as object), tls: {}, access: {} });
+      const { status, output } = checkConfiguration(path, without);
+      expect(status, path).toBe(78);
+      expect(output).toContain('beyond loopback nothing is served in the clear');
     }
   });
 

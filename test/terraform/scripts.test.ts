@@ -307,3 +307,43 @@ describe("fetching a database's secret", () => {
     expect(new URL(url).searchParams.get('sslmode')).toBe('verify-full');
   });
 });
+
+describe('fetching the certificates', () => {
+  const fetch = () =>
+    run('host/files/certificates.sh', {
+      AWS_REGION: 'eu-west-1',
+      CERTIFICATE_SECRET: 'meridian/c/h/tls',
+    });
+  const secret = (key: string): void => {
+    file('secret.json', JSON.stringify({ ca: 'CA\n', certificate: 'LEAF\n', key }));
+  };
+
+  it('writes them for the service alone, again only when they have changed', () => {
+    secret('KEY 1\n');
+    program('aws', 'cat "$MERIDIAN_ROOT/secret.json"');
+    program('chown');
+    expect(fetch()).toMatchObject({ status: 0, stderr: '' });
+    const path = (name: string): string => join(root, 'etc/meridian/tls', name);
+    expect(readdirSync(path('.')).sort()).toEqual(['ca.pem', 'certificate.pem', 'key.pem']);
+    expect(statSync(path('key.pem')).mode & 0o777).toBe(0o600);
+    expect(calls()).toContainEqual(
+      expect.stringMatching(/^chown meridian:meridian .*key\.pem\.new/),
+    );
+    expect(calls()[0]).toContain('--secret-id meridian/c/h/tls');
+    const before = statSync(path('ca.pem')).ino;
+    secret('KEY 2\n');
+    expect(fetch().status).toBe(0);
+    expect(readFileSync(path('key.pem'), 'utf8')).toContain('KEY 2');
+    expect(statSync(path('ca.pem')).ino).toBe(before);
+  });
+
+  it('leaves those that are there when a part is missing', () => {
+    secret('KEY\n');
+    program('aws', 'cat "$MERIDIAN_ROOT/secret.json"');
+    program('chown');
+    expect(fetch().status).toBe(0);
+    file('secret.json', JSON.stringify({ ca: 'OTHER', key: 'OTHER' }));
+    expect(fetch().status).not.toBe(0);
+    expect(readFileSync(join(root, 'etc/meridian/tls/key.pem'), 'utf8')).toContain('KEY');
+  });
+});

@@ -8,6 +8,7 @@ import { LOCAL_COMMANDS } from './local.ts';
 import { OPERATION_COMMANDS } from './operations.ts';
 import { CONNECTION_OPTIONS, GENERAL_OPTIONS } from './options.ts';
 import { RECORD_COMMANDS } from './records.ts';
+import { SECURITY_COMMANDS } from './security.ts';
 import { STREAM_COMMANDS } from './streams.ts';
 import { TOPICS } from './topics.ts';
 
@@ -24,12 +25,15 @@ export const SECTIONS: readonly {
   { title: 'Streams and writers', commands: STREAM_COMMANDS },
   { title: 'Leases', commands: LEASE_COMMANDS },
   { title: 'Operations', commands: OPERATION_COMMANDS },
+  { title: 'Certificates and tokens', commands: SECURITY_COMMANDS },
   { title: 'This machine', commands: LOCAL_COMMANDS },
 ];
 
 const GROUPS: readonly GroupSpec[] = [
   { name: 'streams', summary: 'Streams: list, create, describe, configure and delete them.' },
   { name: 'lease', summary: 'The lease of a stream: who may write to it, for how long.' },
+  { name: 'certs', summary: 'Certificates: an authority, and those it makes.' },
+  { name: 'token', summary: 'Tokens of clients without a certificate.' },
 ];
 
 export const TABLE: {

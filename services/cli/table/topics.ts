@@ -14,9 +14,10 @@ export const TOPICS: readonly Topic[] = [
 
 Of several sources the first that says something wins:
 
-  1. options      --cluster --instance --replicas --region --deadline
+  1. options      --cluster --instance --replicas --region --deadline --tls-… --token-file
   2. --context    a context of the configuration file, by name; the environment then does not count
   3. environment  MERIDIAN_CLUSTER MERIDIAN_INSTANCE MERIDIAN_REPLICAS MERIDIAN_REGION
+                  MERIDIAN_TLS_CA MERIDIAN_TLS_CERTIFICATE MERIDIAN_TLS_KEY MERIDIAN_TOKEN_FILE
   4. the context that MERIDIAN_CONTEXT names, else \`current\` of the configuration file, else its
      only one
 
@@ -33,6 +34,11 @@ The configuration file is --config, else MERIDIAN_CONFIG, else ~/.config/meridia
         eu-central-1: 10.0.1.10:7401
         eu-west-1: 10.0.2.10:7401
         eu-north-1: 10.0.3.10:7401
+      tls:                          # without it, calls go in the clear
+        ca: /etc/meridian/ca.pem
+        certificate: /etc/meridian/client-web.pem
+        key: /etc/meridian/client-web.key
+      tokenFile: /etc/meridian/token  # instead of certificate and key
 `,
   },
   {

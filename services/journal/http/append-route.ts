@@ -101,6 +101,8 @@ function append(
     let onHalfClose: () => void = () => undefined;
     const stream = {
       peer,
+      // Asked before: see exchange.admit.
+      caller: null,
       closed: false,
       queued: 0,
       write: ({ message }: AppendResponse): boolean => {

@@ -20,6 +20,8 @@ export function collected(
     let last: Place | null = null;
     const stream = {
       peer,
+      // Asked before: see exchange.admit.
+      caller: null,
       closed: false,
       queued: 0,
       write: (message: ReadResponse, sent?: () => void): boolean => {

@@ -9,6 +9,12 @@ locals {
     region        = var.region
     listen        = "0.0.0.0:${local.port}"
     metricsListen = "0.0.0.0:${local.health_port}"
+    tls = {
+      certificate = "/etc/meridian/tls/certificate.pem"
+      key         = "/etc/meridian/tls/key.pem"
+      ca          = "/etc/meridian/tls/ca.pem"
+    }
+    access = { grants = var.grants }
     instances = [
       for name, journal in var.journals : { name = name, number = journal.number, replicas = journal.replicas }
     ]

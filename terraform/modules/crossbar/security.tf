@@ -1,4 +1,4 @@
-# Not encrypted and not authenticated yet: private ranges that are named, and nothing else.
+# TLS and names come on top of this: private ranges that are named, and nothing else.
 
 resource "aws_security_group" "balancer" {
   region = var.region

@@ -1,4 +1,5 @@
 data "aws_partition" "this" {}
+data "aws_caller_identity" "this" {}
 
 locals {
   partition = data.aws_partition.this.partition
@@ -64,6 +65,20 @@ resource "aws_iam_role_policy" "host" {
         Effect   = "Allow"
         Action   = "ec2:DescribeTags"
         Resource = "*"
+      },
+      {
+        # Secrets Manager adds six characters to the name.
+        Sid      = "ReadCertificate"
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = "arn:${local.partition}:secretsmanager:${var.region}:${data.aws_caller_identity.this.account_id}:secret:${local.certificate_secret}-??????"
+      },
+      {
+        Sid       = "DecryptCertificate"
+        Effect    = "Allow"
+        Action    = "kms:Decrypt"
+        Resource  = var.kms_key_arn
+        Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
       },
     ], local.release_statements)
   })

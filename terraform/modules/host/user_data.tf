@@ -4,6 +4,8 @@
 locals {
   library = "/usr/local/lib/meridian"
   log     = "/var/log/meridian/service.log"
+  # JSON with certificate, key and ca, each PEM; see the README of the root module.
+  certificate_secret = "meridian/${var.cluster}/${var.name}/tls"
 
   drop_in = merge(
     {
@@ -28,7 +30,16 @@ locals {
           ARTIFACT_SHA256=${var.artifact.sha256}
           HOST_GROUP=${var.name}
           AWS_REGION=${var.region}
+          CERTIFICATE_SECRET=${local.certificate_secret}
         EOT
+      }
+      "/etc/systemd/system/meridian-certificates.service" = {
+        mode    = "0644"
+        content = file("${path.module}/files/meridian-certificates.service")
+      }
+      "/etc/systemd/system/meridian-certificates.timer" = {
+        mode    = "0644"
+        content = file("${path.module}/files/meridian-certificates.timer")
       }
       "/etc/systemd/system/meridian-setup.service" = {
         mode    = "0644"
@@ -58,11 +69,12 @@ locals {
         mode    = "0644"
         content = jsonencode(local.cloudwatch_agent)
       }
-      "${local.library}/setup"               = { mode = "0755", content = file("${path.module}/files/setup.sh") }
-      "${local.library}/report"              = { mode = "0755", content = file("${path.module}/files/report.sh") }
-      "${local.library}/report.d/metrics"    = { mode = "0755", content = file("${path.module}/files/report-metrics.sh") }
-      "${local.library}/setup.d/10-packages" = { mode = "0755", content = file("${path.module}/files/packages.sh") }
-      "${local.library}/setup.d/20-release"  = { mode = "0755", content = file("${path.module}/files/release.sh") }
+      "${local.library}/setup"                   = { mode = "0755", content = file("${path.module}/files/setup.sh") }
+      "${local.library}/report"                  = { mode = "0755", content = file("${path.module}/files/report.sh") }
+      "${local.library}/report.d/metrics"        = { mode = "0755", content = file("${path.module}/files/report-metrics.sh") }
+      "${local.library}/setup.d/10-packages"     = { mode = "0755", content = file("${path.module}/files/packages.sh") }
+      "${local.library}/setup.d/20-release"      = { mode = "0755", content = file("${path.module}/files/release.sh") }
+      "${local.library}/setup.d/25-certificates" = { mode = "0755", content = file("${path.module}/files/certificates.sh") }
     },
     var.files,
   )
@@ -97,7 +109,7 @@ locals {
     ]
     runcmd = [
       ["systemctl", "daemon-reload"],
-      ["systemctl", "enable", "--now", "--no-block", "meridian-setup.service", "meridian-report.timer"],
+      ["systemctl", "enable", "--now", "--no-block", "meridian-setup.service", "meridian-report.timer", "meridian-certificates.timer"],
     ]
   })])
 }

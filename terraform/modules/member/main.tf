@@ -15,6 +15,12 @@ locals {
       listen        = "0.0.0.0:${local.client_port}"
       peerListen    = "0.0.0.0:${local.peer_port}"
       metricsListen = "127.0.0.1:7480"
+      tls = {
+        certificate = "/etc/meridian/tls/certificate.pem"
+        key         = "/etc/meridian/tls/key.pem"
+        ca          = "/etc/meridian/tls/ca.pem"
+      }
+      access = { grants = var.grants }
       peers = [
         for peer in var.peers : { replica = peer.replica, region = peer.region, address = "${peer.address}:${local.peer_port}" }
       ]

@@ -1,5 +1,5 @@
-# The journal does not encrypt or authenticate yet: whoever reaches a port is believed. So only private
-# ranges that are named reach one, and the peers' port is for the subnets of the other members' hosts alone.
+# TLS and names come on top of this: only private ranges that are named reach a port, and the peers' port
+# is for the subnets of the other members' hosts alone.
 
 resource "aws_security_group" "this" {
   region = var.region

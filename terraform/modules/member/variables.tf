@@ -38,6 +38,11 @@ variable "client_cidr_blocks" {
   type        = list(string)
 }
 
+variable "grants" {
+  description = "Who may do what here: principal (role or role/name), operations, streams (names, or prefixes that end in *)"
+  type        = list(object({ principal = string, operations = list(string), streams = list(string) }))
+}
+
 variable "vpc_id" {
   description = "VPC of this region"
   type        = string

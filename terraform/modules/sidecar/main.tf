@@ -12,9 +12,15 @@ locals {
       region        = var.region
       listen        = "0.0.0.0:${local.port}"
       metricsListen = "127.0.0.1:7480"
-      roles         = var.roles
-      stream        = var.stream
-      instance      = var.journal
+      tls = {
+        certificate = "/etc/meridian/tls/certificate.pem"
+        key         = "/etc/meridian/tls/key.pem"
+        ca          = "/etc/meridian/tls/ca.pem"
+      }
+      access   = { grants = var.grants }
+      roles    = var.roles
+      stream   = var.stream
+      instance = var.journal
     },
     local.ships ? { ship = { tables = var.tables, synchronous = var.synchronous } } : {},
     local.applies ? { apply = { crossbars = var.crossbars } } : {},

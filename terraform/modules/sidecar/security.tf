@@ -1,4 +1,4 @@
-# Not encrypted and not authenticated yet, except towards Postgres: private ranges that are named.
+# TLS and names come on top of this: private ranges that are named.
 
 locals {
   egress = merge(
