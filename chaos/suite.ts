@@ -9,6 +9,7 @@ import { Cluster } from './cluster/cluster.ts';
 import { ToxiproxyServer } from './cluster/toxiproxy-server.ts';
 import { WIDE_AREAS } from './cluster/wide-area.ts';
 import { isLegal } from './model/verdict.ts';
+import { reportHtml } from './report/report.ts';
 import { commandOf, runScenario } from './scenarios/run-scenario.ts';
 import type { ScenarioRun } from './scenarios/run-scenario.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -76,8 +77,11 @@ async function runOne(
       number,
       onEvent,
     });
-    const report = join(own, 'verdicts.json');
-    writeFileSync(report, `${JSON.stringify(run.verdicts, null, 2)}\n`);
+    const { history, verdicts } = run;
+    const { about } = scenario;
+    const report = join(own, 'report.html');
+    const historyFile = 'history.jsonl';
+    writeFileSync(report, reportHtml({ history, verdicts, about, historyFile }));
     if (!run.passed || scenario.fresh === true) await clusters.drop(run.passed);
     return { passed: run.passed, operations: run.operations, line: lineOf(run, report) };
   } catch (error) {

@@ -107,10 +107,9 @@ function sweep(name: string, events: Event[], findings: Findings): void {
       // Whatever stands before this one must have begun before this one was over.
       const before = event.role === 'quorum' ? latestLook : latest;
       if (before === null || before.operation.invokedUs <= event.endedUs) continue;
-      findings.object(`stream ${name}: ${describe(event)} before ${describe(before)} began`, [
-        before.operation.id,
-        event.operation.id,
-      ]);
+      const over = `${nameOf(event)} ${claimOf(event)} and was answered`;
+      const what = `${over} before ${nameOf(before)} began, which ${claimOf(before)}`;
+      findings.object(`stream ${name}: ${what}`, [event.operation.id, before.operation.id]);
     }
     const appends = group.filter(({ role }) => role === 'ordered' || role === 'quorum');
     if (appends.length > 1) {
@@ -125,10 +124,13 @@ function sweep(name: string, events: Event[], findings: Findings): void {
   }
 }
 
-function describe({ operation, key, role }: Event): string {
+function nameOf({ operation }: Event): string {
+  return `${operation.action.kind} ${operation.id}`;
+}
+
+function claimOf({ key, role }: Event): string {
   const looked = role === 'look' || role === 'mismatch';
-  const done = looked ? `saw tail ${key / 2}` : `stood at ${(key - 1) / 2}`;
-  return `${operation.action.kind} ${operation.id} ${done}`;
+  return looked ? `saw the tail ${key / 2}` : `stands at ${(key - 1) / 2}`;
 }
 
 function later(a: Event | null, b: Event): Event {
