@@ -1,7 +1,8 @@
 /**
  * `npm test`: every stage of stages.mjs, one after the other, each with its time (neighbours of one
- * `group` together: none of them needs more than one processor); the output of one that fails in full;
- * at the end one line `N passed, M failed` over all of them.
+ * `group` together: none of them needs more than one processor; those of the `background` beside all
+ * others, at the lowest priority, on what real processes that wait leave of the processors); the output
+ * of one that fails in full; at the end one line `N passed, M failed` over all of them.
  *
  *   npm test                        everything
  *   npm test -- lint unit           only these stages
@@ -33,12 +34,19 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 
-for (const stages of neighbours(plan)) await Promise.all(stages.map(runAndTell));
+await Promise.all([
+  runAll(plan.filter((stage) => stage.background)),
+  runAll(plan.filter((stage) => !stage.background)),
+]);
 
 rmSync(directory, { recursive: true, force: true });
 if (failures.length > 0) console.log(`failed: ${failures.join(', ')} (output above)`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
+
+async function runAll(list) {
+  for (const stages of neighbours(list)) await Promise.all(stages.map(runAndTell));
+}
 
 /** Runs of stages with the same group; a stage without one is alone. */
 function neighbours(stages) {
@@ -97,7 +105,9 @@ async function run(stage) {
     return { passed: 0, failed: 1, output: error.message };
   }
   const report = join(directory, `${stage.name.replaceAll(' ', '-')}.json`);
-  const [command, ...args] = stage.command;
+  const [command, ...args] = stage.background
+    ? ['nice', '-n', '19', ...stage.command]
+    : stage.command;
   if (stage.vitest) {
     args.push('--reporter=default', '--reporter=json', `--outputFile.json=${report}`);
   }
