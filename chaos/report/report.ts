@@ -23,6 +23,8 @@ export interface Report {
 }
 
 const OPERATIONS_SHOWN = 8;
+/** Of one checker. */
+const ANOMALIES_SHOWN = 3;
 
 export function reportHtml({ history, verdicts, about, historyFile }: Report): string {
   const { header } = history;
@@ -124,9 +126,10 @@ function anomalies(history: History, verdicts: readonly Verdict[]): string {
   return verdicts
     .filter((verdict) => !isLegal(verdict))
     .map(({ checker, anomalyCount, anomalies: shown }) => {
-      const more = anomalyCount - shown.length;
+      const few = shown.slice(0, ANOMALIES_SHOWN);
+      const more = anomalyCount - few.length;
       const rest = more > 0 ? `<p class="soft">and ${count(more)} more</p>` : '';
-      const list = shown.map((anomaly) => anomalyOf(anomaly, byId, history.endUs));
+      const list = few.map((anomaly) => anomalyOf(anomaly, byId, history.endUs));
       return `<h3>${escape(checker)} <span>${count(anomalyCount)}</span></h3>${list.join('')}${rest}`;
     })
     .join('');

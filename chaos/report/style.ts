@@ -31,7 +31,7 @@ h3 span, .soft { color: var(--soft); font-weight: 400; }
 pre { margin: 12px 0 0; padding: 10px 14px; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; white-space: pre-wrap; overflow-wrap: anywhere; }
 code, pre { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 10px; margin: 18px 0 0; padding: 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(46%, 200px), 1fr)); gap: 10px; margin: 18px 0 0; padding: 0; }
 .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 10px 14px; }
 .tiles dt { color: var(--soft); font-size: 12px; }
 .tiles dd { margin: 0; font-size: 21px; font-weight: 600; letter-spacing: -.01em; font-variant-numeric: tabular-nums; }
@@ -57,6 +57,8 @@ th.number, td.number { text-align: right; white-space: nowrap; }
 td.good, .good-text { color: var(--good); } td.bad, .bad-text { color: var(--bad); }
 .anomaly { border-left: 3px solid var(--bad); padding: 2px 0 2px 14px; margin: 14px 0 4px; }
 .anomaly p { margin: 0 0 6px; font-weight: 550; overflow-wrap: anywhere; }
+.anomaly td:first-child { white-space: nowrap; }
+.anomaly td:nth-child(2) { width: 13.5em; }
 .anomaly td { font: 12.5px/1.45 ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 footer { margin-top: 40px; color: var(--soft); font-size: 13px; }
 @media (max-width: 520px) { main { padding: 18px 14px 48px; } h1 { font-size: 22px; } .card { padding: 2px 12px 12px; } .wide { display: none; } }
