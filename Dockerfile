@@ -22,6 +22,7 @@ WORKDIR /opt/meridian/dist
 COPY --from=build /build/package.json ../package.json
 COPY --from=build /build/node_modules ../node_modules
 COPY --from=build /build/dist .
+COPY --from=build /build/services/console ../services/console
 USER meridian
 VOLUME /var/lib/meridian
 EXPOSE 7400 7401 7600 7700

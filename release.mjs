@@ -33,6 +33,8 @@ try {
   for (const file of ['package.json', 'package-lock.json', 'LICENSE', 'README.md']) {
     cpSync(join(root, file), join(tree, file));
   }
+  // The console is served as it is, from where the sources have it.
+  cpSync(join(root, 'services', 'console'), join(tree, 'services', 'console'), { recursive: true });
   mkdirSync(join(tree, 'systemd'));
   for (const service of readdirSync(join(root, 'services'), { withFileTypes: true })) {
     const units = join(root, 'services', service.name, 'systemd');

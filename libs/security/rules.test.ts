@@ -76,6 +76,7 @@ const MATRIX: Readonly<Record<string, string>> = {
   'CrossbarService.Status': '.c...A',
   'PeerService.Link': 'r.....',
   'PeerService.FetchCheckpoint': 'r.....',
+  'PeerService.View': 'r.....',
   'SidecarService.Wait': '.csa.A',
   'SidecarService.Status': '.c...A',
 };

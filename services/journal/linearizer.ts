@@ -20,22 +20,32 @@ export class Linearizer {
   readonly #readPoints: ReadPoints;
   readonly #watermark: Watermark;
   readonly #timeoutMs: number;
+  readonly #latency: (micros: number) => void;
 
-  constructor(readPoints: ReadPoints, watermark: Watermark, timeoutMs: number) {
+  /** `latency` hears how long each answer took. */
+  constructor(
+    readPoints: ReadPoints,
+    watermark: Watermark,
+    timeoutMs: number,
+    latency: (micros: number) => void = () => undefined,
+  ) {
     this.#readPoints = readPoints;
     this.#watermark = watermark;
     this.#timeoutMs = timeoutMs;
+    this.#latency = latency;
   }
 
   /** Calls one of the two, once. The returned function gives up: then neither is called any more. */
   ask(waitForWatermark: boolean, { settled, failed }: Settled): () => void {
     let cancel: () => void = () => undefined;
+    const startedAt = performance.now();
     const timer = setTimeout(() => {
       cancel();
       failed(this.#timeout());
     }, this.#timeoutMs);
     const finish = (readPoint: Timestamp): void => {
       clearTimeout(timer);
+      this.#latency((performance.now() - startedAt) * 1000);
       settled(readPoint);
     };
     const onReadPoint = (readPoint: Timestamp): void => {

@@ -94,20 +94,24 @@ describe('a link', () => {
     for (const server of servers.splice(0)) await server.close(0);
   });
 
-  async function serve(self: ReplicaId): Promise<{ peers: Peers; port: number; linked: number[] }> {
+  async function serve(
+    self: ReplicaId,
+    address = '127.0.0.1:1',
+  ): Promise<{ peers: Peers; port: number; linked: number[] }> {
     const linked: number[] = [];
     const others = ([0, 1, 2] as const).filter((replica) => replica !== self);
     const peers = new Peers({
       target: new Target('c', 'i'),
       self,
-      peers: others.map((replica) => ({ replica, region: `r${replica}`, address: '127.0.0.1:1' })),
-      dial: ({ address }) => connect(address),
+      peers: others.map((replica) => ({ replica, region: `r${replica}`, address })),
+      dial: (peer) => connect(peer.address),
       queuedBytesMax: 1 << 20,
       baseCheckpoint: () => null,
       contentOf: () => new Uint8Array(),
       onPacket: () => undefined,
       onLinked: (peer) => linked.push(peer),
       onChange: () => undefined,
+      view: () => Promise.resolve({ obstacle: `of ${self}` }),
     });
     const failed = (error: unknown): void => {
       throw error;
@@ -171,6 +175,14 @@ describe('a link', () => {
       expect(heard.changes).toEqual(['WRONG_TARGET']);
     });
     expect(linked).toEqual([]);
+  });
+
+  it('is not needed for a view of a peer, which only the one that is meant gives', async () => {
+    const { port } = await serve(1);
+    const { peers } = await serve(0, `127.0.0.1:${port}`);
+    expect((await peers.view(1, 5000)).obstacle).toBe('of 1');
+    await expect(peers.view(2, 5000)).rejects.toMatchObject({ reason: 'WRONG_TARGET' });
+    peers.stop();
   });
 
   it('is given up by the dialler when another replica speaks on it', async () => {

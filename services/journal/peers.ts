@@ -5,6 +5,7 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   FetchCheckpointResponseSchema,
   PeerService,
@@ -13,9 +14,17 @@ import type {
   FetchCheckpointRequest,
   FetchCheckpointResponse,
   LinkRequest,
+  ViewResponse,
+  ViewResponseSchema,
 } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import { bind } from '../../libs/rpc/rpc.ts';
-import type { Caller, Channel, ServerStream, ServiceBinding } from '../../libs/rpc/rpc.ts';
+import type {
+  Caller,
+  Channel,
+  Handlers,
+  ServerStream,
+  ServiceBinding,
+} from '../../libs/rpc/rpc.ts';
 import { assert } from '../../libs/values/assert.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { isReplicaId } from '../../libs/values/numbers.ts';
@@ -49,6 +58,8 @@ export interface PeersOptions {
   /** The peer listens to us on a new link: what was under way on the old one may be lost. */
   readonly onLinked: (peer: ReplicaId) => void;
   readonly onChange: (peer: ReplicaId, error: MeridianError | null) => void;
+  /** What a peer's console is told of this replica. */
+  readonly view: () => Promise<MessageInitShape<typeof ViewResponseSchema>>;
 }
 
 /** What waits for a peer. */
@@ -65,6 +76,8 @@ export class Peers {
   readonly #options: PeersOptions;
   readonly #outboxes = new Map<ReplicaId, PeerOutbox>();
   readonly #dialers: PeerDialer[];
+  /** For questions, which must not wait behind packets; opened with the first one. */
+  readonly #channels = new Map<ReplicaId, Channel>();
   readonly service: ServiceBinding;
 
   constructor(options: PeersOptions) {
@@ -95,7 +108,13 @@ export class Peers {
       this.#sendCheckpoint(request, stream);
     };
     const serializers = { link: linkSerializer(options.contentOf) };
-    this.service = bind(PeerService, { link, fetchCheckpoint }, serializers);
+    const view: Handlers<typeof PeerService>['view'] = (request, { caller }) => {
+      options.target.check(request);
+      if (request.to !== options.self) throw wrongReplica('this is', options.self, request.to);
+      this.#checkCaller(request.from, caller);
+      return options.view();
+    };
+    this.service = bind(PeerService, { link, fetchCheckpoint, view }, serializers);
   }
 
   start(): void {
@@ -104,6 +123,7 @@ export class Peers {
 
   stop(): void {
     for (const dialer of this.#dialers) dialer.stop();
+    for (const channel of this.#channels.values()) channel.close();
     const error = new MeridianError('UNAVAILABLE', 'the replica is going down');
     for (const outbox of this.#outboxes.values()) outbox.detach(error);
   }
@@ -121,16 +141,24 @@ export class Peers {
     this.#outboxes.get(to)?.send(packet);
   }
 
+  /** How a peer sees itself; fails after `deadlineMs`. */
+  view(peer: ReplicaId, deadlineMs: number): Promise<ViewResponse> {
+    const { target, self, dial } = this.#options;
+    const channel = this.#channels.get(peer) ?? dial(this.#named(peer));
+    this.#channels.set(peer, channel);
+    const { cluster, instance } = target;
+    const request = { cluster, instance, from: self, to: peer };
+    return channel.unary(PeerService.method.view, request, { deadlineMs });
+  }
+
   /** Asks a peer for the checkpoint behind which its log begins; the handlers hear of the sections. */
   fetchCheckpoint(
     peer: ReplicaId,
     onSection: (section: Uint8Array) => void,
     onEnd: (error: MeridianError | null) => void,
   ): void {
-    const { target, self, peers, dial } = this.#options;
-    const named = peers.find(({ replica }) => replica === peer);
-    assert(named !== undefined, `replica ${peer} is a peer`);
-    const channel = dial(named);
+    const { target, self, dial } = this.#options;
+    const channel = dial(this.#named(peer));
     const { cluster, instance } = target;
     channel.serverStream(
       PeerService.method.fetchCheckpoint,
@@ -145,6 +173,12 @@ export class Peers {
         },
       },
     );
+  }
+
+  #named(peer: ReplicaId): PeerAddress {
+    const named = this.#options.peers.find(({ replica }) => replica === peer);
+    assert(named !== undefined, `replica ${peer} is a peer`);
+    return named;
   }
 
   #sendCheckpoint(request: FetchCheckpointRequest, stream: CheckpointStream): void {

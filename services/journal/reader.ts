@@ -53,6 +53,14 @@ export interface Room {
   heldBytes: number;
 }
 
+export interface ReaderView {
+  readonly client: string;
+  /** null: the whole journal. */
+  readonly stream: string | null;
+  readonly position: number;
+  readonly heldBytes: number;
+}
+
 /** What a pump leaves behind: nothing to do, more to look through at once, or the end. */
 export type Pumped = 'idle' | 'more' | 'done';
 
@@ -104,6 +112,13 @@ export class Reader {
     this.#behindSeqNum = plan.fromSeqNum;
     this.#recordsLeft = plan.limitRecords;
     this.#bytesLeft = plan.limitBytes;
+  }
+
+  /** For people: what is read, up to where it was sent, and what waits for the client. */
+  get view(): ReaderView {
+    const { stream } = this.#plan;
+    const position = Math.max(this.#progress, this.#cursor?.timestamp ?? 0);
+    return { client: this.#stream.peer, stream, position, heldBytes: this.#heldBytes };
   }
 
   /** true: ended, well or not; it must not be pumped again. */

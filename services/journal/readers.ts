@@ -17,7 +17,7 @@ import type { Clocks } from './clocks.ts';
 import type { Linearizer } from './linearizer.ts';
 import { planRead } from './read-plan.ts';
 import { Reader } from './reader.ts';
-import type { ReaderContext, Room } from './reader.ts';
+import type { ReaderContext, ReaderView, Room } from './reader.ts';
 import { SharedChunks } from './shared-chunks.ts';
 import type { Target } from './target.ts';
 
@@ -103,6 +103,13 @@ export class Readers {
   /** Bytes that wait for clients. */
   get heldBytes(): number {
     return this.#room.heldBytes;
+  }
+
+  /** Those furthest behind first. */
+  views(countMax: number): ReaderView[] {
+    const open = [...this.#readers.keys()].filter((reader) => !reader.done);
+    const views = open.map((reader) => reader.view);
+    return views.sort((a, b) => a.position - b.position).slice(0, countMax);
   }
 
   /** Takes a read call. Throws what is wrong with it at once. */

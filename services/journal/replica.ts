@@ -12,7 +12,6 @@ import type { Identity } from '../../libs/storage/log.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
-import { SpanExporter } from '../../libs/telemetry/spans.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { laneOf } from '../../libs/values/numbers.ts';
@@ -28,6 +27,7 @@ import type { Frame, PendingAppend } from './content.ts';
 import { DiskUsage } from './disk-usage.ts';
 import { sectionsForPeer } from './checkpoint-sections.ts';
 import { Driver } from './driver.ts';
+import { EventLog } from './event-log.ts';
 import { assembleEntry } from './entry-codec.ts';
 import { listen, openReplicaSecurity, replicaNamed } from './listeners.ts';
 import { Health } from './health.ts';
@@ -37,12 +37,14 @@ import { addJournalMetrics } from './metrics.ts';
 import { journalService } from './journal-service.ts';
 import { Linearizer } from './linearizer.ts';
 import { openReplicaLog } from './open-log.ts';
+import { ownView } from './own-view.ts';
 import { PathHistory } from './path-history.ts';
 import { Peers } from './peers.ts';
 import { Readers } from './readers.ts';
 import { ReleaseMarks } from './release-marks.ts';
 import { Releaser } from './releaser.ts';
-import { Sessions } from './sessions.ts';
+import { knownToOrder, Sessions } from './sessions.ts';
+import { spanExporter } from './span-exporter.ts';
 import { streamService } from './stream-service.ts';
 import { StateStory } from './state-story.ts';
 import { Target } from './target.ts';
@@ -138,8 +140,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     const via = core.forwardedVia();
     return via === null ? '' : regionOf(via);
   };
+  const told = new EventLog(logger, () => clocks.wall());
   const story = new StateStory({
-    logger,
+    logger: told,
     self,
     regionOf,
     forwardedVia,
@@ -148,6 +151,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   });
   const syncLatency = new Latency();
   const appendLatency = new Latency();
+  const readLatency = new Latency();
   const driver = new Driver({
     core,
     log,
@@ -189,7 +193,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   noSpace = (error) => {
     space.refused(error);
   };
-  const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs);
+  const linearizer = new Linearizer(driver, watermark, timings.heartbeatTimeoutMs, (micros) => {
+    readLatency.record(micros);
+  });
   const readers = new Readers({
     target,
     index,
@@ -232,14 +238,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         traces?.arrived(append);
         driver.submit(append);
       },
-      knownToOrder: ({ header: { writer } }) => {
-        const known = writer === null ? null : order.writer(writer.id);
-        if (known === null || writer === null) return false;
-        return (
-          known.epoch > writer.epoch ||
-          (known.epoch === writer.epoch && known.lastSeq >= writer.seq)
-        );
-      },
+      knownToOrder: (append) => knownToOrder(order, append),
       demandsToken: (stream) => order.demandsToken(stream),
       answered: (session) => {
         driver.answered(session);
@@ -288,13 +287,14 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     onChange: (peer, error) => {
       const fields = { peer, region: regionOf(peer) };
-      if (error === null) logger.info(fields, 'the link from the peer is up');
+      if (error === null) told.info(fields, 'the link from the peer is up');
       else {
         driver.disconnected(peer);
         const { reason, message: why } = error;
-        logger.warn({ ...fields, reason, why }, 'the link from the peer is down');
+        told.warn({ ...fields, reason, why }, 'the link from the peer is down');
       }
     },
+    view: () => ownView(viewSource),
   });
   const health = new Health({
     self,
@@ -307,7 +307,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     onServing: (serving) => {
       clientServer?.setServing(serving);
       peerServer?.setServing(serving);
-      logger.info({ serving, watermark: watermark.value }, serving ? 'serving' : 'not serving');
+      told.info({ serving, watermark: watermark.value }, serving ? 'serving' : 'not serving');
     },
     onNoQuorum: () => {
       const message = 'this replica hears neither of the others any more';
@@ -316,6 +316,28 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
   });
   const disk = new DiskUsage(config.dataDirectory);
+  const statusSource = {
+    config,
+    inspect: () => core.inspect(),
+    watermark,
+    index,
+    order,
+    clocks,
+    appendLatency: () => appendLatency.snapshot(),
+    syncLatency: () => syncLatency.snapshot(),
+    readLatency: () => readLatency.snapshot(),
+    disk,
+    space: () => space.figures,
+    marks,
+    load: () => ({
+      sessions: sessions.count,
+      readers: readers.count,
+      unansweredBytes: admission.bytes,
+      backlogEntries: releaser.backlogCount,
+    }),
+  };
+  const obstacle = (): MeridianError | null => health.obstacle();
+  const viewSource = { status: statusSource, obstacle, forwardedVia, told, readers };
   const service = journalService({
     target,
     order,
@@ -325,25 +347,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     openSession: (stream) => {
       sessions.open(stream);
     },
-    status: {
-      config,
-      inspect: () => core.inspect(),
-      watermark,
-      index,
-      order,
-      clocks,
-      appendLatency: () => appendLatency.snapshot(),
-      syncLatency: () => syncLatency.snapshot(),
-      disk,
-      space: () => space.figures,
-      marks,
-      load: () => ({
-        sessions: sessions.count,
-        readers: readers.count,
-        unansweredBytes: admission.bytes,
-        backlogEntries: releaser.backlogCount,
-      }),
-    },
+    status: statusSource,
     locate: { inspect: () => core.inspect(), index, order, store, self, paths },
   });
 
@@ -407,6 +411,14 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       gate: security?.access ?? null,
       journal: service,
       streams,
+      console: {
+        cluster: config.cluster,
+        instance: config.instance,
+        self,
+        regionOf,
+        ownView: () => ownView(viewSource),
+        peerView: (peer, deadlineMs) => peers.view(peer, deadlineMs),
+      },
       onError: (error, what) => {
         fatal(error, `${what} failed`);
       },
@@ -449,17 +461,4 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       await log.close();
     },
   };
-}
-
-/** null: traces go nowhere, and nobody looks for them. */
-function spanExporter(config: JournalConfig): SpanExporter | null {
-  const { tracesEndpoint: endpoint, cluster, instance, region } = config;
-  if (endpoint === undefined) return null;
-  const resource = {
-    'service.name': 'meridian-journal',
-    'service.version': VERSION,
-    'service.instance.id': `${cluster}/${instance}/${region}`,
-    'cloud.region': region,
-  };
-  return new SpanExporter({ endpoint, resource });
 }

@@ -4,9 +4,23 @@ import type {
   AppendRequest,
   AppendResponse,
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import type { OrderMachine } from '../../libs/order/types.ts';
 import type { BidiStream } from '../../libs/rpc/rpc.ts';
 import { AppendSession } from './append-session.ts';
 import type { SessionContext } from './append-session.ts';
+import type { PendingAppend } from './content.ts';
+
+/** The order has decided this or a later append of the writer, or has fenced it. */
+export function knownToOrder(
+  order: Pick<OrderMachine, 'writer'>,
+  { header: { writer } }: PendingAppend,
+): boolean {
+  const known = writer === null ? null : order.writer(writer.id);
+  if (known === null || writer === null) return false;
+  return (
+    known.epoch > writer.epoch || (known.epoch === writer.epoch && known.lastSeq >= writer.seq)
+  );
+}
 
 export class Sessions {
   readonly #context: SessionContext;

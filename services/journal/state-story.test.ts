@@ -24,7 +24,7 @@ beforeEach(() => {
   now = 0;
   via = '';
   story = new StateStory({
-    logger: { info: say('info'), warn: say('warn') } as never,
+    logger: { info: say('info'), warn: say('warn') },
     self: 0,
     regionOf: (replica) => ['eu', 'us', 'ap'][replica] ?? '',
     forwardedVia: () => via,

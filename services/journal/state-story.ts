@@ -7,12 +7,12 @@
  * a link that flickers would fill the log, and nothing has to be done about it.
  */
 import type { Inspection, LaneInspection, PeerInspection } from '../../libs/lane/inspect.ts';
-import type { Logger } from '../../libs/telemetry/logger.ts';
+import type { EventLog } from './event-log.ts';
 import type { LaneId, Micros, ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 
 export interface StoryOptions {
-  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  readonly logger: Pick<EventLog, 'info' | 'warn'>;
   readonly self: ReplicaId;
   readonly regionOf: (replica: ReplicaId) => string;
   readonly forwardedVia: () => string;

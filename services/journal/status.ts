@@ -25,6 +25,7 @@ export interface StatusSource {
   readonly clocks: Clocks;
   readonly appendLatency: () => LatencySnapshot;
   readonly syncLatency: () => LatencySnapshot;
+  readonly readLatency: () => LatencySnapshot;
   readonly disk: DiskUsage;
   readonly space: () => SpaceFigures;
   readonly marks: ReleaseMarks;
@@ -80,6 +81,7 @@ export async function statusOf(
     streams: BigInt(order.streamCount),
     appendLatency: latencyOf(source.appendLatency()),
     syncLatency: latencyOf(source.syncLatency()),
+    readLatency: latencyOf(source.readLatency()),
     releaseHash: order.hash(),
     releasedEntries: BigInt(index.count),
     disk: {

@@ -25,6 +25,7 @@ export function journalConfig(
     dataDirectory: join(directory, 'data', journalName(instance, region)),
     listen: `127.0.0.1:${String(ports[region].journal[instance])}`,
     peerListen: `127.0.0.1:${String(ports[region].peer[instance])}`,
+    httpListen: `127.0.0.1:${String(ports[region].http[instance])}`,
     peers: REGIONS.filter((other) => other !== region).map((other) => ({
       replica: REGIONS.indexOf(other),
       region: other,

@@ -18,7 +18,7 @@ export interface Options {
   readonly seconds: number;
 }
 
-export const PORT_SPAN = 50;
+export const PORT_SPAN = 70;
 const SECONDS_DEFAULT = 12;
 const SECONDS_MAX = 600;
 

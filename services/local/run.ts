@@ -97,6 +97,14 @@ function welcome(cluster: LocalCluster, state: StateDirectory): string[] {
     `  ${psqlCommand(cluster.ports.a.postgres)} -c "INSERT INTO note VALUES (1, 'hello')"`,
     `  ${psqlCommand(cluster.ports.b.postgres)} -c "SELECT * FROM note"`,
     '',
+    'Consoles: regions, links, lanes, streams; JSON over HTTP at the same address:',
+    '',
+    ...REGIONS.map((region) => {
+      const { one, two } = cluster.ports[region].http;
+      const [first, second] = [one, two].map((port) => `http://127.0.0.1:${String(port)}/`);
+      return `  ${region.toUpperCase()}  journal one ${first ?? ''}  two ${second ?? ''}`;
+    }),
+    '',
     `State and logs: ${state.path}. Ctrl-C stops; npm start continues; --fresh starts over.`,
     '',
   ];

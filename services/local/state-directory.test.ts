@@ -34,6 +34,16 @@ describe('the state directory', () => {
     expect(openStateDirectory(first.path, false).ports).toEqual(portsFrom(2000));
   });
 
+  it('chooses ports anew where an earlier version knew fewer', () => {
+    const first = openStateDirectory(join(root, 'state'), false);
+    const { a, b, c } = portsFrom(2000);
+    const { http, ...before } = a;
+    expect(http.one).toBe(2051);
+    first.savePorts({ a: before as typeof a, b, c });
+    first.unlock();
+    expect(openStateDirectory(first.path, false).ports).toBeNull();
+  });
+
   it('is emptied when a fresh start is asked for, its ports included', () => {
     const first = openStateDirectory(join(root, 'state'), false);
     first.savePorts(portsFrom(2000));

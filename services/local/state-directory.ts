@@ -111,12 +111,18 @@ function readMark(file: string): Ports | null {
     format: number;
     ports: Ports | null;
   };
-  if (format === FORMAT) return ports;
+  if (format === FORMAT) return ports === null || isWhole(ports) ? ports : null;
   throw new MeridianError(
     'REFUSED',
     `${dirname(file)} has format ${String(format)}, this version reads ${String(FORMAT)}: ` +
       'start over with --fresh, or choose another --directory',
   );
+}
+
+/** An earlier version knew fewer: then all are chosen anew. */
+function isWhole(ports: Ports): boolean {
+  const known: Partial<Ports['a']> = ports.a;
+  return known.http !== undefined;
 }
 
 function writeMark(file: string, ports: Ports | null): void {

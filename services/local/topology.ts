@@ -20,6 +20,8 @@ export interface RegionPorts {
   /** Clients and peers of each instance's replica in this region. */
   readonly journal: Readonly<Record<Instance, number>>;
   readonly peer: Readonly<Record<Instance, number>>;
+  /** JSON over HTTP and the console of each. */
+  readonly http: Readonly<Record<Instance, number>>;
   readonly crossbar: number;
   readonly sidecar: number;
 }
@@ -29,12 +31,13 @@ export type Ports = Readonly<Record<Region, RegionPorts>>;
 /** Where `npm start` listens when nobody says otherwise, below every system's ephemeral range. */
 export const USUAL_FIRST_PORT = 25_400;
 
-/** `first` + 1 to 3 is Postgres in A, B and C; 11 … journals; 31 … crossbars; 41 … sidecars. */
+/** `first` + 1 to 3 is Postgres in A, B and C; 11 … journals; 31 … crossbars; 41 … sidecars; 51 … consoles. */
 export function portsFrom(first: number): Ports {
   return regions((_, i) => ({
     postgres: first + 1 + i,
     journal: { one: first + 11 + i, two: first + 21 + i },
     peer: { one: first + 14 + i, two: first + 24 + i },
+    http: { one: first + 51 + i, two: first + 61 + i },
     crossbar: first + 31 + i,
     sidecar: first + 41 + i,
   }));
@@ -42,8 +45,9 @@ export function portsFrom(first: number): Ports {
 
 export function portList(ports: Ports): number[] {
   return REGIONS.flatMap((region) => {
-    const { postgres, journal, peer, crossbar, sidecar } = ports[region];
-    return [postgres, journal.one, journal.two, peer.one, peer.two, crossbar, sidecar];
+    const { postgres, journal, peer, http, crossbar, sidecar } = ports[region];
+    const ofReplicas = [journal, peer, http].flatMap(({ one, two }) => [one, two]);
+    return [postgres, ...ofReplicas, crossbar, sidecar];
   });
 }
 
@@ -55,6 +59,7 @@ export async function anyPorts(): Promise<Ports> {
     postgres: next(),
     journal: { one: next(), two: next() },
     peer: { one: next(), two: next() },
+    http: { one: next(), two: next() },
     crossbar: next(),
     sidecar: next(),
   }));

@@ -20,7 +20,7 @@ class HttpCluster extends Cluster {
   }
 
   override configOf(replica: number): Record<string, unknown> {
-    const timings = { slowReaderMs: 2000 };
+    const timings = { slowReaderMs: 5000 };
     const limits = { httpReadsMax: 3 };
     const httpListen = `127.0.0.1:${this.httpPorts[replica] ?? 0}`;
     return { ...super.configOf(replica), httpListen, timings, limits };
@@ -216,12 +216,9 @@ it('bounds open reads, and cuts off one that takes nothing while others go on', 
   });
   try {
     const more = `${base}/v1/streams/big/records?follow=true`;
-    await until(async () => {
-      const answer = await fetch(more);
-      if (answer.status === 429) return (await reasonOf(answer)) === 'OVERLOADED';
-      await answer.body?.cancel();
-      return false;
-    });
+    await until(async () => (await cluster.status(0)).readers === 3n);
+    const refused = await fetch(more);
+    expect([refused.status, await reasonOf(refused)]).toEqual([429, 'OVERLOADED']);
     expect((await append('greetings', 'meanwhile')).status).toBe(200);
     // They are cut off, and their places are free again.
     await until(async () => {
@@ -235,6 +232,62 @@ it('bounds open reads, and cuts off one that takes nothing while others go on', 
   await until(async () => (await cluster.status(0)).readers === 0n);
 });
 
+it('serves the console under a strict policy, and nothing else of the disk', async () => {
+  const frame = await fetch(`${base}/`);
+  expect([frame.status, new URL(frame.url).pathname]).toEqual([200, '/console/']);
+  expect(frame.headers.get('content-security-policy')).toContain(
+    "default-src 'none'; script-src 'self'",
+  );
+  const html = await frame.text();
+  const named = [...html.matchAll(/(?:src|href)="([\w-]+\.\w+)"/g)].map(([, name = '']) => name);
+  expect(new Set(named)).toEqual(new Set(['console.css', 'console.js', 'icon.svg']));
+  for (const name of named) {
+    const file = await fetch(`${base}/console/${name}`);
+    expect([name, file.status]).toEqual([name, 200]);
+    const headers = { 'if-none-match': file.headers.get('etag') ?? '' };
+    expect((await fetch(`${base}/console/${name}`, { headers })).status).toBe(304);
+  }
+  for (const name of ['README.md', '..%2fcli%2fmain.ts', '%2e%2e/journal/main.ts', 'none.js']) {
+    expect([name, (await fetch(`${base}/console/${name}`)).status]).toEqual([name, 404]);
+  }
+});
+
+interface Overview {
+  readonly self: number;
+  readonly replicas: readonly {
+    readonly region: string;
+    readonly view: null | {
+      readonly status: { readonly region: string; readonly readLatency: { count: string } };
+      readonly events: readonly { readonly message: string; readonly warning: boolean }[];
+      readonly reads: readonly { readonly stream: string }[];
+    };
+    readonly error: null | { readonly code: string };
+  }[];
+}
+
+async function overviewOf(replica: number): Promise<Overview> {
+  const url = `http://127.0.0.1:${cluster.httpPorts[replica] ?? 0}/console/overview`;
+  return (await (await fetch(url)).json()) as Overview;
+}
+
+it('shows all three regions from any of them, with open reads and what was told', async () => {
+  const stop = new AbortController();
+  const { signal } = stop;
+  await fetch(`${base}/v1/streams/greetings/records?follow=true`, { signal });
+  await until(async () => {
+    const all = await Promise.all([0, 1, 2].map(overviewOf));
+    expect(all.map(({ self }) => self)).toEqual([0, 1, 2]);
+    for (const { replicas } of all) {
+      expect(replicas.map(({ view }) => view?.status.region)).toEqual(['r0', 'r1', 'r2']);
+      expect(replicas[0]?.view?.reads.map(({ stream }) => stream)).toContain('greetings');
+      const told = replicas.map(({ view }) => view?.events.map(({ message }) => message));
+      for (const messages of told) expect(messages).toContain('serving');
+    }
+    return true;
+  });
+  stop.abort();
+});
+
 it('answers NO_QUORUM when the replica is alone, and reads go on', async () => {
   await cluster.kill(1);
   await cluster.kill(2);
@@ -242,4 +295,13 @@ it('answers NO_QUORUM when the replica is alone, and reads go on', async () => {
   const page = await fetch(`${base}/v1/streams/greetings/records`);
   expect(page.status).toBe(200);
   expect(((await page.json()) as { records: object[] }).records.length).toBeGreaterThan(5);
+  await until(async () => {
+    const { replicas } = await overviewOf(0);
+    expect(replicas.map(({ error }) => error?.code)).toEqual([
+      undefined,
+      'unavailable',
+      'unavailable',
+    ]);
+    return replicas[0]?.view?.events.some(({ warning }) => warning) === true;
+  });
 });

@@ -77,6 +77,8 @@ async function read(exchange: Exchange, options: ReadRouteOptions, open: Open): 
   const caller = exchange.admit(READ);
   const parameters = new Parameters(exchange.query, KNOWN);
   const stream = exchange.params['stream'] ?? '';
+  // Before anything is asked about the stream: whether it exists is not for everybody.
+  caller.checkRequest(READ, create(ReadRequestSchema, { stream }));
   const follow = parameters.flag('follow');
   const form = formOf(exchange, follow);
   const from = await startOf(exchange, parameters, stream, options);
@@ -96,7 +98,6 @@ async function read(exchange: Exchange, options: ReadRouteOptions, open: Open): 
     limitRecords: BigInt(limit === Infinity ? 0 : limit),
     limitBytes: BigInt(form === 'page' ? PAGE_BYTES : 0),
   });
-  caller.checkRequest(READ, request);
   const items = new ReadItems({
     encoding: parameters.encoding,
     fromSeqNum: from?.case === 'seqNum' ? Number(from.value) : 0,

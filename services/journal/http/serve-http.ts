@@ -25,6 +25,8 @@ import type { HttpGate, HttpServer, UnaryContext } from '../../../libs/http/http
 import type { BidiStream, ServerStream, ServiceBinding } from '../../../libs/rpc/rpc.ts';
 import type { JournalConfig } from '../config.ts';
 import { appendRoute } from './append-route.ts';
+import { consoleRoutes } from './console-routes.ts';
+import type { ConsoleSource } from './console-routes.ts';
 import { readRoutes } from './read-route.ts';
 
 export interface ServeHttpOptions {
@@ -32,6 +34,7 @@ export interface ServeHttpOptions {
   readonly gate: HttpGate | null;
   readonly journal: ServiceBinding;
   readonly streams: ServiceBinding;
+  readonly console: ConsoleSource;
   readonly onError: (error: unknown, what: string) => void;
 }
 
@@ -71,6 +74,7 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer |
     gate,
     routes: [
       ...services,
+      ...consoleRoutes(options.console),
       appendRoute({
         target,
         region,

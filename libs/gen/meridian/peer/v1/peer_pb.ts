@@ -7,13 +7,15 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { StatusResponse } from "../../journal/v1/journal_pb.ts";
+import { file_meridian_journal_v1_journal } from "../../journal/v1/journal_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file meridian/peer/v1/peer.proto.
  */
 export const file_meridian_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChttZXJpZGlhbi9wZWVyL3YxL3BlZXIucHJvdG8SEG1lcmlkaWFuLnBlZXIudjEiYgoLTGlua1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEhYKDmZvcm1hdF92ZXJzaW9uGAUgASgNIh8KDExpbmtSZXNwb25zZRIPCgdwYWNrZXRzGAEgASgMIlUKFkZldGNoQ2hlY2twb2ludFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIioKF0ZldGNoQ2hlY2twb2ludFJlc3BvbnNlEg8KB3NlY3Rpb24YASABKAwywAEKC1BlZXJTZXJ2aWNlEkcKBExpbmsSHS5tZXJpZGlhbi5wZWVyLnYxLkxpbmtSZXF1ZXN0Gh4ubWVyaWRpYW4ucGVlci52MS5MaW5rUmVzcG9uc2UwARJoCg9GZXRjaENoZWNrcG9pbnQSKC5tZXJpZGlhbi5wZWVyLnYxLkZldGNoQ2hlY2twb2ludFJlcXVlc3QaKS5tZXJpZGlhbi5wZWVyLnYxLkZldGNoQ2hlY2twb2ludFJlc3BvbnNlMAFiBnByb3RvMw");
+  fileDesc("ChttZXJpZGlhbi9wZWVyL3YxL3BlZXIucHJvdG8SEG1lcmlkaWFuLnBlZXIudjEiYgoLTGlua1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEhYKDmZvcm1hdF92ZXJzaW9uGAUgASgNIh8KDExpbmtSZXNwb25zZRIPCgdwYWNrZXRzGAEgASgMIlUKFkZldGNoQ2hlY2twb2ludFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIioKF0ZldGNoQ2hlY2twb2ludFJlc3BvbnNlEg8KB3NlY3Rpb24YASABKAwiSgoLVmlld1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIsABCgxWaWV3UmVzcG9uc2USMwoGc3RhdHVzGAEgASgLMiMubWVyaWRpYW4uam91cm5hbC52MS5TdGF0dXNSZXNwb25zZRIQCghvYnN0YWNsZRgCIAEoCRIVCg1mb3J3YXJkZWRfdmlhGAMgASgJEicKBmV2ZW50cxgEIAMoCzIXLm1lcmlkaWFuLnBlZXIudjEuRXZlbnQSKQoFcmVhZHMYBSADKAsyGi5tZXJpZGlhbi5wZWVyLnYxLk9wZW5SZWFkIpkBCgVFdmVudBIKCgJhdBgBIAEoBBIPCgd3YXJuaW5nGAIgASgIEg8KB21lc3NhZ2UYAyABKAkSMwoGZmllbGRzGAQgAygLMiMubWVyaWRpYW4ucGVlci52MS5FdmVudC5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlAKCE9wZW5SZWFkEg4KBmNsaWVudBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSEAoIcG9zaXRpb24YAyABKAQSEgoKaGVsZF9ieXRlcxgEIAEoBDKHAgoLUGVlclNlcnZpY2USRwoETGluaxIdLm1lcmlkaWFuLnBlZXIudjEuTGlua1JlcXVlc3QaHi5tZXJpZGlhbi5wZWVyLnYxLkxpbmtSZXNwb25zZTABEmgKD0ZldGNoQ2hlY2twb2ludBIoLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hDaGVja3BvaW50UmVxdWVzdBopLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hDaGVja3BvaW50UmVzcG9uc2UwARJFCgRWaWV3Eh0ubWVyaWRpYW4ucGVlci52MS5WaWV3UmVxdWVzdBoeLm1lcmlkaWFuLnBlZXIudjEuVmlld1Jlc3BvbnNlYgZwcm90bzM", [file_meridian_journal_v1_journal]);
 
 /**
  * Who is calling, and whom it believes to call.
@@ -149,6 +151,181 @@ export const FetchCheckpointResponseSchema: GenMessage<FetchCheckpointResponse> 
   messageDesc(file_meridian_peer_v1_peer, 3);
 
 /**
+ * Who asks, and whom it believes to ask.
+ *
+ * @generated from message meridian.peer.v1.ViewRequest
+ */
+export type ViewRequest = Message<"meridian.peer.v1.ViewRequest"> & {
+  /**
+   * Cluster of both.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * Instance of both.
+   *
+   * @generated from field: string instance = 2;
+   */
+  instance: string;
+
+  /**
+   * The caller: 0, 1 or 2.
+   *
+   * @generated from field: uint32 from = 3;
+   */
+  from: number;
+
+  /**
+   * Whom it believes to ask.
+   *
+   * @generated from field: uint32 to = 4;
+   */
+  to: number;
+};
+
+/**
+ * Describes the message meridian.peer.v1.ViewRequest.
+ * Use `create(ViewRequestSchema)` to create a new message.
+ */
+export const ViewRequestSchema: GenMessage<ViewRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 4);
+
+/**
+ * How a replica sees itself and the instance.
+ *
+ * @generated from message meridian.peer.v1.ViewResponse
+ */
+export type ViewResponse = Message<"meridian.peer.v1.ViewResponse"> & {
+  /**
+   * What its Status call answers.
+   *
+   * @generated from field: meridian.journal.v1.StatusResponse status = 1;
+   */
+  status?: StatusResponse | undefined;
+
+  /**
+   * Why it takes no appends; empty when it does.
+   *
+   * @generated from field: string obstacle = 2;
+   */
+  obstacle: string;
+
+  /**
+   * Region through which it reaches the third one; empty: directly.
+   *
+   * @generated from field: string forwarded_via = 3;
+   */
+  forwardedVia: string;
+
+  /**
+   * What it has told of its state lately, oldest first; at most 200.
+   *
+   * @generated from field: repeated meridian.peer.v1.Event events = 4;
+   */
+  events: Event[];
+
+  /**
+   * Its open reads, those that are furthest behind first; at most 100.
+   *
+   * @generated from field: repeated meridian.peer.v1.OpenRead reads = 5;
+   */
+  reads: OpenRead[];
+};
+
+/**
+ * Describes the message meridian.peer.v1.ViewResponse.
+ * Use `create(ViewResponseSchema)` to create a new message.
+ */
+export const ViewResponseSchema: GenMessage<ViewResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 5);
+
+/**
+ * A line that a replica has written to its log about a change of its state.
+ *
+ * @generated from message meridian.peer.v1.Event
+ */
+export type Event = Message<"meridian.peer.v1.Event"> & {
+  /**
+   * Wall clock of the replica, microseconds since 1970.
+   *
+   * @generated from field: uint64 at = 1;
+   */
+  at: bigint;
+
+  /**
+   * Somebody may have to do something about it.
+   *
+   * @generated from field: bool warning = 2;
+   */
+  warning: boolean;
+
+  /**
+   * What happened.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+
+  /**
+   * To whom and why, by the names that the log uses.
+   *
+   * @generated from field: map<string, string> fields = 4;
+   */
+  fields: { [key: string]: string };
+};
+
+/**
+ * Describes the message meridian.peer.v1.Event.
+ * Use `create(EventSchema)` to create a new message.
+ */
+export const EventSchema: GenMessage<Event> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 6);
+
+/**
+ * A read that is open.
+ *
+ * @generated from message meridian.peer.v1.OpenRead
+ */
+export type OpenRead = Message<"meridian.peer.v1.OpenRead"> & {
+  /**
+   * Address of its client.
+   *
+   * @generated from field: string client = 1;
+   */
+  client: string;
+
+  /**
+   * What it reads; empty for the whole journal.
+   *
+   * @generated from field: string stream = 2;
+   */
+  stream: string;
+
+  /**
+   * Everything up to here has been sent; 0 for nothing so far.
+   *
+   * @generated from field: uint64 position = 3;
+   */
+  position: bigint;
+
+  /**
+   * Bytes that its client has not taken yet.
+   *
+   * @generated from field: uint64 held_bytes = 4;
+   */
+  heldBytes: bigint;
+};
+
+/**
+ * Describes the message meridian.peer.v1.OpenRead.
+ * Use `create(OpenReadSchema)` to create a new message.
+ */
+export const OpenReadSchema: GenMessage<OpenRead> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 7);
+
+/**
  * The receiver dials: what replica A tells replica B flows on a call that B makes to A, because
  * grpc-js can open the receive window of a client and not that of a server.
  *
@@ -174,6 +351,16 @@ export const PeerService: GenService<{
     methodKind: "server_streaming";
     input: typeof FetchCheckpointRequestSchema;
     output: typeof FetchCheckpointResponseSchema;
+  },
+  /**
+   * How the dialled replica sees itself and the instance, for the console that the caller serves.
+   *
+   * @generated from rpc meridian.peer.v1.PeerService.View
+   */
+  view: {
+    methodKind: "unary";
+    input: typeof ViewRequestSchema;
+    output: typeof ViewResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meridian_peer_v1_peer, 0);
