@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { MeridianError } from '../libs/errors/errors.ts';
+import { availability } from './availability-command.ts';
 import { parseOptions, USAGE } from './options.ts';
 import type { Options } from './options.ts';
 import { SCENARIOS, scenariosNamed } from './scenarios/catalogue.ts';
@@ -22,22 +23,21 @@ function list(): void {
 
 async function run(options: Options): Promise<boolean> {
   const began = performance.now();
-  const scenarios = scenariosNamed(options.names);
   const seed = options.seed ?? Date.now() % 1_000_000;
   const directory = resolve(options.directory ?? mkdtempSync(join(tmpdir(), 'meridian-chaos-')));
+  const onEvent = (text: string): void => {
+    if (options.verbose) print(`        ${text}`);
+  };
+  const own = { seed, directory, print, onEvent };
+  const scenarios = options.mode === 'run' ? scenariosNamed(options.names) : [];
   print(`seed ${String(seed)}, reports in ${directory}`);
-  const result = await runSuite({
-    scenarios,
-    seed,
-    minutes: options.minutes,
-    directory,
-    print,
-    onEvent: (text) => {
-      if (options.verbose) print(`        ${text}`);
-    },
-  });
+  const result =
+    options.mode === 'availability'
+      ? await availability(own)
+      : await runSuite({ ...own, scenarios, minutes: options.minutes });
   const seconds = Math.round((performance.now() - began) / 100) / 10;
-  print(JSON.stringify({ chaos: scenarios.length, ...result, seconds, seed, directory }));
+  const chaos = options.mode === 'availability' ? 'availability' : scenarios.length;
+  print(JSON.stringify({ chaos, ...result, seconds, seed, directory }));
   print(`${String(result.passed)} passed, ${String(result.failed)} failed`);
   return result.failed === 0;
 }

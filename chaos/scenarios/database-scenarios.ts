@@ -4,17 +4,17 @@ import type { Region } from '../cluster/wide-area.ts';
 import { PRIMARY } from '../cluster/layout.ts';
 import { isolate, isolateReplica, resets } from '../faults/network-faults.ts';
 import { kill } from '../faults/process-faults.ts';
-import type { Scenario } from './scenario.ts';
+import type { Plan } from './scenario.ts';
 import type { Stage } from './stage.ts';
 
-const base = { size: 'database', workloads: [], operationsMin: 300 } as const;
+const base = { size: 'database', operationsMin: 300 } as const;
 const REPLICAS = othersOf(PRIMARY);
 
 function sidecarLinks({ network }: Stage, region: Region) {
   return network.links.filter(({ from }) => from.role === 'sidecar' && from.region === region);
 }
 
-export const databaseScenarios: readonly Scenario[] = [
+export const databaseScenarios: readonly Plan[] = [
   {
     ...base,
     name: 'pg/kill-replica',

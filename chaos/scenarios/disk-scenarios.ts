@@ -11,11 +11,11 @@ import {
   wipedDisk,
 } from '../faults/disk-faults.ts';
 import { kill } from '../faults/process-faults.ts';
-import type { Scenario } from './scenario.ts';
+import type { Plan } from './scenario.ts';
 
-const base = { size: 'journal', workloads: [], operationsMin: 500 } as const;
+const base = { size: 'journal', operationsMin: 500 } as const;
 
-export const diskScenarios: readonly Scenario[] = [
+export const diskScenarios: readonly Plan[] = [
   {
     ...base,
     name: 'disk/slow',

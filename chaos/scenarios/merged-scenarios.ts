@@ -4,17 +4,17 @@ import type { Region } from '../cluster/wide-area.ts';
 import { together } from '../faults/fault.ts';
 import { isolate, resets, silenceLinks } from '../faults/network-faults.ts';
 import { freeze, kill } from '../faults/process-faults.ts';
-import type { Scenario } from './scenario.ts';
+import type { Plan } from './scenario.ts';
 import type { Stage } from './stage.ts';
 
-const base = { size: 'merged', workloads: [], operationsMin: 500 } as const;
+const base = { size: 'merged', operationsMin: 500 } as const;
 
 /** Links of the crossbar in that region to replicas anywhere. */
 function crossbarLinks({ network }: Stage, region: Region) {
   return network.links.filter(({ from }) => from.role === 'crossbar' && from.region === region);
 }
 
-export const mergedScenarios: readonly Scenario[] = [
+export const mergedScenarios: readonly Plan[] = [
   {
     ...base,
     name: 'merged/region-dies',

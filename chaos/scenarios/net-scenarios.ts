@@ -19,7 +19,7 @@ import {
   slice,
   slowRegion,
 } from '../faults/network-faults.ts';
-import type { Scenario } from './scenario.ts';
+import type { Plan } from './scenario.ts';
 
 const PAIRS = [
   ['a', 'b'],
@@ -30,9 +30,9 @@ const PAIRS = [
 /** Every region, while one link is cut: both its ends go on through the third (P5). */
 const ALL = { regions: REGIONS };
 
-const base = { size: 'journal', workloads: [], operationsMin: 500 } as const;
+const base = { size: 'journal', operationsMin: 500 } as const;
 
-export const netScenarios: readonly Scenario[] = [
+export const netScenarios: readonly Plan[] = [
   {
     ...base,
     name: 'net/isolate-one',

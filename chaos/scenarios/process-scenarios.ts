@@ -13,12 +13,12 @@ import {
   restartLoop,
   stalls,
 } from '../faults/process-faults.ts';
-import type { Scenario } from './scenario.ts';
+import type { Plan } from './scenario.ts';
 
 const HOUR_MS = 3_600_000;
-const base = { size: 'journal', workloads: [], operationsMin: 500 } as const;
+const base = { size: 'journal', operationsMin: 500 } as const;
 
-export const processScenarios: readonly Scenario[] = [
+export const processScenarios: readonly Plan[] = [
   {
     ...base,
     name: 'proc/kill-each',

@@ -7,7 +7,7 @@ import type { WideArea } from '../cluster/wide-area.ts';
 import type { Workload } from '../traffic/workload.ts';
 import type { Stage } from './stage.ts';
 
-export interface Scenario {
+export interface Plan {
   /** `net/isolate-one`. */
   readonly name: string;
   readonly about: string;
@@ -18,10 +18,13 @@ export interface Scenario {
   readonly area?: WideArea;
   /** true: it needs, and leaves, a cluster of its own. */
   readonly fresh?: true;
-  /** Beside the fleet, which is always there. */
-  readonly workloads: readonly Workload[];
   /** Successful operations below which the run proves nothing and is invalid. */
   readonly operationsMin: number;
   /** Faults come and go; whatever it leaves is healed. Repeated when a run is longer. */
   readonly schedule: (stage: Stage) => Promise<void>;
+}
+
+export interface Scenario extends Plan {
+  /** Beside the fleet, which is always there. */
+  readonly workloads: readonly Workload[];
 }

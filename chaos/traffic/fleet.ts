@@ -9,25 +9,20 @@ import { judgeStreams, ofStreams } from '../checkers/stream-judges.ts';
 import type { History } from '../model/history.ts';
 import type { Recorder } from '../model/recorder.ts';
 import type { Verdict } from '../model/verdict.ts';
+import { openLoop } from './open-loop.ts';
+import type { Rates } from './open-loop.ts';
 import type { Traffic, Workload } from './workload.ts';
 
 export const FLEET = 'fleet';
 
-export interface FleetOptions {
-  /** Per region and second. */
-  readonly appendsPerSecond: number;
-  readonly readsPerSecond: number;
+export interface FleetOptions extends Rates {
   /** Share of the appends that are ORDERED; the others are QUORUM. */
   readonly orderedShare: number;
 }
 
-/** What a client may have under way; what would exceed it is not sent. */
-const APPENDS_MAX = 200;
-const READS_MAX = 40;
 /** A small machine under faults is slow; an operation that nobody hears of for so long is unknown. */
 const DEADLINE_MS = 8_000;
 const SILENCE_MS = 1_000;
-const TICK_MS = 10;
 
 export function fleet(options: FleetOptions): Workload {
   return {
@@ -35,9 +30,12 @@ export function fleet(options: FleetOptions): Workload {
     about: 'in each region one client appends and one reads, at a bounded rate without waiting',
     needs: { instances: 1, crossbars: false, databases: false },
     run: async (traffic, until) => {
-      const clients = traffic.endpoints.regions.map((region) => new Client(traffic, region));
+      const clients = traffic.endpoints.regions.map(
+        (region) => new Client(traffic, region, options.orderedShare),
+      );
       try {
-        await Promise.all(clients.map((client) => client.run(options, until)));
+        const loops = clients.map((client) => openLoop(options, until, client));
+        await Promise.all(loops);
       } finally {
         await Promise.all(clients.map((client) => client.close()));
       }
@@ -54,14 +52,13 @@ class Client {
   readonly #region: string;
   readonly #stream: string;
   readonly #journal: Journal;
-  #appended = 0;
-  #appendsOpen = 0;
-  #readsOpen = 0;
+  readonly #orderedShare: number;
 
-  constructor({ endpoints, record, run }: Traffic, region: string) {
+  constructor({ endpoints, record, run }: Traffic, region: string, orderedShare: number) {
     const instance = endpoints.instances[0];
     this.#record = record;
     this.#region = region;
+    this.#orderedShare = orderedShare;
     this.#stream = streamOf(run, region);
     this.#journal = connectJournal({
       cluster: endpoints.cluster,
@@ -73,37 +70,15 @@ class Client {
     });
   }
 
-  /** Sends what is due every few milliseconds; resolves when everything sent has been answered. */
-  async run(options: FleetOptions, until: AbortSignal): Promise<void> {
-    const began = performance.now();
-    const sent = { append: 0, read: 0 };
-    const open = new Set<Promise<unknown>>();
-    const add = (operation: Promise<unknown>): void => {
-      open.add(operation);
-      void operation.finally(() => open.delete(operation));
-    };
-    while (!until.aborted) {
-      const seconds = (performance.now() - began) / 1000;
-      for (const due = seconds * options.appendsPerSecond; sent.append < due; sent.append++) {
-        const ordered = (sent.append * options.orderedShare) % 1 < options.orderedShare;
-        if (this.#appendsOpen < APPENDS_MAX) add(this.#append(ordered ? 'ORDERED' : 'QUORUM'));
-      }
-      for (const due = seconds * options.readsPerSecond; sent.read < due; sent.read++) {
-        if (this.#readsOpen < READS_MAX) add(this.#read());
-      }
-      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
-    }
-    await Promise.all(open);
-  }
-
   async close(): Promise<void> {
     await this.#journal.close({ drainMs: 0 });
   }
 
-  async #append(ack: 'QUORUM' | 'ORDERED'): Promise<void> {
-    const value = `${this.#stream} ${String(this.#appended++)}`;
+  async append(number: number): Promise<void> {
     const stream = this.#stream;
-    this.#appendsOpen += 1;
+    const value = `${stream} ${String(number)}`;
+    const ordered = (number * this.#orderedShare) % 1 < this.#orderedShare;
+    const ack = ordered ? 'ORDERED' : 'QUORUM';
     await this.#record.run(
       this.#actor(ack.toLowerCase()),
       { kind: 'append', instance: 1, stream, values: [value], ack },
@@ -120,21 +95,15 @@ class Client {
         };
       },
     );
-    this.#appendsOpen -= 1;
   }
 
-  async #read(): Promise<void> {
+  async read(): Promise<void> {
     const stream = this.#stream;
-    this.#readsOpen += 1;
-    await this.#record.run(
-      this.#actor('reader'),
-      { kind: 'tail', instance: 1, stream },
-      async () => {
-        const { nextSeqNum, timestamp, readPoint } = await this.#journal.checkTail(stream);
-        return { tail: nextSeqNum, timestamp, readPoint };
-      },
-    );
-    this.#readsOpen -= 1;
+    const action = { kind: 'tail', instance: 1, stream } as const;
+    await this.#record.run(this.#actor('reader'), action, async () => {
+      const { nextSeqNum, timestamp, readPoint } = await this.#journal.checkTail(stream);
+      return { tail: nextSeqNum, timestamp, readPoint };
+    });
   }
 
   #actor(role: string): { workload: string; client: string; region: string } {

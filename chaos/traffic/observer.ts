@@ -43,7 +43,10 @@ export async function observe(
     const from = after === null ? ('start' as const) : { after };
     for await (const item of journal.read({ stream, from, follow: true })) {
       if (until.aborted) break;
-      if (item.type === 'progress') record.progress(observer, item.watermark);
+      // A reader that has reached no replica yet says that it stands still, and knows no watermark.
+      if (item.type === 'progress' && item.watermark > 0) {
+        record.progress(observer, item.watermark);
+      }
       if (item.type !== 'batches') continue;
       for (const batch of item.batches) {
         const { timestamp, recordOffset, firstSeqNum } = batch;
