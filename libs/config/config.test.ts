@@ -107,6 +107,8 @@ describe('loadConfig', () => {
   it('refuses a mistyped variable and leaves foreign ones alone', () => {
     const foreign = { MERIDIAN_JOURNAL_SERVICE_HOST: '10.0.0.1' };
     expect(load(ENOUGH, foreign).kind).toBe('config');
+    // One letter from MERIDIAN_REPLICA, and known to the command line.
+    expect(load(ENOUGH, { MERIDIAN_REPLICAS: 'a=127.0.0.1:1' }).kind).toBe('config');
     expect(mistakes(load(ENOUGH, { MERIDIAN_REPLCA: '2' }))).toEqual([
       'MERIDIAN_REPLCA: unknown environment variable (did you mean MERIDIAN_REPLICA?)',
     ]);

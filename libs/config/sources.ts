@@ -66,6 +66,13 @@ export function fromFlags(argv: readonly string[], settings: readonly Setting[])
   return { found, mistakes, ...own };
 }
 
+/** What the command line reads: a shell that is set up for it may start a service as well. */
+const OF_THE_COMMAND_LINE = new Set(
+  ['REPLICAS', 'CONTEXT', 'OUTPUT', 'TOKEN', 'TOKEN_FILE', 'FENCING_TOKEN'].map(
+    (name) => `MERIDIAN_${name}`,
+  ),
+);
+
 /**
  * MERIDIAN_*. A name that nobody knows is refused only when it looks like a known one mistyped:
  * others put theirs there too (Kubernetes adds MERIDIAN_…_SERVICE_HOST for a service of that name).
@@ -82,7 +89,7 @@ export function fromEnvironment(
     const setting = known.get(name);
     if (setting !== undefined)
       found.push({ path: setting.path, value: fromText(setting, text), where: name });
-    else {
+    else if (!OF_THE_COMMAND_LINE.has(name)) {
       const meant = suggestion(name, [...known.keys()]);
       if (meant !== '') mistakes.push(`${name}: unknown environment variable${meant}`);
     }
