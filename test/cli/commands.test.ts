@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EXIT } from '../../services/cli/exit-codes.ts';
 import { Dev, jsonOf } from './meridian.ts';
 import type { Json } from './meridian.ts';
 
@@ -110,6 +111,20 @@ describe.concurrent('append and read', { timeout: TIMEOUT_MS }, () => {
         read('--from-end'),
       ]),
     ).toEqual([['d'], ['d'], ['a', 'b', 'c'], ['c', 'd'], ['a', 'b'], ['d'], []]);
+  });
+
+  it('reads by key, with the numbers that the records have, and appends only to what exists', async () => {
+    for (const key of ['a/1', 'b/1', 'a/2', 'c'])
+      await dev.json(['append', 'keyed', key, '--key', key]);
+    const read = async (...words: string[]): Promise<unknown[]> =>
+      (await dev.json(['read', 'keyed', ...words]))
+        .filter(({ type }) => type === 'record')
+        .map(({ seqNum, body }) => `${String(seqNum)} ${String(body)}`);
+    expect(await read('--key-prefix', 'a/')).toEqual(['0 a/1', '2 a/2']);
+    expect(await read('--key', 'b/1', '--key', 'c')).toEqual(['1 b/1', '3 c']);
+    const nowhere = await dev.run(['append', 'nowhere', 'x', '--must-exist']);
+    expect(nowhere.code).toBe(EXIT.notFound);
+    expect(nowhere.stderr).toContain('nowhere');
   });
 
   it('appends a file once, however often it is started', async () => {

@@ -6,9 +6,9 @@ import type { Journal, Writer } from '../../../libs/client/client.ts';
 import type { AppendOptions, AppendResult, RecordInput } from '../../../libs/client/types.ts';
 import { MeridianError } from '../../../libs/errors/errors.ts';
 import { UsageError } from '../arguments.ts';
+import { bytesFrom } from '../encoded.ts';
 import type { Values } from '../arguments.ts';
-import { decodeText, encodingNamed } from '../../../libs/frames/text-encoding.ts';
-import type { Encoding } from '../../../libs/frames/text-encoding.ts';
+import { encodingNamed } from '../../../libs/frames/text-encoding.ts';
 import { batchesFrom } from '../input.ts';
 import type { Format, InputBatch } from '../input.ts';
 import type { Invocation } from '../invocation.ts';
@@ -39,7 +39,7 @@ export function run(call: Invocation): Promise<number> {
   const options = inputOptions(call);
   const fromArguments = bodies.map((text) => ({
     ...options.common,
-    body: bytesOf(text, options.encoding, 'body', call),
+    body: bytesFrom(text, options.encoding, 'body', call),
   }));
   return withJournal(call, (journal) => {
     const batches =
@@ -166,6 +166,7 @@ function wishOf(values: Values, environment: Invocation['environment']): Wish {
       ack,
       ...(fencingToken === undefined ? {} : { fencingToken }),
       ...(minTimestamp === undefined ? {} : { minTimestamp }),
+      ...(values.flag('must-exist') ? { mustExist: true } : {}),
     },
     matchSeqNum: values.number('match-seq-num'),
   };
@@ -186,25 +187,19 @@ function inputOptions(call: Invocation) {
   const headers = values.texts('header').map((text): [string, Uint8Array] => {
     const at = text.indexOf('=');
     if (at < 1) throw new UsageError(`--header ${text}: expected name=value`, call.command);
-    return [text.slice(0, at), bytesOf(text.slice(at + 1), encoding, '--header', call)];
+    return [text.slice(0, at), bytesFrom(text.slice(at + 1), encoding, '--header', call)];
   });
   const atomic = values.flag('atomic');
   return {
     format: (values.text('format') ?? 'lines') as Format,
     encoding,
     common: {
-      ...(key === undefined ? {} : { key: bytesOf(key, encoding, '--key', call) }),
+      ...(key === undefined ? {} : { key: bytesFrom(key, encoding, '--key', call) }),
       ...(headers.length === 0 ? {} : { headers }),
     },
     batchRecords: atomic ? Infinity : (values.number('batch-records') ?? BATCH_RECORDS),
     batchBytes: atomic ? Infinity : (values.number('batch-bytes') ?? BATCH_BYTES),
   };
-}
-
-function bytesOf(text: string, encoding: Encoding, what: string, call: Invocation): Uint8Array {
-  const bytes = decodeText(text, encoding);
-  if (bytes !== null) return bytes;
-  throw new UsageError(`${what} ${text}: not ${encoding}`, call.command);
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- the same face as an input that waits

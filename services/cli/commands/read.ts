@@ -2,8 +2,10 @@
  * `meridian read` and `meridian tail`: records, gaps and progress as they come. A record is counted and
  * cut here, because a replica delivers whole batches.
  */
+import { keyPrefix } from '../../../libs/client/client.ts';
 import type { Journal } from '../../../libs/client/client.ts';
 import type {
+  KeyRange,
   ReadFrom,
   ReadGap,
   ReadItem,
@@ -13,6 +15,7 @@ import type {
 import { UsageError } from '../arguments.ts';
 import { encodeText, encodingFor, encodingNamed } from '../../../libs/frames/text-encoding.ts';
 import type { Encoding } from '../../../libs/frames/text-encoding.ts';
+import { bytesFrom } from '../encoded.ts';
 import { aborted } from '../interrupt.ts';
 import type { Invocation } from '../invocation.ts';
 import { recordJson } from '../../../libs/frames/record-json.ts';
@@ -37,11 +40,13 @@ export function run(call: Invocation): Promise<number> {
   return withJournal(call, async (journal) => {
     const start = await exactStart(journal, stream, wanted);
     const until = call.values.number('until');
+    const keys = keysOf(call);
     const options: ReadOptions = {
       from: start.from,
       follow,
       ...(stream === undefined ? {} : { stream }),
       ...(until === undefined ? {} : { until }),
+      ...(keys.length === 0 ? {} : { keys }),
     };
     return print(call, journal, options, start);
   });
@@ -68,9 +73,8 @@ async function print(
     }
     for (const batch of item.batches) {
       const { stream, timestamp } = batch;
-      let at = -1;
-      for (const record of batch.records) {
-        at += 1;
+      for (const [number, record] of batch.records.entries()) {
+        const at = batch.indexes?.[number] ?? number;
         const place = {
           stream,
           seqNum: batch.firstSeqNum + at,
@@ -123,7 +127,8 @@ class Printer {
     const { output, values } = this.#call;
     if (item.type === 'gap') {
       if (output.json) output.line({ type: 'gap', gap: gapJson(item) }, () => null);
-      else output.warn(gapText(item));
+      // What --key leaves out is what was asked for.
+      else if (item.kind !== 'filtered') output.warn(gapText(item));
       return;
     }
     const { watermark, tailSeqNum, stalled } = item;
@@ -161,6 +166,18 @@ function gapText({ kind, from, to }: ReadGap): string {
 function isBefore(place: RecordPlace, { fromSeqNum, after }: Start): boolean {
   if (place.seqNum < fromSeqNum) return true;
   return after?.timestamp === place.timestamp && place.recordOffset <= after.recordOffset;
+}
+
+function keysOf(call: Invocation): KeyRange[] {
+  const encoding = encodingNamed(call.values.text('encoding'));
+  const bytes = (name: string): Uint8Array[] =>
+    call.values.texts(name).map((text) => bytesFrom(text, encoding, `--${name}`, call));
+  // Right behind a key comes the same one with a zero byte.
+  const exactly = bytes('key').map((key) => ({
+    from: key,
+    to: Buffer.concat([key, Buffer.of(0)]),
+  }));
+  return [...exactly, ...bytes('key-prefix').map(keyPrefix)];
 }
 
 /** The options that say where to start; at most one may be given. */

@@ -44,6 +44,24 @@ const SHOW_OPTIONS: readonly OptionSpec[] = [
   { name: 'progress', help: 'With --output json: also a line for each watermark.' },
 ];
 
+const KEY_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: 'key',
+    short: 'k',
+    placeholder: 'key',
+    value: { kind: 'text' },
+    repeated: true,
+    help: 'Only records with this key, written as --encoding says; several: with any of them.',
+  },
+  {
+    name: 'key-prefix',
+    placeholder: 'prefix',
+    value: { kind: 'text' },
+    repeated: true,
+    help: 'Only records whose key begins like this.',
+  },
+];
+
 const LIMIT: OptionSpec = {
   name: 'limit',
   short: 'n',
@@ -138,6 +156,10 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
         environment: 'MERIDIAN_FENCING_TOKEN, which `lease hold` sets',
       },
       {
+        name: 'must-exist',
+        help: 'Append only if the stream exists, instead of creating it.',
+      },
+      {
         name: 'min-timestamp',
         placeholder: 'micros',
         value: { kind: 'count' },
@@ -197,6 +219,7 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
     },
     exits: [
       { code: EXIT.conditionFailed, help: 'the next number is not --match-seq-num' },
+      { code: EXIT.notFound, help: 'no such stream, with --must-exist' },
       { code: EXIT.fenced, help: '--fencing-token is not the stream’s, or the writer was fenced' },
       { code: EXIT.unknownOutcome, help: 'a batch may have been appended; those printed were' },
       { code: EXIT.timeout, help: 'the same, at the deadline' },
@@ -258,6 +281,7 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
         help: 'End before the first record of this time or later.',
       },
       LIMIT,
+      ...KEY_OPTIONS,
       { name: 'follow', help: 'Stay, and print what comes, until Ctrl-C.' },
       ...SHOW_OPTIONS,
     ],
@@ -271,6 +295,10 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
       {
         text: 'Everything of the last five minutes, with its places',
         command: 'meridian read --from-time -5m --verbose',
+      },
+      {
+        text: 'What happened to the orders of one customer',
+        command: 'meridian read orders --key-prefix customer-7/',
       },
       {
         text: 'Copy a stream',
@@ -298,6 +326,7 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
         defaultText: '10',
       },
       { ...LIMIT, short: 'm' },
+      ...KEY_OPTIONS,
       ...SHOW_OPTIONS,
     ],
     connects: true,
