@@ -18,8 +18,8 @@ import type { ConnectionFacts } from './gate.ts';
 import type { ServerLimits } from './settings.ts';
 import type { ServerTls } from './tls.ts';
 
-/** Set for a call whose request is compressed; a client cannot set it. */
-export const REFUSED_ENCODING = 'meridian-refused-encoding';
+/** Why a call is refused by its headers alone; a client cannot set it. */
+export const REFUSED_HEADERS = 'meridian-refused';
 
 /** Why a connection was refused or cut off. */
 export const REFUSALS = ['total', 'address', 'handshake', 'certificate', 'resets'] as const;
@@ -115,11 +115,10 @@ export class Connections {
     listener.prependListener(
       'stream',
       (_stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
-        const encoding = headers['grpc-encoding'];
+        const why = refusalOf(headers, this.#options.limits.metadataBytesMax);
         // Overwritten or removed: what a client sends under this name must not count.
-        if (encoding === undefined || encoding === 'identity') {
-          Reflect.deleteProperty(headers, REFUSED_ENCODING);
-        } else headers[REFUSED_ENCODING] = encoding;
+        if (why === null) Reflect.deleteProperty(headers, REFUSED_HEADERS);
+        else headers[REFUSED_HEADERS] = why;
       },
     );
   }
@@ -255,6 +254,19 @@ export class Connections {
     this.figures.refused[why] += 1;
     this.#options.onRefused(why, address, detail);
   }
+}
+
+/** Node takes 64 KiB of headers, whatever the settings of HTTP/2 say. */
+function refusalOf(headers: http2.IncomingHttpHeaders, bytesMax: number): string | null {
+  const encoding = headers['grpc-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    return 'requests are taken as they are, not compressed (grpc-encoding)';
+  }
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) {
+    bytes += name.length + (Array.isArray(value) ? value.join() : (value ?? '')).length;
+  }
+  return bytes <= bytesMax ? null : `metadata of ${bytes} bytes; ${bytesMax} are allowed`;
 }
 
 /** As grpc-js names the other side of a call. */

@@ -11,7 +11,7 @@ import type { Metadata, ServerInterceptor } from '@grpc/grpc-js';
 import { MeridianError } from '../errors/errors.ts';
 import type { Identity } from '../security/identity.ts';
 import type { Connections } from './connections.ts';
-import { REFUSED_ENCODING } from './connections.ts';
+import { REFUSED_HEADERS } from './connections.ts';
 import { toStatus } from './status.ts';
 
 /** What is known of a connection once it stands. */
@@ -50,11 +50,8 @@ export function interceptorOf(gate: Gate | null, connections: Connections): Serv
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         try {
-          const encoding = metadata.get(REFUSED_ENCODING)[0];
-          if (encoding !== undefined) {
-            const message = `requests are taken as they are, not compressed (grpc-encoding ${String(encoding)})`;
-            throw new MeridianError('INVALID', message);
-          }
+          const [refused] = metadata.get(REFUSED_HEADERS);
+          if (refused !== undefined) throw new MeridianError('INVALID', String(refused));
           gate?.admit(method.path, connections.of(call.getPeer()), tokenOf(metadata), true);
         } catch (error) {
           if (!(error instanceof MeridianError)) throw error;

@@ -1,11 +1,13 @@
 /** A crossbar on the network: its instances, its gRPC server, starting and stopping in order. */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import { startServer } from '../../libs/rpc/rpc.ts';
+import type { RpcServer } from '../../libs/rpc/rpc.ts';
 import { openSecurity } from '../../libs/security/security.ts';
 import { auditTo, refusalsTo } from '../../libs/telemetry/audit.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
+import { addSecurityMetrics } from '../../libs/telemetry/security-metrics.ts';
 import type { CrossbarConfig } from './config.ts';
 import { Crossbar } from './crossbar.ts';
 import { connectInstance } from './journal-instance.ts';
@@ -54,6 +56,12 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
   const registry = new Registry();
   const wall = (): number => Date.now() * 1000;
   addCrossbarMetrics(registry, { config, crossbar, ready: () => crossbar.ready, wall });
+  let listening: RpcServer | null = null;
+  addSecurityMetrics(registry, {
+    ports: () => ({ clients: listening }),
+    security,
+    limits: config.connections,
+  });
   const keepers = await serveKeepers({
     service: 'crossbar',
     version: VERSION,
@@ -75,6 +83,7 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
       logger.warn(message);
     },
   });
+  listening = server;
   // Whoever calls before the health service says so is served, by a merge of its own.
   crossbar.start();
   logger.info({ listen: config.listen, port: server.port }, 'listening');

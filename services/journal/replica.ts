@@ -12,6 +12,7 @@ import type { Identity } from '../../libs/storage/log.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
+import { addSecurityMetrics } from '../../libs/telemetry/security-metrics.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { laneOf } from '../../libs/values/numbers.ts';
@@ -392,6 +393,11 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         streams: order.streamCount,
         steps: driver.steps,
       }),
+    });
+    addSecurityMetrics(registry, {
+      ports: () => ({ clients: clientServer, peers: peerServer }),
+      security,
+      limits: config.connections,
     });
     metrics = await serveKeepers({
       service: 'journal',

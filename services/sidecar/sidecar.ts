@@ -13,6 +13,7 @@ import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
+import { addSecurityMetrics } from '../../libs/telemetry/security-metrics.ts';
 import { ApplyProgress, apply } from './apply.ts';
 import type { SidecarConfig } from './config.ts';
 import type { ApplyJournal, ShipJournal } from './journal-port.ts';
@@ -96,6 +97,11 @@ export class Sidecar {
       appliedWatermark: () => this.#watermark.value,
       waitLatency: () => this.#reads?.latency.snapshot() ?? null,
       wall: () => Date.now() * 1000,
+    });
+    addSecurityMetrics(registry, {
+      ports: () => ({ clients: this.#server }),
+      security,
+      limits: config.connections,
     });
     this.#keepers = await serveKeepers({
       service: 'sidecar',

@@ -11,6 +11,7 @@ import { addCrossbarMetrics } from '../../services/crossbar/metrics.ts';
 import { addSidecarMetrics } from '../../services/sidecar/metrics.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
 import type { MetricDescription } from '../../libs/telemetry/metrics.ts';
+import { addSecurityMetrics } from '../../libs/telemetry/security-metrics.ts';
 import { addProcessMetrics } from '../../libs/telemetry/process-metrics.ts';
 import { repositoryFiles } from './source-files.ts';
 
@@ -44,6 +45,12 @@ function declared(): Map<string, MetricDescription[]> {
       'Sidecar',
       of((registry) => {
         addSidecarMetrics(registry, { config: { ship: {}, apply: {} } } as never);
+      }),
+    ],
+    [
+      'Every server',
+      of((registry) => {
+        addSecurityMetrics(registry, { limits: {} } as never);
       }),
     ],
     [
