@@ -8,6 +8,7 @@ import { MeridianError } from '../errors/errors.ts';
 import { LSN_ZERO, formatLsn, parseLsn } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
 import type { Source } from './change-format.ts';
+import { fromPostgres } from './connection.ts';
 
 /** A place in the journal's order, and where a subscription resumes after it. */
 export interface JournalPosition {
@@ -19,6 +20,9 @@ export interface JournalPosition {
   readonly cursor: Uint8Array | null;
 }
 
+/** What a database is to its stream; a replica becomes the primary by applying a handover to itself. */
+export type Role = 'primary' | 'replica';
+
 export interface AppliedPosition {
   /** Grows with each applier that takes over. */
   readonly epoch: number;
@@ -29,6 +33,11 @@ export interface AppliedPosition {
   readonly endLsn: Lsn;
   readonly commitTime: number;
   readonly journal: JournalPosition;
+  readonly role: Role;
+  /** Sources that have handed over. */
+  readonly past: readonly Source[];
+  /** Handovers up to this journal timestamp are history: none of them makes this database the primary. */
+  readonly historyUntil: number;
 }
 
 // The lock: two sessions that both find the schema missing would collide in the catalogue.
@@ -50,21 +59,22 @@ const DEFINITION = `
     cursor bytea,
     changed_at timestamptz NOT NULL DEFAULT now()
   );
+  ALTER TABLE meridian.applied ADD COLUMN IF NOT EXISTS role text NOT NULL DEFAULT 'replica',
+    ADD COLUMN IF NOT EXISTS past jsonb NOT NULL DEFAULT '[]',
+    ADD COLUMN IF NOT EXISTS history_until bigint NOT NULL DEFAULT 0;
   COMMENT ON TABLE meridian.applied IS 'Positions of Meridian appliers; changing it by hand loses or doubles transactions';
 `;
 
 /** Makes the table when it is missing, and takes over: every earlier applier of that name is fenced. */
 export async function takeOver(client: pg.Client, name: string): Promise<AppliedPosition> {
-  const exists = await client.query<{ it: string | null }>(
-    "SELECT to_regclass('meridian.applied')::text AS it",
-  );
-  if (exists.rows[0]?.it == null) await client.query(DEFINITION);
+  await ensureTable(client);
   const { rows } = await client.query<Record<string, string | null>>(
     `INSERT INTO meridian.applied AS a (name, epoch) VALUES ($1, 1)
      ON CONFLICT (name) DO UPDATE SET epoch = a.epoch + 1
      RETURNING epoch::text, system_id, timeline::text, database, commit_lsn::text, end_lsn::text,
        commit_time::text, instance::text, journal_timestamp::text, record_offset::text,
-       encode(cursor, 'hex') AS cursor`,
+       encode(cursor, 'hex') AS cursor, role, past::text,
+       history_until::text`,
     [name],
   );
   const row = rows[0] ?? {};
@@ -84,8 +94,84 @@ export async function takeOver(client: pg.Client, name: string): Promise<Applied
       recordOffset: Number(get('record_offset')),
       cursor: cursor === null ? null : Buffer.from(cursor, 'hex'),
     },
+    role: get('role') === 'primary' ? 'primary' : 'replica',
+    past: JSON.parse(get('past')) as Source[],
+    historyUntil: Number(get('history_until')),
   };
 }
+
+/** The column that came last tells whether all are there. */
+async function ensureTable(client: pg.Client): Promise<void> {
+  if (!(await isComplete(client))) await client.query(DEFINITION);
+}
+
+async function isComplete(client: pg.Client): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT FROM pg_attribute WHERE attrelid = to_regclass('meridian.applied')
+     AND attname = 'history_until' AND NOT attisdropped`,
+  );
+  return rowCount === 1;
+}
+
+/** What this database is; null: nothing was ever applied here. */
+export async function roleOf(client: pg.Client, name: string): Promise<Role | null> {
+  try {
+    if (!(await isComplete(client))) return null;
+    const sql = 'SELECT role FROM meridian.applied WHERE name = $1';
+    const { rows } = await client.query<{ role: Role }>(sql, [name]);
+    return rows[0]?.role ?? null;
+  } catch (error) {
+    throw fromPostgres(error, 'cannot read the role of this database');
+  }
+}
+
+/** Where a database that was the primary goes on as a replica. */
+export interface ReplicaStart {
+  readonly source: Source;
+  /** End of its log: it holds everything that the stream has of that source, and nothing else. */
+  readonly endLsn: Lsn;
+  /**
+   * Journal timestamp that covers all of it; 0: not known, and it reads once more from where it became
+   * the primary, or from the beginning if it always was.
+   */
+  readonly timestamp: number;
+}
+
+/**
+ * null: empty, from the beginning. `historyUntil`: a journal timestamp of now. In a transaction of the
+ * caller, or alone.
+ */
+export async function becomeReplica(
+  client: pg.Client,
+  name: string,
+  start: ReplicaStart | null,
+  historyUntil: number,
+): Promise<void> {
+  await ensureTable(client);
+  if (start === null) await client.query('DELETE FROM meridian.applied WHERE name = $1', [name]);
+  const { source, endLsn = LSN_ZERO, timestamp = 0 } = start ?? { source: null };
+  await client.query(
+    `INSERT INTO meridian.applied AS a (name, epoch, system_id, timeline, database, commit_lsn, end_lsn,
+       journal_timestamp, record_offset, history_until)
+     VALUES ($1, 1, $2, $3::int, $4, $5::pg_lsn, $5::pg_lsn, $6::bigint, $7::bigint, $8::bigint)
+     ON CONFLICT (name) DO UPDATE SET role = 'replica', epoch = a.epoch + 1,
+       commit_lsn = excluded.commit_lsn, end_lsn = excluded.end_lsn,
+       history_until = excluded.history_until,
+       journal_timestamp = greatest(a.journal_timestamp, excluded.journal_timestamp),
+       record_offset = CASE WHEN excluded.journal_timestamp > a.journal_timestamp
+         THEN excluded.record_offset ELSE a.record_offset END`,
+    [
+      ...[name, source?.systemId ?? null, source === null ? null : String(source.timeline)],
+      ...[source?.database ?? null, formatLsn(endLsn), String(timestamp)],
+      timestamp === 0 ? '0' : '4294967295', // after everything of that timestamp
+      String(historyUntil),
+    ],
+  );
+}
+
+/** In the transaction that applies a handover. */
+export const ROLE_SQL =
+  'UPDATE meridian.applied SET role = $2, past = $3::jsonb WHERE name = $1 AND epoch = $4::bigint';
 
 /** Moves the position, inside the transaction that applies or alone; the count must be 1. */
 export const MOVE_SQL = `

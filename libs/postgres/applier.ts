@@ -13,10 +13,10 @@
  */
 import { MeridianError } from '../errors/errors.ts';
 import { assert } from '../values/assert.ts';
-import { MOVE_SQL, fenced, moveParameters, takeOver } from './applied-position.ts';
-import type { AppliedPosition, JournalPosition } from './applied-position.ts';
+import { MOVE_SQL, ROLE_SQL, fenced, moveParameters, takeOver } from './applied-position.ts';
+import type { AppliedPosition, JournalPosition, Role } from './applied-position.ts';
 import { describeSource, sameSource } from './change-format.ts';
-import type { TransactionHeader } from './change-format.ts';
+import type { Handover, Source, TransactionHeader } from './change-format.ts';
 import { ChangePlanner, SqlCache } from './change-planner.ts';
 import type { BoundChange, Statement } from './change-planner.ts';
 import { fromPostgres } from './connection.ts';
@@ -24,6 +24,7 @@ import { decodeDefinition, insideTransaction } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { formatLsn } from './lsn.ts';
 import type { Message, Relation } from './pgoutput.ts';
+import { followSequences } from './sequences.ts';
 import { FlightError, TargetSession } from './target-session.ts';
 import type { Query, TargetOptions } from './target-session.ts';
 import { loadTargetTable } from './target-table.ts';
@@ -37,6 +38,11 @@ export interface IncomingBatch {
   readonly records: readonly Uint8Array[];
 }
 
+export interface ApplierOptions extends TargetOptions {
+  /** What the target is as a source: a handover to it makes it the primary. Default: it never is one. */
+  readonly self?: Source | null;
+}
+
 export interface ApplierCounters {
   readonly transactions: number;
   readonly localTransactions: number;
@@ -48,7 +54,8 @@ const SAVEPOINT = 'meridian_flight';
 export class Applier {
   readonly #name: string;
   readonly #session: TargetSession;
-  readonly #assembler = new TransactionAssembler();
+  readonly #self: Source | null;
+  readonly #assembler: TransactionAssembler;
   readonly #sql = new SqlCache();
   readonly #tables = new Map<string, TargetTable>();
   /** Tables by the source's oid, as last described; emptied by a definition, which may change them. */
@@ -59,29 +66,31 @@ export class Applier {
   #passed: JournalPosition;
   #inTransaction = false;
   #savepoint = false;
-  /** The open local transaction holds a definition: it takes no further source transaction. */
-  #defined = false;
+  /** The open local transaction has executed something: it takes no further source transaction. */
+  #executed = false;
   #broken = false;
   #counters = { transactions: 0, localTransactions: 0, rows: 0 };
 
   /** Connects, takes the position over, and fences whoever held it. */
   static async open(
-    options: TargetOptions,
+    options: ApplierOptions,
     onLost: (error: MeridianError) => void,
   ): Promise<Applier> {
     const session = await TargetSession.open(options, onLost);
     try {
-      return new Applier(options.name, session, await takeOver(session.client, options.name));
+      return new Applier(options, session, await takeOver(session.client, options.name));
     } catch (error) {
       await session.close();
       throw fromPostgres(error, 'cannot read the position');
     }
   }
 
-  private constructor(name: string, session: TargetSession, position: AppliedPosition) {
-    this.#name = name;
+  private constructor(options: ApplierOptions, session: TargetSession, position: AppliedPosition) {
+    this.#name = options.name;
+    this.#self = options.self ?? null;
     this.#session = session;
     this.#position = position;
+    this.#assembler = new TransactionAssembler(position.past);
     this.#passed = position.journal;
   }
 
@@ -128,6 +137,12 @@ export class Applier {
     }
   }
 
+  /** Rolls back a transaction whose final part has not come. Should it come: CORRUPT, and read again. */
+  async abandonUnfinished(): Promise<void> {
+    if (this.#inTransaction) await this.#rollback();
+    this.#assembler.reset();
+  }
+
   async close(): Promise<void> {
     this.#broken = true;
     await this.#session.close();
@@ -144,6 +159,12 @@ export class Applier {
     for (const { position, records } of batches) {
       const wasUnfinished = this.#assembler.unfinished;
       const part = this.#assembler.push(records);
+      if (part.kind === 'handover') {
+        await flush();
+        this.#passed = position;
+        await this.#handOver(part.handover);
+        continue;
+      }
       if (part.kind !== 'part') {
         if (!wasUnfinished) this.#passed = position;
         continue;
@@ -168,7 +189,7 @@ export class Applier {
       this.#counters.transactions += 1;
       last = header;
       // A new value of an enum, for one, can be used only when its definition is committed.
-      if (!first || this.#defined) await flush();
+      if (!first || this.#executed) await flush();
     }
     await flush();
   }
@@ -190,6 +211,35 @@ export class Applier {
       `the stream now comes from ${describeSource(header.source)}; this target holds ` +
         `${describeSource(source)}. Empty the tables and the row of meridian.applied to start over`,
     );
+  }
+
+  /** The stream goes on from another source; what the one before left unfinished is void. */
+  async #handOver({ from, source, lsn }: Handover): Promise<void> {
+    if (this.#inTransaction) await this.#rollback();
+    const current = this.#position.source;
+    if (current === null || !sameSource(current, from)) {
+      throw new MeridianError(
+        'REFUSED',
+        `${describeSource(from)} hands over to ${describeSource(source)}, but this target holds ` +
+          `${current === null ? 'nothing' : describeSource(current)}: start over with empty tables`,
+      );
+    }
+    const isNews = this.#passed.timestamp > this.#position.historyUntil;
+    const isSelf = isNews && this.#self !== null && sameSource(this.#self, source);
+    const role: Role = isSelf ? 'primary' : 'replica';
+    const { past } = this.#assembler;
+    const place = { source, commitLsn: lsn, endLsn: lsn, journal: this.#passed };
+    const next = { ...this.#position, ...place, role, past };
+    const results = await this.#session.flight([
+      { sql: 'BEGIN' },
+      this.#moveQuery(next),
+      { sql: ROLE_SQL, parameters: [this.#name, role, JSON.stringify(past), String(next.epoch)] },
+      { sql: 'COMMIT' },
+    ]);
+    this.#checkMoved(results[1]?.rowCount);
+    this.#position = next;
+    this.#descriptions.clear();
+    this.#relations.clear();
   }
 
   /** By the end, not the start: a commit record may begin where the initial copy stands. */
@@ -227,11 +277,14 @@ export class Applier {
         }
         case 'message': {
           const definition = decodeDefinition(message);
-          if (definition === null) break;
+          const following = followSequences(message);
+          if (definition === null && following === null) break;
           // Everything before it, in the tables as they were.
           await this.#execute(changes);
           changes.length = 0;
-          await this.#define(definition);
+          if (definition !== null) await this.#define(definition);
+          if (following !== null) await this.#session.flight([following]);
+          this.#executed = true;
           break;
         }
         case 'begin':
@@ -256,7 +309,6 @@ export class Applier {
 
   /** Runs it in the open local transaction, under the settings of the source. */
   async #define(definition: Definition): Promise<void> {
-    this.#defined = true;
     // A body may name what is defined later.
     const wanted = new Map([...definition.settings, ['check_function_bodies', 'off']]);
     const names = [...wanted.keys()];
@@ -310,7 +362,8 @@ export class Applier {
   async #commit(header: TransactionHeader, changes: readonly BoundChange[]): Promise<void> {
     const { source, commitLsn, endLsn, commitTime } = header;
     const next = {
-      ...{ epoch: this.#position.epoch, source, commitLsn, endLsn, commitTime },
+      ...this.#position,
+      ...{ source, commitLsn, endLsn, commitTime },
       journal: this.#passed,
     };
     await this.#execute(changes, [
@@ -327,7 +380,7 @@ export class Applier {
     const [commit] = await this.#session.flight([{ sql: 'COMMIT' }]);
     this.#inTransaction = false;
     this.#savepoint = false;
-    this.#defined = false;
+    this.#executed = false;
     if (commit?.command !== 'COMMIT') {
       throw new MeridianError('UNAVAILABLE', 'Postgres rolled the transaction back at COMMIT');
     }
@@ -390,7 +443,7 @@ export class Applier {
     await this.#session.flight([{ sql: 'ROLLBACK' }]);
     this.#inTransaction = false;
     this.#savepoint = false;
-    this.#defined = false;
+    this.#executed = false;
   }
 
   async #move(to: AppliedPosition): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * The change format (SPEC.md): how source transactions lie in journal records. One record is one
- * pgoutput message, unchanged, or one of three kinds of our own: a header, which opens every batch,
- * a fragment of a message too large for a batch, and a watermark.
+ * pgoutput message, unchanged, or one of four kinds of our own: a header, which opens every batch,
+ * a fragment of a message too large for a batch, a watermark, and a handover.
  *
  * Why the bytes of Postgres and not a format of our own: nothing is re-encoded when shipping, text
  * is never decoded and encoded on the way, and whoever can read pgoutput can read the journal.
@@ -48,15 +48,25 @@ export interface Watermark {
   readonly lsn: Lsn;
 }
 
+/** From here on the stream comes from another database: what `from` still appends means nothing. */
+export interface Handover {
+  readonly kind: 'handover';
+  /** Who ships from now on, and where in its log that begins. */
+  readonly source: Source;
+  readonly lsn: Lsn;
+  readonly from: Source;
+}
+
 /** What the records of one batch mean. */
 export type ChangeBatch =
   | { readonly header: TransactionHeader; readonly messages: readonly Uint8Array[] }
-  | { readonly header: Watermark };
+  | { readonly header: Watermark | Handover };
 
 /** First byte of our own records; none of them is a message of pgoutput. */
 export const HEADER = 0x48;
 export const FRAGMENT = 0x46;
 export const WATERMARK = 0x57;
+export const HANDOVER = 0x58;
 
 const FLAG_SNAPSHOT = 1;
 const FLAG_FINAL = 2;
@@ -83,15 +93,28 @@ export function encodeHeader(header: TransactionHeader): Uint8Array {
 }
 
 export function encodeWatermark(watermark: Watermark): Uint8Array {
-  const database = Buffer.from(watermark.source.database, 'utf8');
-  const out = Buffer.alloc(26 + database.length);
-  out[0] = WATERMARK;
-  out[1] = CHANGE_FORMAT_VERSION;
-  writeU64(out, watermark.lsn, 4);
-  out.writeBigUInt64BE(BigInt(watermark.source.systemId), 12);
-  out.writeUInt32BE(watermark.source.timeline, 20);
-  out.writeUInt16BE(database.length, 24);
-  database.copy(out, 26);
+  return encodePlace(WATERMARK, watermark.lsn, [watermark.source]);
+}
+
+export function encodeHandover({ source, lsn: begins, from }: Handover): Uint8Array {
+  return encodePlace(HANDOVER, begins, [source, from]);
+}
+
+function encodePlace(code: number, place: Lsn, sources: readonly Source[]): Uint8Array {
+  const head = Buffer.alloc(12);
+  head[0] = code;
+  head[1] = CHANGE_FORMAT_VERSION;
+  writeU64(head, place, 4);
+  return Buffer.concat([head, ...sources.map(encodeSource)]);
+}
+
+function encodeSource({ systemId, timeline, database }: Source): Uint8Array {
+  const name = Buffer.from(database, 'utf8');
+  const out = Buffer.alloc(14 + name.length);
+  out.writeBigUInt64BE(BigInt(systemId), 0);
+  out.writeUInt32BE(timeline, 8);
+  out.writeUInt16BE(name.length, 12);
+  name.copy(out, 14);
   return out;
 }
 
@@ -125,7 +148,7 @@ export function decodeChangeBatch(records: readonly Uint8Array[]): ChangeBatch {
   const reader = new ByteReader(first);
   const code = reader.u8();
   const version = reader.u8();
-  if (code !== HEADER && code !== WATERMARK) {
+  if (code !== HEADER && code !== WATERMARK && code !== HANDOVER) {
     throw reader.invalid(`the batch opens with a record of type ${code}, not with a header`, 0);
   }
   if (version !== CHANGE_FORMAT_VERSION) {
@@ -135,11 +158,9 @@ export function decodeChangeBatch(records: readonly Uint8Array[]): ChangeBatch {
       { details: { version } },
     );
   }
-  if (code === WATERMARK) {
-    if (records.length !== 1) throw reader.invalid('a watermark with further records');
-    return { header: decodeWatermark(reader) };
-  }
-  return { header: decodeHeader(reader), messages: records.slice(1) };
+  if (code === HEADER) return { header: decodeHeader(reader), messages: records.slice(1) };
+  if (records.length !== 1) throw reader.invalid('a watermark or handover with further records');
+  return { header: code === WATERMARK ? decodeWatermark(reader) : decodeHandover(reader) };
 }
 
 export function sameSource(a: Source, b: Source): boolean {
@@ -161,6 +182,7 @@ function decodeHeader(reader: ByteReader): TransactionHeader {
   const endLsn = lsn(reader.u64());
   const commitTime = reader.u64();
   const source = decodeSource(reader);
+  reader.end();
   const final = (flags & FLAG_FINAL) !== 0;
   if (final !== endLsn > 0) throw reader.invalid('an end LSN and the final part go together');
   const snapshot = (flags & FLAG_SNAPSHOT) !== 0;
@@ -180,14 +202,24 @@ function decodeHeader(reader: ByteReader): TransactionHeader {
 function decodeWatermark(reader: ByteReader): Watermark {
   reader.u16();
   const at = lsn(reader.u64());
-  return { kind: 'watermark', source: decodeSource(reader), lsn: at };
+  const source = decodeSource(reader);
+  reader.end();
+  return { kind: 'watermark', source, lsn: at };
+}
+
+function decodeHandover(reader: ByteReader): Handover {
+  reader.u16();
+  const begins = lsn(reader.u64());
+  const [source, from] = [decodeSource(reader), decodeSource(reader)];
+  reader.end();
+  if (sameSource(source, from)) throw reader.invalid('a handover of a source to itself');
+  return { kind: 'handover', source, lsn: begins, from };
 }
 
 function decodeSource(reader: ByteReader): Source {
   const systemId = reader.u64Text();
   const timeline = reader.u32();
   const database = reader.text(reader.u16());
-  reader.end();
   return { systemId, timeline, database };
 }
 

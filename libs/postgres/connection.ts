@@ -45,6 +45,7 @@ const SESSION_SETTINGS = [
   'timezone=UTC',
   'search_path=pg_catalog',
   'synchronous_commit=local',
+  'default_transaction_read_only=off',
   'statement_timeout=0',
   'lock_timeout=0',
   'idle_in_transaction_session_timeout=0',

@@ -5,6 +5,7 @@ import { connectPostgres } from './connection.ts';
 import { lsn } from './lsn.ts';
 import { encodeMessage } from './pgoutput.ts';
 import { ReplicationSession } from './replication-session.ts';
+import { SequenceScribe, advanceSequences } from './sequences.ts';
 import { createSlot, dropSlot, ensurePublication, identifySource } from './source.ts';
 import { SLOT, replicationPair } from './testing-pair.ts';
 import { PartBuilder, PART_LIMITS, TransactionEncoder } from './transaction-encoder.ts';
@@ -213,6 +214,36 @@ test('applies a transaction whose commit record begins where the initial copy st
   expect((await pair.replica.query('SELECT FROM t')).rowCount).toBe(1);
   await pair.applier.apply(batches); // and once only
   expect((await pair.replica.query('SELECT FROM t')).rowCount).toBe(1);
+});
+
+test('sequences follow, and at a failover step over what can have been handed out', async () => {
+  await pair.define(`CREATE TABLE t (id serial PRIMARY KEY, small smallserial, n int DEFAULT 1);
+    CREATE SEQUENCE loose; CREATE SEQUENCE down INCREMENT -2 MAXVALUE 100 START 100`);
+  await pair.start();
+  const scribe = new SequenceScribe();
+  await pair.sql.query("SELECT nextval('loose') FROM generate_series(1, 70)");
+  await pair.sql.query("SELECT nextval('down'), nextval('down')");
+  await pair.sql.query('INSERT INTO t (n) SELECT 1 FROM generate_series(1, 30)');
+  await scribe.write(pair.sql);
+  // Behind it in the same local transaction, and not to be lost with it.
+  await pair.sql.query('INSERT INTO t VALUES (20000, 40, 2)');
+  await pair.caughtUp();
+  await pair.expectSame('t');
+  const values = async (): Promise<Record<string, number>> => {
+    const { rows } = await pair.replica.query<{ name: string; value: string }>(
+      "SELECT sequencename AS name, last_value AS value FROM pg_sequences WHERE schemaname = 'public'",
+    );
+    return Object.fromEntries(rows.map(({ name, value }) => [name, Number(value)]));
+  };
+  expect(await values()).toEqual({ loose: 70, down: 98, t_id_seq: 30, t_small_seq: 30 });
+  expect(await advanceSequences(pair.replica)).toBe(4);
+  const after = await values();
+  expect(after).toMatchObject({ loose: 10_070, t_id_seq: 30_000, down: 98 - 20_000 });
+  expect(after['t_small_seq']).toBe(40 + Math.floor((32_767 - 40) / 10));
+  const before = pair.feed.batches.length;
+  await scribe.write(pair.sql); // nothing has changed
+  await pair.caughtUp();
+  expect(pair.feed.batches.length).toBe(before);
 });
 
 test('lets the later of two appliers win', async () => {

@@ -268,7 +268,7 @@ export async function touchLog(client: pg.Client): Promise<void> {
  */
 export async function ensureSynchronous(client: pg.Client, applicationName: string): Promise<void> {
   const names = await synchronousStandbys(client);
-  const wanted = `FIRST 1 (${quoteIdentifier(applicationName)})`;
+  const wanted = standbyNames(applicationName);
   if (names === wanted) return;
   const command = `ALTER SYSTEM SET synchronous_standby_names = ${quoteLiteral(wanted)}`;
   if (names !== '') {
@@ -286,6 +286,32 @@ export async function ensureSynchronous(client: pg.Client, applicationName: stri
       `may not set synchronous_standby_names; have a superuser run: ${command}; SELECT pg_reload_conf()`,
     );
   }
+}
+
+/** COMMIT waits for nobody any more; a setting of someone else stays. Whoever waits is told "committed". */
+export async function stopSynchronous(client: pg.Client, applicationName: string): Promise<void> {
+  if ((await synchronousStandbys(client)) !== standbyNames(applicationName)) return;
+  await run(client, 'ALTER SYSTEM RESET synchronous_standby_names');
+  await run(client, 'SELECT pg_reload_conf()');
+}
+
+function standbyNames(applicationName: string): string {
+  return `FIRST 1 (${quoteIdentifier(applicationName)})`;
+}
+
+/** Empties every table of the database but our own. */
+export async function truncateAll(client: pg.Client): Promise<void> {
+  const { rows } = await run<{ schema: string; table: string }>(
+    client,
+    `SELECT n.nspname AS schema, c.relname AS table
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+       AND n.nspname NOT IN ('pg_catalog', 'information_schema', $1) AND n.nspname !~ '^pg_toast'`,
+    [OWN_SCHEMA],
+  );
+  if (rows.length === 0) return;
+  const tables = rows.map(({ schema, table }) => quoteTable(schema, table));
+  await run(client, `TRUNCATE ${tables.join(', ')}`);
 }
 
 async function one<Row extends pg.QueryResultRow>(client: pg.Client, sql: string): Promise<Row> {

@@ -6,10 +6,19 @@
  * unfinished ones, a retry may leave doubles, and one that was superseded may add some late. All are
  * told apart by (attempt, commit LSN, part) and dropped. The final part is exactly once, by its
  * writer sequence; when it comes, everything before it must have been there.
+ *
+ * Behind a handover, what the source before it has still appended is dropped, whatever it is. The
+ * journal's fencing keeps it out already; this is for the day on which somebody turns that off.
  */
 import { MeridianError } from '../errors/errors.ts';
-import { decodeChangeBatch, fragmentOf } from './change-format.ts';
-import type { ChangeBatch, TransactionHeader, Watermark } from './change-format.ts';
+import { decodeChangeBatch, fragmentOf, sameSource } from './change-format.ts';
+import type {
+  ChangeBatch,
+  Handover,
+  Source,
+  TransactionHeader,
+  Watermark,
+} from './change-format.ts';
 import { formatLsn } from './lsn.ts';
 import { decodeMessage } from './pgoutput.ts';
 import type { Message } from './pgoutput.ts';
@@ -17,6 +26,8 @@ import type { Message } from './pgoutput.ts';
 /** What a batch contributes, in order. */
 export type Assembled =
   | { readonly kind: 'watermark'; readonly watermark: Watermark }
+  /** Whatever was unfinished is void. */
+  | { readonly kind: 'handover'; readonly handover: Handover }
   /** Left over from a shipper that died, or a double: nothing to do. */
   | { readonly kind: 'dropped' }
   | {
@@ -35,8 +46,18 @@ const DROPPED: Assembled = { kind: 'dropped' };
 export class TransactionAssembler {
   #open: TransactionHeader | null = null;
   #last: TransactionHeader | null = null;
+  #past: readonly Source[];
   #fragments: Uint8Array[] = [];
   #fragmentBytes = 0;
+
+  /** `past`: sources that have handed over. */
+  constructor(past: readonly Source[] = []) {
+    this.#past = past;
+  }
+
+  get past(): readonly Source[] {
+    return this.#past;
+  }
 
   /** true: a transaction has begun whose final part has not come. */
   get unfinished(): boolean {
@@ -52,6 +73,8 @@ export class TransactionAssembler {
 
   push(records: readonly Uint8Array[]): Assembled {
     const batch: ChangeBatch = decodeChangeBatch(records);
+    if (batch.header.kind === 'handover') return this.#handover(batch.header);
+    if (this.#past.some((past) => sameSource(past, batch.header.source))) return DROPPED;
     if (!('messages' in batch)) return { kind: 'watermark', watermark: batch.header };
     const { header } = batch;
     const open = this.#open;
@@ -77,6 +100,18 @@ export class TransactionAssembler {
       throw new MeridianError('CORRUPT', `${describe(header)} ends inside a message`);
     }
     return { kind: 'part', header, first: header.part === 0, messages };
+  }
+
+  #handover(handover: Handover): Assembled {
+    const { source, from } = handover;
+    // It may have been the source before: its past is over, what comes is new.
+    this.#past = [
+      ...this.#past.filter((past) => !sameSource(past, source) && !sameSource(past, from)),
+      from,
+    ];
+    this.reset();
+    this.#last = null; // attempts of another source are counted anew
+    return { kind: 'handover', handover };
   }
 
   /** A double of a part whose transaction is complete, or the part of a superseded shipper. */

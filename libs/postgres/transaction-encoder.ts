@@ -14,6 +14,7 @@ import { LSN_ZERO } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
 import { CODE, decodeMessage } from './pgoutput.ts';
 import type { Begin, Commit, Relation } from './pgoutput.ts';
+import { SEQUENCES_PREFIX } from './sequences.ts';
 
 export interface EncoderOptions {
   readonly source: Source;
@@ -51,6 +52,7 @@ export interface Skipped {
 /** The schema of our own tables: never shipped, never applied. */
 export const OWN_SCHEMA = 'meridian';
 
+const OUR_MESSAGES: ReadonlySet<string> = new Set([DEFINITION_PREFIX, SEQUENCES_PREFIX]);
 const NOTHING: readonly (Part | Skipped)[] = Object.freeze([]);
 const RECORD_OVERHEAD = 8;
 const FIRST_USER_TYPE = 16_384;
@@ -100,7 +102,7 @@ export class TransactionEncoder {
         return NOTHING;
       case 'message':
         // Somebody else's messages mean nothing to an applier.
-        return message.transactional && message.prefix === DEFINITION_PREFIX
+        return message.transactional && OUR_MESSAGES.has(message.prefix)
           ? this.#change(bytes, [])
           : NOTHING;
       case 'insert':

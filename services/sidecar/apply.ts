@@ -9,6 +9,7 @@
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
+import type { Source } from '../../libs/postgres/change-format.ts';
 import { Applier } from '../../libs/postgres/applier.ts';
 import type { IncomingBatch } from '../../libs/postgres/applier.ts';
 import { fromPostgres } from '../../libs/postgres/connection.ts';
@@ -27,11 +28,14 @@ export interface ApplyOptions {
   readonly watermark: AppliedWatermark;
   readonly logger: Logger;
   readonly status: ApplyProgress;
+  /** The database as a source, where it may become the primary. */
+  readonly self?: Source;
 }
 
 /** What is told about applying, over all attempts. */
 export class ApplyProgress {
-  state: 'connecting' | 'applying' | 'waiting' = 'connecting';
+  /** `off`: this database is the primary at the moment. */
+  state: 'connecting' | 'applying' | 'waiting' | 'off' = 'connecting';
   error = '';
   timestamp = 0;
   commitLsn: Lsn = LSN_ZERO;
@@ -39,13 +43,19 @@ export class ApplyProgress {
   transactions = 0;
   rows = 0;
   queuedBytes = 0;
+  /** Rolls back what a dead shipper left unfinished, so that nobody waits for its end. */
+  abandonUnfinished: () => Promise<void> = () => Promise.resolve();
 }
 
-/** Resolves when `signal` aborts and what was begun is committed; else rejects. */
+/**
+ * Resolves when `signal` aborts and what was begun is committed, or when the stream was handed over to
+ * this database; else rejects.
+ */
 export async function apply(options: ApplyOptions, signal: AbortSignal): Promise<void> {
   const { address, settings, logger } = options;
   const run = new ApplyRun(options);
-  const applier = await Applier.open({ address, name: settings.name }, (error) => {
+  const { self = null } = options;
+  const applier = await Applier.open({ address, name: settings.name, self }, (error) => {
     run.end(error);
   });
   try {
@@ -78,6 +88,7 @@ class ApplyRun {
   #feed: Feed | null = null;
   #paused = false;
   #error: MeridianError | null = null;
+  #abandon: (() => void) | null = null;
   #wake: (() => void) | null = null;
 
   constructor(options: ApplyOptions) {
@@ -110,11 +121,18 @@ class ApplyRun {
     const timer = setInterval(wake, settings.saveProgressMs);
     let saved = Date.now();
     let passed: JournalPosition | null = null;
+    status.abandonUnfinished = () =>
+      new Promise((resolve) => {
+        this.#abandon = resolve;
+        wake();
+      });
     try {
       status.state = 'applying';
       while (!signal.aborted) {
         if (this.#error !== null) throw this.#error;
+        await this.#abandonUnfinished(applier);
         passed = (await this.#step(applier)) ?? passed;
+        if (applier.position.role === 'primary') return;
         if (passed !== null && Date.now() - saved >= settings.saveProgressMs) {
           await applier.saveProgress(passed);
           saved = Date.now();
@@ -124,10 +142,19 @@ class ApplyRun {
       }
       if (passed !== null) await applier.saveProgress(passed);
     } finally {
+      status.abandonUnfinished = () => Promise.resolve();
+      this.#abandon?.();
       clearInterval(timer);
       signal.removeEventListener('abort', wake);
       feed.cancel();
     }
+  }
+
+  async #abandonUnfinished(applier: Applier): Promise<void> {
+    if (this.#abandon === null) return;
+    await applier.abandonUnfinished();
+    this.#abandon();
+    this.#abandon = null;
   }
 
   /** Applies what waits, up to the bound; returns where the journal stands after it. */
@@ -192,7 +219,7 @@ class ApplyRun {
   }
 
   async #sleep(signal: AbortSignal): Promise<void> {
-    if (this.#error !== null || signal.aborted) return;
+    if (this.#error !== null || signal.aborted || this.#abandon !== null) return;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });

@@ -60,6 +60,14 @@ const ship = z.strictObject({
     .boolean()
     .default(false)
     .describe('COMMIT waits for the journal: sets synchronous_standby_names'),
+  leaseMs: z
+    .number()
+    .min(500)
+    .max(60_000)
+    .default(5_000)
+    .describe(
+      'the lease of the stream: how long after its last sign of life another may take over',
+    ),
   windowBytesMax: bytes(32 * MIB).describe('changes that may wait for the journal'),
   batchBytesMax: bytes(MIB).describe('largest batch; as in the journal or below'),
   keepAliveMs: z

@@ -1,6 +1,6 @@
 /** A journal instance of three regions as the sidecar's journal: libs/client behind journal-port.ts. */
 import { OFFSET_END, connectJournal } from '../../libs/client/client.ts';
-import type { Follow, Journal, Writer } from '../../libs/client/client.ts';
+import type { Follow, Journal, StreamDescription, Writer } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Security } from '../../libs/security/security.ts';
 import type { SidecarConfig } from './config.ts';
@@ -11,9 +11,9 @@ import type {
   FeedHandler,
   FeedItem,
   ShipJournal,
+  Lease,
   ShipWriter,
-  WriterStart,
-  WriterState,
+  StreamTail,
 } from './journal-port.ts';
 import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
 
@@ -42,27 +42,67 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
     this.#heartbeatTimeoutMs = config.timings.heartbeatTimeoutMs;
   }
 
-  async writerState(id: string): Promise<WriterState> {
-    return (await this.#journal.getWriter(id)) ?? { epoch: 0, lastSeq: 0 };
+  async requireFencing(): Promise<void> {
+    const fencing = 'required';
+    if (await this.#journal.createStream(this.#stream, { fencing })) return;
+    const { config } = await this.#journal.describeStream(this.#stream);
+    if (config.fencing !== fencing) await this.#journal.configureStream(this.#stream, { fencing });
   }
 
-  async streamTail(): Promise<number> {
+  acquireLease(holder: string, ttlMs: number): Promise<Lease> {
+    return this.#journal.acquireLease(this.#stream, { holder, ttlMs });
+  }
+
+  renewLease(lease: Lease, ttlMs: number): Promise<Lease> {
+    return this.#journal.renewLease(this.#stream, lease, { ttlMs });
+  }
+
+  async releaseLease(lease: Lease): Promise<void> {
+    await this.#journal.releaseLease(this.#stream, lease);
+  }
+
+  async leaseHolder(): Promise<Lease | null> {
+    return (await this.#describe())?.lease ?? null;
+  }
+
+  async tail(count: number): Promise<StreamTail> {
+    const description = await this.#describe();
+    const { nextSeqNum, firstSeqNum } = description ?? { nextSeqNum: 0, firstSeqNum: 0 };
+    const batches: Uint8Array[][] = [];
+    const begin = Math.max(firstSeqNum, nextSeqNum - count);
+    if (begin === nextSeqNum) return { batches, complete: firstSeqNum === 0 };
+    const from = { seqNum: begin };
+    for await (const item of this.#journal.read({ stream: this.#stream, from, follow: true })) {
+      if (item.type !== 'batches') continue;
+      for (const { firstSeqNum: first, records } of item.batches) {
+        if (first < begin) continue; // it may be cut
+        batches.push(records.map(({ body }) => Uint8Array.from(body)));
+      }
+      const last = item.batches.at(-1);
+      if (last !== undefined && last.firstSeqNum + last.records.length >= nextSeqNum) break;
+    }
+    return { batches, complete: begin === 0 };
+  }
+
+  async #describe(): Promise<StreamDescription | null> {
     try {
-      return (await this.#journal.checkTail(this.#stream)).nextSeqNum;
+      return await this.#journal.describeStream(this.#stream);
     } catch (error) {
-      if (error instanceof MeridianError && error.reason === 'STREAM_NOT_FOUND') return 0;
+      if (error instanceof MeridianError && error.reason === 'STREAM_NOT_FOUND') return null;
       throw error;
     }
   }
 
-  openWriter({ id, epoch, lastSeq, ack }: WriterStart): ShipWriter {
-    return new ChainedWriter(this.#journal.writer({ id, epoch, ack }), this.#stream, lastSeq);
+  openWriter(id: string, token: number): ShipWriter {
+    const writer = this.#journal.writer({ id, epoch: 1, ack: 'ORDERED' });
+    return new FencedWriter(writer, this.#stream, token);
   }
 
-  async appendPart(records: readonly Uint8Array[]): Promise<void> {
+  async appendPart(records: readonly Uint8Array[], token: number): Promise<void> {
     const bodies = records.map((body) => ({ body }));
     await this.#journal.append(this.#stream, bodies, {
       ack: 'ORDERED',
+      fencingToken: token,
       deadlineMs: APPEND_DEADLINE_MS,
     });
   }
@@ -81,35 +121,23 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
   }
 }
 
-/** Refuses to begin anywhere but after `lastSeq`: whoever appended in between has taken over. */
-class ChainedWriter implements ShipWriter {
+class FencedWriter implements ShipWriter {
   readonly #writer: Writer;
   readonly #stream: string;
-  readonly #ready: Promise<void>;
-  #isReady = false;
+  readonly #token: number;
 
-  constructor(writer: Writer, stream: string, lastSeq: number) {
+  constructor(writer: Writer, stream: string, token: number) {
     this.#writer = writer;
     this.#stream = stream;
-    this.#ready = writer.start().then((found) => {
-      if (found.lastSeq !== lastSeq) {
-        throw new MeridianError(
-          'WRITER_GAP',
-          `the writer moved from ${lastSeq} to ${found.lastSeq}`,
-          {
-            details: { previous: lastSeq, last: found.lastSeq },
-          },
-        );
-      }
-      this.#isReady = true;
-    });
-    this.#ready.catch(() => undefined); // every append tells
+    this.#token = token;
   }
 
   async append(records: readonly Uint8Array[], seq: number): Promise<void> {
-    if (!this.#isReady) await this.#ready;
     const bodies = records.map((body) => ({ body }));
-    await this.#writer.append(this.#stream, bodies, { seq, deadlineMs: APPEND_DEADLINE_MS });
+    await this.#writer.append(this.#stream, bodies, {
+      ...{ seq, fencingToken: this.#token },
+      deadlineMs: APPEND_DEADLINE_MS,
+    });
   }
 
   close(): void {

@@ -4,34 +4,45 @@
  */
 import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
 
-export interface WriterState {
-  /** 0: not known. */
-  readonly epoch: number;
-  readonly lastSeq: number;
+/** Who may append to the stream; every grant has a higher token, and fences those before. */
+export interface Lease {
+  readonly holder: string;
+  readonly token: number;
+  /** Journal time, microseconds: nobody else can have it before. */
+  readonly expiresAt: number;
 }
 
 export interface ShipJournal {
-  /** What the order knows of the writer; linearizable. */
-  writerState(id: string): Promise<WriterState>;
-  /** Number of the stream's next record; linearizable. */
-  streamTail(): Promise<number>;
-  /** Continues the writer's chain after `lastSeq`. */
-  openWriter(start: WriterStart): ShipWriter;
+  /** Makes the stream where it is missing; from then on it takes nothing without the token. */
+  requireFencing(): Promise<void>;
+  /** Throws LEASE_HELD while another holds it. The same holder gets a new token at once. */
+  acquireLease(holder: string, ttlMs: number): Promise<Lease>;
+  /** Throws LEASE_LOST when there was a later grant. */
+  renewLease(lease: Lease, ttlMs: number): Promise<Lease>;
+  releaseLease(lease: Lease): Promise<void>;
+  /** Who holds it, linearizable; null: nobody, or there is no stream. */
+  leaseHolder(): Promise<Lease | null>;
+  /**
+   * The last batches of the stream, oldest first, linearizable: whole ones only, of its last `count`
+   * records. `complete`: there is nothing before them.
+   */
+  tail(count: number): Promise<StreamTail>;
+  /** A chain of appends of its own; `id` must not have been used before. */
+  openWriter(id: string, token: number): ShipWriter;
   /** A batch that belongs to no chain; resolves when its place in the order is final. */
-  appendPart(records: readonly Uint8Array[]): Promise<void>;
+  appendPart(records: readonly Uint8Array[], token: number): Promise<void>;
 }
 
-export interface WriterStart {
-  readonly id: string;
-  readonly epoch: number;
-  readonly lastSeq: number;
-  readonly ack: 'QUORUM' | 'ORDERED';
+export interface StreamTail {
+  readonly batches: readonly (readonly Uint8Array[])[];
+  readonly complete: boolean;
 }
 
 export interface ShipWriter {
   /**
-   * Resolves when the batch is durable (`ORDERED`: and decided). Appends take effect in the order of
-   * the calls. Rejects with WRITER_FENCED, WRITER_GAP, …; the writer is then used up.
+   * Resolves when the batch is durable, in its final place and certainly in effect. Appends take effect
+   * in the order of the calls. Rejects with FENCED, WRITER_FENCED, WRITER_GAP, …; the writer is then
+   * used up.
    */
   append(records: readonly Uint8Array[], seq: number): Promise<void>;
   close(): void;

@@ -1,6 +1,7 @@
 /**
- * A journal in memory, for tests: one stream, the writer rules of libs/order/SPEC.md, answers that can
- * be held back, and failures on demand, before an append took effect or after.
+ * A journal in memory, for tests: one stream, the rules of libs/order/SPEC.md for writers, tokens and
+ * leases (their time is the wall clock's), answers that can be held back, and failures on demand,
+ * before an append took effect or after.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
@@ -9,22 +10,25 @@ import type {
   Feed,
   FeedHandler,
   FeedItem,
+  Lease,
   ShipJournal,
   ShipWriter,
-  WriterStart,
-  WriterState,
+  StreamTail,
 } from './journal-port.ts';
 
 type Batch = Extract<FeedItem, { kind: 'batch' }>;
 
 export class MemoryJournal implements ShipJournal, ApplyJournal {
   readonly batches: Batch[] = [];
-  readonly writers = new Map<string, WriterState>();
+  /** Last sequence of each. */
+  readonly writers = new Map<string, number>();
   /** Asked at every append; `before`: it fails without effect, `after`: the answer is lost. */
   failure: () => 'before' | 'after' | null = () => null;
   /** Called with the number of each append that took effect. */
   onAppend: (count: number) => void = () => undefined;
   #timestamp = 1_000;
+  #token = 0;
+  #lease: Lease | null = null;
   #held: (() => void)[] | null = null;
   readonly #followers = new Set<Follower>();
 
@@ -44,24 +48,53 @@ export class MemoryJournal implements ShipJournal, ApplyJournal {
     return this.#held?.length ?? 0;
   }
 
-  writerState(id: string): Promise<WriterState> {
-    return Promise.resolve(this.writers.get(id) ?? { epoch: 0, lastSeq: 0 });
+  requireFencing(): Promise<void> {
+    return Promise.resolve();
   }
 
-  streamTail(): Promise<number> {
-    return Promise.resolve(this.batches.reduce((sum, { records }) => sum + records.length, 0));
+  acquireLease(holder: string, ttlMs: number): Promise<Lease> {
+    const now = Date.now() * 1000;
+    const held = this.#lease;
+    if (held !== null && held.holder !== holder && held.expiresAt > now) {
+      return Promise.reject(new MeridianError('LEASE_HELD', `${held.holder} holds it`));
+    }
+    this.#token += 1;
+    this.#lease = { holder, token: this.#token, expiresAt: now + ttlMs * 1000 };
+    return Promise.resolve(this.#lease);
   }
 
-  openWriter(start: WriterStart): ShipWriter {
-    let previous = start.lastSeq;
+  renewLease(lease: Lease, ttlMs: number): Promise<Lease> {
+    if (this.#lease === null || lease.token !== this.#token) {
+      return Promise.reject(new MeridianError('LEASE_LOST', 'there was a later grant'));
+    }
+    this.#lease = { ...lease, expiresAt: (Date.now() + ttlMs) * 1000 };
+    return Promise.resolve(this.#lease);
+  }
+
+  releaseLease(lease: Lease): Promise<void> {
+    if (this.#lease?.token === lease.token) this.#lease = null;
+    return Promise.resolve();
+  }
+
+  leaseHolder(): Promise<Lease | null> {
+    return Promise.resolve(this.#lease);
+  }
+
+  tail(count: number): Promise<StreamTail> {
+    const batches = this.batches.slice(-count).map(({ records }) => records);
+    return Promise.resolve({ batches, complete: batches.length === this.batches.length });
+  }
+
+  openWriter(id: string, token: number): ShipWriter {
+    let previous = 0;
     let ended: MeridianError | null = null;
     return {
       append: async (records, seq) => {
-        const link = { ...start, seq, previous };
+        const link = { id, seq, previous };
         previous = seq;
         try {
           if (ended !== null) throw ended;
-          await this.#append(records, () => {
+          await this.#append(records, token, () => {
             this.#decide(link);
           });
         } catch (error) {
@@ -75,8 +108,8 @@ export class MemoryJournal implements ShipJournal, ApplyJournal {
     };
   }
 
-  appendPart(records: readonly Uint8Array[]): Promise<void> {
-    return this.#append(records, () => undefined);
+  appendPart(records: readonly Uint8Array[], token: number): Promise<void> {
+    return this.#append(records, token, () => undefined);
   }
 
   follow(after: JournalPosition | null, handler: FeedHandler): Feed {
@@ -104,9 +137,10 @@ export class MemoryJournal implements ShipJournal, ApplyJournal {
     return this.#timestamp;
   }
 
-  async #append(records: readonly Uint8Array[], decide: () => void): Promise<void> {
+  async #append(records: readonly Uint8Array[], token: number, decide: () => void): Promise<void> {
     const failure = this.failure();
     if (failure === 'before') throw new MeridianError('UNAVAILABLE', 'failed on purpose, before');
+    if (token !== this.#token) throw new MeridianError('FENCED', `the token is ${this.#token}`);
     decide();
     this.#timestamp += 1;
     const position = {
@@ -126,13 +160,11 @@ export class MemoryJournal implements ShipJournal, ApplyJournal {
     });
   }
 
-  #decide(link: WriterStart & { seq: number; previous: number }): void {
-    const known = this.writers.get(link.id) ?? { epoch: 0, lastSeq: 0 };
-    if (link.epoch < known.epoch)
-      throw new MeridianError('WRITER_FENCED', 'a higher epoch is known');
-    if (link.previous !== known.lastSeq)
+  #decide({ id, seq, previous }: { id: string; seq: number; previous: number }): void {
+    if (previous !== (this.writers.get(id) ?? 0)) {
       throw new MeridianError('WRITER_GAP', 'an append is missing');
-    this.writers.set(link.id, { epoch: link.epoch, lastSeq: link.seq });
+    }
+    this.writers.set(id, seq);
   }
 
   #tick(): void {

@@ -17,7 +17,7 @@ export interface SidecarMetricsSource {
 }
 
 const S = 'meridian_sidecar';
-const SHIP_STATES = ['connecting', 'copying', 'streaming', 'waiting'] as const;
+const SHIP_STATES = ['connecting', 'copying', 'streaming', 'waiting', 'fenced', 'off'] as const;
 
 export function addSidecarMetrics(registry: Registry, source: SidecarMetricsSource): void {
   const { config, ship, apply } = source;
@@ -82,6 +82,7 @@ function addShip(registry: Registry, ship: ShipProgress | null): void {
     return Number(of.confirmed);
   });
   read('gauge', 'epoch', 'Epoch of the writer.', (of) => of.epoch);
+  read('gauge', 'fencing_token', 'Token of the lease; 0: not held.', (of) => of.token);
   read('gauge', 'synchronous', '1: COMMIT waits for the journal.', (of) => Number(of.synchronous));
   quantiles(registry, `${S}_ship_latency_seconds`, 'From the change to its acknowledgement.', () =>
     ship === null ? null : ship.latency.snapshot(),
@@ -106,7 +107,7 @@ function addApply(registry: Registry, source: SidecarMetricsSource): void {
   read('gauge', 'queued_bytes', 'Changes that wait to be applied.', (of) => of.queuedBytes);
   read('gauge', 'lag_seconds', 'Wall clock minus the watermark that is applied.', () => {
     const watermark = appliedWatermark();
-    return watermark === 0 ? null : (wall() - watermark) / 1e6;
+    return watermark === 0 || apply?.state === 'off' ? null : (wall() - watermark) / 1e6;
   });
   quantiles(registry, `${S}_wait_latency_seconds`, 'Linearizable waits of programs.', waitLatency);
 }

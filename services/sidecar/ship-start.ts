@@ -10,12 +10,13 @@ import { describeSource, encodeWatermark } from '../../libs/postgres/change-form
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
 import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
-import { LSN_FIRST, LSN_ZERO, alignLsn, formatLsn } from '../../libs/postgres/lsn.ts';
+import { LSN_ZERO, formatLsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { readSnapshot } from '../../libs/postgres/snapshot.ts';
 import {
   createSlot,
   dropSlot,
+  identifySource,
   slotState,
   synchronousStandbys,
 } from '../../libs/postgres/source.ts';
@@ -23,11 +24,14 @@ import { PartBuilder } from '../../libs/postgres/transaction-encoder.ts';
 import type { Part, PartLimits } from '../../libs/postgres/transaction-encoder.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import type { ShipJournal } from './journal-port.ts';
+import type { ShipLease } from './ship-lease.ts';
+import { placeOf } from './ship-place.ts';
 
 export interface ShipStartOptions {
   readonly address: PostgresAddress;
   readonly admin: PostgresClient;
   readonly journal: ShipJournal;
+  readonly lease: ShipLease;
   readonly source: Source;
   readonly slot: string;
   readonly publication: string;
@@ -41,17 +45,33 @@ export interface ShipStartOptions {
 /** Parts of the copy that may be unanswered. */
 const PARTS_MAX = 8;
 
-/** The name under which the transactions of this source are exactly once. */
-export function writerIdOf(source: Source, slot: string): string {
+/** The name of this database as the holder of the stream's lease. */
+export function holderOf(source: Source, slot: string): string {
   return `pg:${source.systemId}.${source.timeline}:${slot}`;
+}
+
+/** A chain of appends of its own under each token: what a lower one still has under way touches none. */
+export function writerIdOf(source: Source, slot: string, token: number): string {
+  const system = BigInt(source.systemId).toString(36);
+  return `pg:${system}.${source.timeline}:${slot}#${token}`;
+}
+
+/** Who the database at this address is. */
+export async function identify(address: PostgresAddress, applicationName: string): Promise<Source> {
+  const name = `${applicationName} control`;
+  const client = await connectPostgres({ address, applicationName: name, replication: 'database' });
+  try {
+    return await identifySource(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 /** Returns the LSN up to which the journal holds everything. Throws OUT_OF_RANGE for a gap. */
 export async function findStart(options: ShipStartOptions): Promise<Lsn> {
   const { admin, journal, slot, source } = options;
-  const writer = await journal.writerState(writerIdOf(source, slot));
-  if (writer.lastSeq < LSN_FIRST) return copyFirst(options, writer);
-  const from = alignLsn(writer.lastSeq);
+  const from = await placeOf(journal, source);
+  if (from === null) return copyFirst(options);
   const state = await slotState(admin, slot);
   if (state === null) throw gap(options, from, 'the slot is gone');
   if (state.lost) throw gap(options, from, 'Postgres has removed the log it needs');
@@ -61,18 +81,8 @@ export async function findStart(options: ShipStartOptions): Promise<Lsn> {
   return from;
 }
 
-async function copyFirst(
-  options: ShipStartOptions,
-  writer: { readonly epoch: number; readonly lastSeq: number },
-): Promise<Lsn> {
+async function copyFirst(options: ShipStartOptions): Promise<Lsn> {
   const { admin, journal, slot, source, logger } = options;
-  if (writer.epoch === 0 && (await journal.streamTail()) > 0) {
-    throw new MeridianError(
-      'REFUSED',
-      `the stream already holds records, and none of ${describeSource(source)} with slot ${slot}: ` +
-        'give this source a stream of its own',
-    );
-  }
   if ((await synchronousStandbys(admin)).includes(options.applicationName)) {
     throw new MeridianError(
       'REFUSED',
@@ -81,15 +91,12 @@ async function copyFirst(
     );
   }
   options.onCopying();
-  const epoch = writer.epoch + 1;
-  const seq = writer.lastSeq + 1;
-  // ORDERED: whether the copy counts must be known here, not only that it is on disk.
-  const id = writerIdOf(source, slot);
-  const chain = journal.openWriter({ id, epoch, lastSeq: writer.lastSeq, ack: 'ORDERED' });
+  const token = await options.lease.acquire();
+  const chain = journal.openWriter(writerIdOf(source, slot, token), token);
   const maker = await connectPostgres({ ...options, replication: 'database' });
   try {
-    // From here on earlier shippers of this source are fenced.
-    await chain.append([encodeWatermark({ kind: 'watermark', source, lsn: LSN_ZERO })], seq);
+    // Says whose stream this is, and that there is no copy yet.
+    await chain.append([encodeWatermark({ kind: 'watermark', source, lsn: LSN_ZERO })], 1);
     if ((await slotState(admin, slot)) !== null) await dropSlot(admin, slot);
     const { from, snapshot } = await createSlot(maker, slot);
     logger.info({ from: formatLsn(from) }, 'initial copy begins');
@@ -97,7 +104,7 @@ async function copyFirst(
       {
         source,
         snapshot: true,
-        attempt: epoch,
+        attempt: token,
         xid: 0,
         commitLsn: from,
         commitTime: Date.now() * 1000,
@@ -121,14 +128,14 @@ async function appendCopy(
   snapshot: string,
   from: Lsn,
 ): Promise<Part> {
-  const { address, publication, journal, signal } = options;
+  const { address, publication, journal, lease, signal } = options;
   const applicationName = `${options.applicationName} copy`;
   const underWay: Promise<void>[] = [];
   const messages = readSnapshot({ address, applicationName }, snapshot, publication);
   for await (const message of messages) {
     signal.throwIfAborted();
     for (const part of copy.add(message) ?? []) {
-      const answer = journal.appendPart(part.records);
+      const answer = journal.appendPart(part.records, lease.token);
       answer.catch(() => undefined); // looked at below
       underWay.push(answer);
       if (underWay.length >= PARTS_MAX) await underWay.shift();

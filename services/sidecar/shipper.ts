@@ -2,9 +2,9 @@
  * One attempt at shipping: from the connection to Postgres until something ends it. Whoever runs it
  * decides whether to try again; a new attempt finds out from the journal where the last one stood.
  *
- * Order of what happens, and why it is safe (libs/postgres/SPEC.md C1–C5): take the slot, which
- * Postgres gives to one session; then ask the journal for the writer, so that everything a
- * predecessor could confirm is known; then append with a higher epoch.
+ * Order of what happens, and why it is safe (libs/postgres/SPEC.md C1–C5, F1–F4): take the slot, which
+ * Postgres gives to one session; then the stream's lease, so that nobody else appends; then read the end
+ * of the stream, so that everything a predecessor could confirm is known; then append.
  *
  * Memory is bounded: beyond `windowBytesMax` of unanswered changes the replication stream is paused.
  */
@@ -18,23 +18,25 @@ import {
   dropDefinitionTriggers,
   ensureDefinitionTriggers,
 } from '../../libs/postgres/definition-triggers.ts';
-import { LSN_ZERO, alignLsn, formatLsn, lsn } from '../../libs/postgres/lsn.ts';
+import { LSN_ZERO, formatLsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { ReplicationSession } from '../../libs/postgres/replication-session.ts';
 import {
   endSlotUser,
   ensurePublication,
   ensureSynchronous,
-  identifySource,
   preflightSource,
   touchLog,
 } from '../../libs/postgres/source.ts';
+import { SequenceScribe } from '../../libs/postgres/sequences.ts';
 import { PART_LIMITS, TransactionEncoder } from '../../libs/postgres/transaction-encoder.ts';
 import type { Part } from '../../libs/postgres/transaction-encoder.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
-import type { ShipJournal, ShipWriter, WriterState } from './journal-port.ts';
-import { findStart, writerIdOf } from './ship-start.ts';
+import type { ShipJournal, ShipWriter } from './journal-port.ts';
+import { ShipLease, superseded, whyFenced } from './ship-lease.ts';
+import { placeOf, refuseHandedOver } from './ship-place.ts';
+import { findStart, holderOf, identify, writerIdOf } from './ship-start.ts';
 import { ShipWindow } from './ship-window.ts';
 import type { SidecarConfig } from './config.ts';
 
@@ -49,12 +51,15 @@ export interface ShipperOptions {
 
 /** What is told about shipping, over all attempts. */
 export class ShipProgress {
-  state: 'connecting' | 'copying' | 'streaming' | 'waiting' = 'connecting';
+  /** `fenced`: another database is the primary now; `off`: this one is a replica at the moment. */
+  state: 'connecting' | 'copying' | 'streaming' | 'waiting' | 'fenced' | 'off' = 'connecting';
   error = '';
   confirmed: Lsn = LSN_ZERO;
   transactions = 0;
   inFlight = 0;
   epoch = 0;
+  /** Fencing token of the lease; 0: it is not held. */
+  token = 0;
   synchronous = false;
   readonly latency = new Latency();
 }
@@ -66,7 +71,7 @@ interface Queued {
 }
 
 const RETRY_MS = 50;
-const FENCE_CHECK_MS = 2_000;
+const SEQUENCES_MS = 1_000;
 /** Parts of one transaction that may be unanswered. */
 const PARTS_MAX = 8;
 const FRAME_BYTES = 4096;
@@ -81,6 +86,8 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
   const applicationName = `${settings.applicationName} control`;
   const admin = await connectPostgres({ address, applicationName }, fail);
   let stream: ShipStream | null = null;
+  let lease: ShipLease | null = null;
+  let self: Source | null = null;
   try {
     await preflightSource(admin);
     const tables = settings.tables.length === 0 ? 'all' : settings.tables;
@@ -93,16 +100,22 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
       logger.warn('definitions are not shipped: only a superuser may create event triggers');
     }
     const source = await identify(address, settings.applicationName);
+    self = source;
+    const { journal } = options;
+    await journal.requireFencing();
+    await refuseHandedOver(journal, source);
+    const holder = holderOf(source, settings.slot);
+    lease = new ShipLease({ journal, holder, ttlMs: settings.leaseMs, onLost: fail });
     const limits = { ...PART_LIMITS, bytesMax: settings.batchBytesMax - FRAME_BYTES };
     const from = await findStart({
-      ...{ address, admin, source, limits, logger, signal },
-      ...{ journal: options.journal, slot: settings.slot, publication: settings.publication },
+      ...{ address, admin, source, limits, logger, signal, journal, lease },
+      ...{ slot: settings.slot, publication: settings.publication },
       applicationName: settings.applicationName,
       onCopying: () => {
         status.state = 'copying';
       },
     });
-    stream = new ShipStream(options, source, limits, fail);
+    stream = new ShipStream(options, source, lease, limits, fail);
     await stream.start(admin, from);
     if (settings.synchronous) await ensureSynchronous(admin, settings.applicationName);
     status.synchronous = settings.synchronous;
@@ -111,8 +124,16 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
     logger.info({ from: formatLsn(from), epoch: status.epoch }, 'shipping');
     await ended(AbortSignal.any([signal, over.signal]));
     if (over.signal.aborted) throw over.signal.reason as MeridianError;
-    await stream.drain(options.timings.drainMs, over.signal);
+    const drained = await stream.drain(options.timings.drainMs, over.signal);
+    await stream.close();
+    if (drained) await lease.release();
+  } catch (error) {
+    const { reason } = asMeridian(error);
+    if (self === null || (reason !== 'FENCED' && reason !== 'LEASE_LOST')) throw error;
+    throw await whyFenced(options.journal, self, holderOf(self, settings.slot));
   } finally {
+    lease?.stop();
+    status.token = 0;
     await stream?.close();
     await admin.end().catch(() => undefined);
   }
@@ -121,9 +142,9 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
 class ShipStream {
   readonly #options: ShipperOptions;
   readonly #source: Source;
+  readonly #lease: ShipLease;
   readonly #limits: typeof PART_LIMITS;
   readonly #fail: (error: MeridianError) => void;
-  readonly #id: string;
   #session: ReplicationSession | null = null;
   #encoder: TransactionEncoder | null = null;
   #writer: ShipWriter | null = null;
@@ -139,21 +160,20 @@ class ShipStream {
   #wishUnderWay = false;
   #lastAppend = Date.now();
   #draining = false;
-  /** Everybody knows our epoch: no lower one can append any more. */
-  #fenced = false;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(
     options: ShipperOptions,
     source: Source,
+    lease: ShipLease,
     limits: typeof PART_LIMITS,
     fail: (error: MeridianError) => void,
   ) {
     this.#options = options;
     this.#source = source;
+    this.#lease = lease;
     this.#limits = limits;
     this.#fail = fail;
-    this.#id = writerIdOf(source, options.settings.slot);
   }
 
   async start(admin: PostgresClient, from: Lsn): Promise<void> {
@@ -161,55 +181,51 @@ class ShipStream {
     const session = await this.#takeSlot(admin, from);
     this.#session = session;
     session.pause();
-    const { epoch: before, lastSeq } = await this.#writerState();
-    if (lastSeq < from) {
-      throw new MeridianError(
-        'WRITER_FORGOTTEN',
-        `the journal has forgotten the writer ${this.#id}`,
-      );
-    }
-    const epoch = before + 1;
-    const after = alignLsn(lastSeq);
+    const token = await this.#lease.acquire();
+    status.token = token;
+    status.epoch = token;
+    // Whoever had it until now may have gone on, or have handed the stream over.
+    const after = await placeOf(journal, this.#source);
+    if (after === null) throw new MeridianError('UNAVAILABLE', 'another copy has begun');
     this.#encoder = new TransactionEncoder({
-      ...{ source: this.#source, attempt: epoch, after },
+      ...{ source: this.#source, attempt: token, after },
       limits: this.#limits,
     });
-    this.#writer = journal.openWriter({ id: this.#id, epoch, lastSeq, ack: 'QUORUM' });
-    this.#window = new ShipWindow(lsn(lastSeq), (upTo) => {
-      status.confirmed = alignLsn(upTo);
-      session.confirm(status.confirmed);
+    this.#writer = journal.openWriter(writerIdOf(this.#source, settings.slot, token), token);
+    this.#window = new ShipWindow(after, (upTo) => {
+      status.confirmed = upTo;
+      session.confirm(upTo);
     });
     session.confirm(after);
     status.confirmed = after;
-    status.epoch = epoch;
     const early = this.#early ?? [];
     this.#early = null;
     for (const handle of early) handle();
     session.resume();
-    this.#every(FENCE_CHECK_MS, async () => {
-      await this.#writerState();
-    });
-    // Something to append, so that the new epoch is known soon and a predecessor learns of it.
+    const scribe = new SequenceScribe();
+    this.#every(SEQUENCES_MS, () => scribe.write(admin));
+    // Something to append: the stream is seen to go on.
     await touchLog(admin);
     this.#every(settings.keepAliveMs / 2, async () => {
       if (Date.now() - this.#lastAppend > settings.keepAliveMs / 2) await touchLog(admin);
     });
   }
 
-  /** Throws WRITER_FENCED when another process has shipped since we did. */
-  async #writerState(): Promise<WriterState> {
-    const { journal, status } = this.#options;
-    const state = await journal.writerState(this.#id);
-    if (status.epoch > 0 && state.epoch > status.epoch) throw fencedBy(state.epoch, status.epoch);
-    return state;
+  /** Throws WRITER_FENCED when another sidecar of this database has shipped since we did. */
+  async #refuseSuccessor(): Promise<void> {
+    const { journal, status, settings } = this.#options;
+    const held = await journal.leaseHolder();
+    if (status.epoch === 0 || held === null || held.token <= status.epoch) return;
+    if (held.holder === holderOf(this.#source, settings.slot)) throw superseded(held.token);
   }
 
-  /** Takes nothing more from Postgres, and waits until what was taken is confirmed. */
-  async drain(timeoutMs: number, over: AbortSignal): Promise<void> {
+  /** Takes nothing more from Postgres, and waits until what was taken is confirmed; false: it was not. */
+  async drain(timeoutMs: number, over: AbortSignal): Promise<boolean> {
     this.#draining = true;
     this.#session?.pause();
     const deadline = Date.now() + timeoutMs;
     while (this.#underWay > 0 && Date.now() < deadline && !over.aborted) await sleep(5);
+    return this.#underWay === 0 && !over.aborted;
   }
 
   async close(): Promise<void> {
@@ -246,7 +262,7 @@ class ShipStream {
       } catch (error) {
         const inUse = error instanceof MeridianError && error.details['sqlState'] === '55006';
         if (!inUse) throw error;
-        await this.#writerState();
+        await this.#refuseSuccessor();
         if (Date.now() > deadline && (await endSlotUser(admin, slot))) {
           logger.warn({ slot }, 'ended the session of another sidecar that used the slot');
         }
@@ -312,7 +328,6 @@ class ShipStream {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         const { part, bytes, arrived } = next;
         if (!part.header.final) {
-          await this.#fenceOnce(part);
           await this.#appendPart(part, bytes);
           continue;
         }
@@ -328,25 +343,8 @@ class ShipStream {
     this.#maybeWatermark();
   }
 
-  /**
-   * Parts belong to no chain, so a superseded shipper could still put its final part behind ours. A
-   * watermark of our epoch before them, known to be in the order, forbids it. It says that everything
-   * before the transaction is here, under a sequence between the two: no log record starts there.
-   */
-  async #fenceOnce({ header }: Part): Promise<void> {
-    if (this.#fenced) return;
-    this.#fenced = true;
-    const { source, commitLsn } = header;
-    const seq = lsn(Math.max(commitLsn, this.#window?.last ?? 0) + 1);
-    // Earlier attempts at this very transaction have used up what lies between: go on without.
-    if (alignLsn(seq) > commitLsn) return;
-    const record = encodeWatermark({ kind: 'watermark', source, lsn: commitLsn });
-    await this.#append([record], seq, 0, null);
-    await this.#writerState();
-  }
-
   async #appendPart(part: Part, bytes: number): Promise<void> {
-    const answer = this.#options.journal.appendPart(part.records).then(() => {
+    const answer = this.#options.journal.appendPart(part.records, this.#lease.token).then(() => {
       this.#release(bytes);
     });
     answer.catch(() => undefined); // looked at when the final part is due
@@ -412,22 +410,6 @@ class ShipStream {
       }, intervalMs),
     );
   }
-}
-
-async function identify(address: PostgresAddress, applicationName: string): Promise<Source> {
-  const name = `${applicationName} control`;
-  const client = await connectPostgres({ address, applicationName: name, replication: 'database' });
-  try {
-    return await identifySource(client);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
-function fencedBy(current: number, epoch: number): MeridianError {
-  return new MeridianError('WRITER_FENCED', 'another sidecar ships this database now', {
-    details: { epoch, current },
-  });
 }
 
 function asMeridian(error: unknown): MeridianError {

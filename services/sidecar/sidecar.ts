@@ -1,10 +1,10 @@
 /**
- * A sidecar in a process: its roles, each tried again and again by itself, and the gRPC server. One
- * role failing does not stop the other; being fenced stops the process.
+ * A sidecar in a process: its role, tried again and again by itself, and the gRPC server. With one role it
+ * ships or applies, and being fenced stops the process; with both it is a member, which does one or the
+ * other (member.ts), and being fenced is a state.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { SidecarService } from '../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts';
-import { formatLsn } from '../../libs/postgres/lsn.ts';
 import { bind, startServer } from '../../libs/rpc/rpc.ts';
 import type { CallContext, RpcServer, ServiceBinding } from '../../libs/rpc/rpc.ts';
 import type { Security } from '../../libs/security/security.ts';
@@ -19,9 +19,11 @@ import type { SidecarConfig } from './config.ts';
 import type { ApplyJournal, ShipJournal } from './journal-port.ts';
 import { addSidecarMetrics } from './metrics.ts';
 import { LinearizableReads } from './reads.ts';
+import { Member } from './member.ts';
 import { keepTrying } from './retry.ts';
 import { ShipProgress, ship } from './shipper.ts';
 import { serveSqlWaits } from './sql-wait.ts';
+import { applyStatus, shipStatus } from './status.ts';
 import { VERSION } from './version.ts';
 import { AppliedWatermark } from './watermark.ts';
 
@@ -39,6 +41,7 @@ export interface SidecarOptions {
 /** Longest wait of a caller that gives no deadline. */
 const WAIT_MS = 10_000;
 const HEALTH_MS = 250;
+const CHANGE_MS = 3_600_000;
 /** Trying again cannot help before a person has done something. */
 const NEEDS_A_PERSON = new Set<string>([
   'REFUSED',
@@ -56,6 +59,7 @@ export class Sidecar {
   readonly #apply: ApplyProgress | null;
   readonly #watermark = new AppliedWatermark();
   readonly #reads: LinearizableReads | null;
+  readonly #member: Member | null;
   #server: RpcServer | null = null;
   #keepers: Keepers | null = null;
   #roles: Promise<unknown>[] = [];
@@ -67,6 +71,16 @@ export class Sidecar {
     this.#apply = options.applyFrom === null ? null : new ApplyProgress();
     this.#reads =
       options.applyFrom === null ? null : new LinearizableReads(options.applyFrom, this.#watermark);
+    const { shipTo, applyFrom } = options;
+    const [ship, apply] = [this.#ship, this.#apply];
+    const isMember = shipTo !== null && applyFrom !== null && ship !== null && apply !== null;
+    this.#member = isMember
+      ? new Member({
+          ...{ ...options, shipTo, applyFrom, watermark: this.#watermark, ship, apply },
+          answerReads: (signal) =>
+            options.config.apply.sqlWait ? this.#keepAnswering(signal) : Promise.resolve(),
+        })
+      : null;
   }
 
   get port(): number {
@@ -118,9 +132,12 @@ export class Sidecar {
     const run = (role: Promise<void>): void => {
       this.#roles.push(role.catch(onEnd));
     };
-    if (shipTo !== null) run(this.#keepShipping(shipTo));
-    if (applyFrom !== null) run(this.#keepApplying(applyFrom));
-    if (applyFrom !== null && config.apply.sqlWait) run(this.#keepAnswering());
+    if (this.#member !== null) run(this.#keepMember(this.#member));
+    else if (shipTo !== null) run(this.#keepShipping(shipTo));
+    else if (applyFrom !== null) run(this.#keepApplying(applyFrom));
+    if (this.#member === null && applyFrom !== null && config.apply.sqlWait) {
+      run(this.#keepAnswering(this.#stop.signal));
+    }
     this.#healthTimer = setInterval(() => {
       this.#tellHealth();
     }, HEALTH_MS);
@@ -140,9 +157,15 @@ export class Sidecar {
     const { config, logger } = this.#options;
     const status = this.#ship ?? new ShipProgress();
     const { postgres: address, ship: settings, timings } = config;
-    await this.#keep('ship', status, (signal) =>
-      ship({ address, settings, timings, journal, logger, status }, signal),
-    );
+    await this.#keep('ship', [status], (signal) => {
+      status.state = 'connecting';
+      return ship({ address, settings, timings, journal, logger, status }, signal);
+    });
+  }
+
+  async #keepMember(member: Member): Promise<void> {
+    const both = [this.#ship ?? new ShipProgress(), this.#apply ?? new ApplyProgress()];
+    await this.#keep('member', both, (signal) => member.run(signal));
   }
 
   async #keepApplying(journal: ApplyJournal): Promise<void> {
@@ -150,37 +173,34 @@ export class Sidecar {
     const status = this.#apply ?? new ApplyProgress();
     const watermark = this.#watermark;
     const { postgres: address, apply: settings } = config;
-    await this.#keep('apply', status, (signal) =>
-      apply({ address, settings, journal, watermark, logger, status }, signal),
-    );
+    await this.#keep('apply', [status], (signal) => {
+      status.state = 'connecting';
+      return apply({ address, settings, journal, watermark, logger, status }, signal);
+    });
   }
 
   /** A role that never worked and cannot work ends; one that did is tried for ever. */
   async #keep(
-    role: 'ship' | 'apply',
-    status: { state: string; error: string },
+    role: 'ship' | 'apply' | 'member',
+    progress: readonly (ShipProgress | ApplyProgress)[],
     attempt: (signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
     const { timings } = this.#options.config;
     let worked = false;
     await keepTrying(
-      async (signal) => {
-        status.state = 'connecting';
-        await attempt(signal);
-      },
+      attempt,
       {
         role,
         logger: this.#options.logger,
         retryMs: timings.retryMs,
         retryMsMax: timings.retryMsMax,
         onFailure: (error) => {
-          status.state = 'waiting';
-          status.error = `${error.reason}: ${error.message}`;
-          this.#tellHealth();
+          this.#tellFailure(progress, error);
         },
         endsWith: (error) => {
-          worked ||= status.state === 'streaming' || status.state === 'applying';
-          if (error.reason === 'WRITER_FENCED' || error.reason === 'FENCED') return true;
+          worked ||= progress.some(({ state }) => state === 'streaming' || state === 'applying');
+          if (error.reason === 'WRITER_FENCED') return true;
+          if (error.reason === 'FENCED') return role !== 'member';
           return !worked && NEEDS_A_PERSON.has(error.reason);
         },
       },
@@ -188,7 +208,20 @@ export class Sidecar {
     );
   }
 
-  async #keepAnswering(): Promise<void> {
+  #tellFailure(progress: readonly (ShipProgress | ApplyProgress)[], error: MeridianError): void {
+    const handedOver = error.reason === 'FENCED' && error.details['current'] !== undefined;
+    for (const status of progress) {
+      if (status.state === 'off') continue;
+      if (handedOver && status instanceof ShipProgress) {
+        if (status.state !== 'fenced') void this.#member?.refuseWrites().catch(() => undefined);
+        status.state = 'fenced';
+      } else status.state = 'waiting';
+      status.error = `${error.reason}: ${error.message}`;
+    }
+    this.#tellHealth();
+  }
+
+  async #keepAnswering(until: AbortSignal): Promise<void> {
     const { config, logger } = this.#options;
     const reads = this.#reads;
     if (reads === null) return;
@@ -204,7 +237,7 @@ export class Sidecar {
         onFailure: () => undefined,
         endsWith: () => false,
       },
-      this.#stop.signal,
+      until,
     );
   }
 
@@ -219,7 +252,7 @@ export class Sidecar {
       ['ship', this.#ship, 'streaming'],
       ['apply', this.#apply, 'applying'],
     ] as const) {
-      if (progress === null || progress.state === well) continue;
+      if (progress === null || progress.state === well || progress.state === 'off') continue;
       return `${role} is ${progress.state}${progress.error === '' ? '' : `: ${progress.error}`}`;
     }
     return null;
@@ -248,13 +281,36 @@ export class Sidecar {
           cluster: this.#options.config.cluster,
           region: this.#options.config.region,
           version: VERSION,
-          ...(this.#ship === null ? {} : { ship: shipStatus(this.#ship) }),
-          ...(this.#apply === null
-            ? {}
-            : { apply: applyStatus(this.#apply, this.#watermark, this.#reads) }),
+          role: this.#member?.role ?? '',
+          ...(isOn(this.#ship) ? { ship: shipStatus(this.#ship) } : {}),
+          ...(isOn(this.#apply)
+            ? { apply: applyStatus(this.#apply, this.#watermark, this.#reads) }
+            : {}),
         });
       },
+      promote: async ({ cluster }, context) => {
+        const done = await this.#memberOf(cluster).promote(limitOf(context));
+        const [leaseWaitMs, takeoverMs] = [BigInt(done.leaseWaitMs), BigInt(done.takeoverMs)];
+        return { leaseWaitMs, takeoverMs, sequences: done.sequences };
+      },
+      stepDown: async ({ cluster }, context) => {
+        await this.#memberOf(cluster).stepDown(limitOf(context));
+        return {};
+      },
+      rejoin: async ({ cluster }, context) => {
+        const { discarded, rebuilt } = await this.#memberOf(cluster).rejoin(limitOf(context));
+        return { rebuilt, ...(discarded === null ? {} : { discarded }) };
+      },
     });
+  }
+
+  #memberOf(cluster: string): Member {
+    this.#checkCluster(cluster);
+    if (this.#member !== null) return this.#member;
+    throw new MeridianError(
+      'REFUSED',
+      'this sidecar has one role only: configure both to change it',
+    );
   }
 
   #checkCluster(actual: string): void {
@@ -268,65 +324,17 @@ export class Sidecar {
   }
 }
 
-function deadlineOf({ signal, deadline }: CallContext): AbortSignal {
-  const left = Math.max(0, Math.min(deadline - Date.now(), WAIT_MS));
+function isOn<T extends { readonly state: string }>(progress: T | null): progress is T {
+  return progress !== null && progress.state !== 'off';
+}
+
+/** A change of role takes as long as the caller waits. */
+function limitOf({ signal, deadline }: CallContext): AbortSignal {
+  const left = Math.max(0, Math.min(deadline - Date.now(), CHANGE_MS));
   return AbortSignal.any([signal, AbortSignal.timeout(left)]);
 }
 
-function shipStatus(ship: ShipProgress): {
-  state: string;
-  error: string;
-  confirmedLsn: string;
-  transactions: bigint;
-  inFlight: number;
-  epoch: number;
-  synchronous: boolean;
-  latencyP50Seconds: number;
-  latencyP99Seconds: number;
-} {
-  const { p50, p99 } = ship.latency.snapshot();
-  return {
-    state: ship.state,
-    error: ship.error,
-    confirmedLsn: formatLsn(ship.confirmed),
-    transactions: BigInt(ship.transactions),
-    inFlight: ship.inFlight,
-    epoch: ship.epoch,
-    synchronous: ship.synchronous,
-    latencyP50Seconds: p50 / 1e6,
-    latencyP99Seconds: p99 / 1e6,
-  };
-}
-
-function applyStatus(
-  status: ApplyProgress,
-  watermark: AppliedWatermark,
-  reads: LinearizableReads | null,
-): {
-  state: string;
-  error: string;
-  watermark: bigint;
-  timestamp: bigint;
-  commitLsn: string;
-  commitTime: bigint;
-  transactions: bigint;
-  rows: bigint;
-  queuedBytes: bigint;
-  waitP50Seconds: number;
-  waitP99Seconds: number;
-} {
-  const { p50, p99 } = reads?.latency.snapshot() ?? { p50: 0, p99: 0 };
-  return {
-    state: status.state,
-    error: status.error,
-    watermark: BigInt(watermark.value),
-    timestamp: BigInt(status.timestamp),
-    commitLsn: formatLsn(status.commitLsn),
-    commitTime: BigInt(status.commitTime),
-    transactions: BigInt(status.transactions),
-    rows: BigInt(status.rows),
-    queuedBytes: BigInt(status.queuedBytes),
-    waitP50Seconds: p50 / 1e6,
-    waitP99Seconds: p99 / 1e6,
-  };
+function deadlineOf({ signal, deadline }: CallContext): AbortSignal {
+  const left = Math.max(0, Math.min(deadline - Date.now(), WAIT_MS));
+  return AbortSignal.any([signal, AbortSignal.timeout(left)]);
 }

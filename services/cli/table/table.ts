@@ -7,6 +7,7 @@ import { LEASE_COMMANDS } from './leases.ts';
 import { LOCAL_COMMANDS } from './local.ts';
 import { OPERATION_COMMANDS } from './operations.ts';
 import { CONNECTION_OPTIONS, GENERAL_OPTIONS } from './options.ts';
+import { PG_COMMANDS } from './pg.ts';
 import { RECORD_COMMANDS } from './records.ts';
 import { SECURITY_COMMANDS } from './security.ts';
 import { STREAM_COMMANDS } from './streams.ts';
@@ -26,6 +27,7 @@ export const SECTIONS: readonly {
   { title: 'Leases', commands: LEASE_COMMANDS },
   { title: 'Operations', commands: OPERATION_COMMANDS },
   { title: 'Certificates and tokens', commands: SECURITY_COMMANDS },
+  { title: 'Postgres', commands: PG_COMMANDS },
   { title: 'This machine', commands: LOCAL_COMMANDS },
 ];
 
@@ -34,6 +36,10 @@ const GROUPS: readonly GroupSpec[] = [
   { name: 'lease', summary: 'The lease of a stream: who may write to it, for how long.' },
   { name: 'certs', summary: 'Certificates: an authority, and those it makes.' },
   { name: 'token', summary: 'Tokens of clients without a certificate.' },
+  {
+    name: 'pg',
+    summary: 'Databases that follow a stream: which is the primary, and changing that.',
+  },
 ];
 
 export const TABLE: {

@@ -13,7 +13,148 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/sidecar/v1/sidecar.proto.
  */
 export const file_meridian_sidecar_v1_sidecar: GenFile = /*@__PURE__*/
-  fileDesc("CiFtZXJpZGlhbi9zaWRlY2FyL3YxL3NpZGVjYXIucHJvdG8SE21lcmlkaWFuLnNpZGVjYXIudjEiMgoLV2FpdFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRISCgpyZWFkX3BvaW50GAIgASgEIjUKDFdhaXRSZXNwb25zZRISCgpyZWFkX3BvaW50GAEgASgEEhEKCXdhdGVybWFyaxgCIAEoBCIgCg1TdGF0dXNSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiogEKDlN0YXR1c1Jlc3BvbnNlEg8KB2NsdXN0ZXIYASABKAkSDgoGcmVnaW9uGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLQoEc2hpcBgEIAEoCzIfLm1lcmlkaWFuLnNpZGVjYXIudjEuU2hpcFN0YXR1cxIvCgVhcHBseRgFIAEoCzIgLm1lcmlkaWFuLnNpZGVjYXIudjEuQXBwbHlTdGF0dXMiyAEKClNoaXBTdGF0dXMSDQoFc3RhdGUYASABKAkSDQoFZXJyb3IYAiABKAkSFQoNY29uZmlybWVkX2xzbhgDIAEoCRIUCgx0cmFuc2FjdGlvbnMYBCABKAQSEQoJaW5fZmxpZ2h0GAUgASgNEg0KBWVwb2NoGAYgASgNEhMKC3N5bmNocm9ub3VzGAcgASgIEhsKE2xhdGVuY3lfcDUwX3NlY29uZHMYCCABKAESGwoTbGF0ZW5jeV9wOTlfc2Vjb25kcxgJIAEoASLoAQoLQXBwbHlTdGF0dXMSDQoFc3RhdGUYASABKAkSDQoFZXJyb3IYAiABKAkSEQoJd2F0ZXJtYXJrGAMgASgEEhEKCXRpbWVzdGFtcBgEIAEoBBISCgpjb21taXRfbHNuGAUgASgJEhMKC2NvbW1pdF90aW1lGAYgASgEEhQKDHRyYW5zYWN0aW9ucxgHIAEoBBIMCgRyb3dzGAggASgEEhQKDHF1ZXVlZF9ieXRlcxgJIAEoBBIYChB3YWl0X3A1MF9zZWNvbmRzGAogASgBEhgKEHdhaXRfcDk5X3NlY29uZHMYCyABKAEysAEKDlNpZGVjYXJTZXJ2aWNlEksKBFdhaXQSIC5tZXJpZGlhbi5zaWRlY2FyLnYxLldhaXRSZXF1ZXN0GiEubWVyaWRpYW4uc2lkZWNhci52MS5XYWl0UmVzcG9uc2USUQoGU3RhdHVzEiIubWVyaWRpYW4uc2lkZWNhci52MS5TdGF0dXNSZXF1ZXN0GiMubWVyaWRpYW4uc2lkZWNhci52MS5TdGF0dXNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CiFtZXJpZGlhbi9zaWRlY2FyL3YxL3NpZGVjYXIucHJvdG8SE21lcmlkaWFuLnNpZGVjYXIudjEiIQoOUHJvbW90ZVJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSJQCg9Qcm9tb3RlUmVzcG9uc2USFQoNbGVhc2Vfd2FpdF9tcxgBIAEoBBITCgt0YWtlb3Zlcl9tcxgCIAEoBBIRCglzZXF1ZW5jZXMYAyABKA0iIgoPU3RlcERvd25SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiEgoQU3RlcERvd25SZXNwb25zZSIgCg1SZWpvaW5SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiRwoOUmVqb2luUmVzcG9uc2USFgoJZGlzY2FyZGVkGAEgASgNSACIAQESDwoHcmVidWlsdBgCIAEoCEIMCgpfZGlzY2FyZGVkIjIKC1dhaXRSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSEgoKcmVhZF9wb2ludBgCIAEoBCI1CgxXYWl0UmVzcG9uc2USEgoKcmVhZF9wb2ludBgBIAEoBBIRCgl3YXRlcm1hcmsYAiABKAQiIAoNU3RhdHVzUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIrABCg5TdGF0dXNSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEi0KBHNoaXAYBCABKAsyHy5tZXJpZGlhbi5zaWRlY2FyLnYxLlNoaXBTdGF0dXMSLwoFYXBwbHkYBSABKAsyIC5tZXJpZGlhbi5zaWRlY2FyLnYxLkFwcGx5U3RhdHVzEgwKBHJvbGUYBiABKAki3wEKClNoaXBTdGF0dXMSDQoFc3RhdGUYASABKAkSDQoFZXJyb3IYAiABKAkSFQoNY29uZmlybWVkX2xzbhgDIAEoCRIUCgx0cmFuc2FjdGlvbnMYBCABKAQSEQoJaW5fZmxpZ2h0GAUgASgNEg0KBWVwb2NoGAYgASgNEhMKC3N5bmNocm9ub3VzGAcgASgIEhsKE2xhdGVuY3lfcDUwX3NlY29uZHMYCCABKAESGwoTbGF0ZW5jeV9wOTlfc2Vjb25kcxgJIAEoARIVCg1mZW5jaW5nX3Rva2VuGAogASgEIugBCgtBcHBseVN0YXR1cxINCgVzdGF0ZRgBIAEoCRINCgVlcnJvchgCIAEoCRIRCgl3YXRlcm1hcmsYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEEhIKCmNvbW1pdF9sc24YBSABKAkSEwoLY29tbWl0X3RpbWUYBiABKAQSFAoMdHJhbnNhY3Rpb25zGAcgASgEEgwKBHJvd3MYCCABKAQSFAoMcXVldWVkX2J5dGVzGAkgASgEEhgKEHdhaXRfcDUwX3NlY29uZHMYCiABKAESGAoQd2FpdF9wOTlfc2Vjb25kcxgLIAEoATKyAwoOU2lkZWNhclNlcnZpY2USSwoEV2FpdBIgLm1lcmlkaWFuLnNpZGVjYXIudjEuV2FpdFJlcXVlc3QaIS5tZXJpZGlhbi5zaWRlY2FyLnYxLldhaXRSZXNwb25zZRJRCgZTdGF0dXMSIi5tZXJpZGlhbi5zaWRlY2FyLnYxLlN0YXR1c1JlcXVlc3QaIy5tZXJpZGlhbi5zaWRlY2FyLnYxLlN0YXR1c1Jlc3BvbnNlElQKB1Byb21vdGUSIy5tZXJpZGlhbi5zaWRlY2FyLnYxLlByb21vdGVSZXF1ZXN0GiQubWVyaWRpYW4uc2lkZWNhci52MS5Qcm9tb3RlUmVzcG9uc2USVwoIU3RlcERvd24SJC5tZXJpZGlhbi5zaWRlY2FyLnYxLlN0ZXBEb3duUmVxdWVzdBolLm1lcmlkaWFuLnNpZGVjYXIudjEuU3RlcERvd25SZXNwb25zZRJRCgZSZWpvaW4SIi5tZXJpZGlhbi5zaWRlY2FyLnYxLlJlam9pblJlcXVlc3QaIy5tZXJpZGlhbi5zaWRlY2FyLnYxLlJlam9pblJlc3BvbnNlYgZwcm90bzM");
+
+/**
+ * Asks to promote; the deadline of the call is how long it is tried.
+ *
+ * @generated from message meridian.sidecar.v1.PromoteRequest
+ */
+export type PromoteRequest = Message<"meridian.sidecar.v1.PromoteRequest"> & {
+  /**
+   * Name of the cluster; must match.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+};
+
+/**
+ * Describes the message meridian.sidecar.v1.PromoteRequest.
+ * Use `create(PromoteRequestSchema)` to create a new message.
+ */
+export const PromoteRequestSchema: GenMessage<PromoteRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_sidecar_v1_sidecar, 0);
+
+/**
+ * It is the primary.
+ *
+ * @generated from message meridian.sidecar.v1.PromoteResponse
+ */
+export type PromoteResponse = Message<"meridian.sidecar.v1.PromoteResponse"> & {
+  /**
+   * How long the lease of the primary before was waited for.
+   *
+   * @generated from field: uint64 lease_wait_ms = 1;
+   */
+  leaseWaitMs: bigint;
+
+  /**
+   * From having the lease until COMMIT worked.
+   *
+   * @generated from field: uint64 takeover_ms = 2;
+   */
+  takeoverMs: bigint;
+
+  /**
+   * Sequences that were moved beyond what can have been handed out.
+   *
+   * @generated from field: uint32 sequences = 3;
+   */
+  sequences: number;
+};
+
+/**
+ * Describes the message meridian.sidecar.v1.PromoteResponse.
+ * Use `create(PromoteResponseSchema)` to create a new message.
+ */
+export const PromoteResponseSchema: GenMessage<PromoteResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_sidecar_v1_sidecar, 1);
+
+/**
+ * Asks to step down.
+ *
+ * @generated from message meridian.sidecar.v1.StepDownRequest
+ */
+export type StepDownRequest = Message<"meridian.sidecar.v1.StepDownRequest"> & {
+  /**
+   * Name of the cluster; must match.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+};
+
+/**
+ * Describes the message meridian.sidecar.v1.StepDownRequest.
+ * Use `create(StepDownRequestSchema)` to create a new message.
+ */
+export const StepDownRequestSchema: GenMessage<StepDownRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_sidecar_v1_sidecar, 2);
+
+/**
+ * The lease is released.
+ *
+ * @generated from message meridian.sidecar.v1.StepDownResponse
+ */
+export type StepDownResponse = Message<"meridian.sidecar.v1.StepDownResponse"> & {
+};
+
+/**
+ * Describes the message meridian.sidecar.v1.StepDownResponse.
+ * Use `create(StepDownResponseSchema)` to create a new message.
+ */
+export const StepDownResponseSchema: GenMessage<StepDownResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_sidecar_v1_sidecar, 3);
+
+/**
+ * Asks to rejoin.
+ *
+ * @generated from message meridian.sidecar.v1.RejoinRequest
+ */
+export type RejoinRequest = Message<"meridian.sidecar.v1.RejoinRequest"> & {
+  /**
+   * Name of the cluster; must match.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+};
+
+/**
+ * Describes the message meridian.sidecar.v1.RejoinRequest.
+ * Use `create(RejoinRequestSchema)` to create a new message.
+ */
+export const RejoinRequestSchema: GenMessage<RejoinRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_sidecar_v1_sidecar, 4);
+
+/**
+ * It is a replica.
+ *
+ * @generated from message meridian.sidecar.v1.RejoinResponse
+ */
+export type RejoinResponse = Message<"meridian.sidecar.v1.RejoinResponse"> & {
+  /**
+   * Transactions that were committed there and never acknowledged to anybody; absent: cannot be told.
+   *
+   * @generated from field: optional uint32 discarded = 1;
+   */
+  discarded?: number | undefined;
+
+  /**
+   * true: it was emptied and is applied from the beginning of the stream.
+   *
+   * @generated from field: bool rebuilt = 2;
+   */
+  rebuilt: boolean;
+};
+
+/**
+ * Describes the message meridian.sidecar.v1.RejoinResponse.
+ * Use `create(RejoinResponseSchema)` to create a new message.
+ */
+export const RejoinResponseSchema: GenMessage<RejoinResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_sidecar_v1_sidecar, 5);
 
 /**
  * Asks to wait.
@@ -42,7 +183,7 @@ export type WaitRequest = Message<"meridian.sidecar.v1.WaitRequest"> & {
  * Use `create(WaitRequestSchema)` to create a new message.
  */
 export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_sidecar_v1_sidecar, 0);
+  messageDesc(file_meridian_sidecar_v1_sidecar, 6);
 
 /**
  * Everything up to the read point is applied.
@@ -70,7 +211,7 @@ export type WaitResponse = Message<"meridian.sidecar.v1.WaitResponse"> & {
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_sidecar_v1_sidecar, 1);
+  messageDesc(file_meridian_sidecar_v1_sidecar, 7);
 
 /**
  * Asks for status.
@@ -91,7 +232,7 @@ export type StatusRequest = Message<"meridian.sidecar.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_sidecar_v1_sidecar, 2);
+  messageDesc(file_meridian_sidecar_v1_sidecar, 8);
 
 /**
  * What a sidecar does.
@@ -133,6 +274,13 @@ export type StatusResponse = Message<"meridian.sidecar.v1.StatusResponse"> & {
    * @generated from field: meridian.sidecar.v1.ApplyStatus apply = 5;
    */
   apply?: ApplyStatus | undefined;
+
+  /**
+   * primary or replica, of a sidecar with both roles; empty otherwise, and while it is not known.
+   *
+   * @generated from field: string role = 6;
+   */
+  role: string;
 };
 
 /**
@@ -140,7 +288,7 @@ export type StatusResponse = Message<"meridian.sidecar.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_sidecar_v1_sidecar, 3);
+  messageDesc(file_meridian_sidecar_v1_sidecar, 9);
 
 /**
  * Shipping.
@@ -149,7 +297,8 @@ export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
  */
 export type ShipStatus = Message<"meridian.sidecar.v1.ShipStatus"> & {
   /**
-   * connecting, copying, streaming or waiting (before the next attempt).
+   * connecting, copying, streaming, waiting (before the next attempt) or fenced (another database is
+   * the primary now).
    *
    * @generated from field: string state = 1;
    */
@@ -210,6 +359,13 @@ export type ShipStatus = Message<"meridian.sidecar.v1.ShipStatus"> & {
    * @generated from field: double latency_p99_seconds = 9;
    */
   latencyP99Seconds: number;
+
+  /**
+   * Fencing token of the stream's lease; 0 while it is not held.
+   *
+   * @generated from field: uint64 fencing_token = 10;
+   */
+  fencingToken: bigint;
 };
 
 /**
@@ -217,7 +373,7 @@ export type ShipStatus = Message<"meridian.sidecar.v1.ShipStatus"> & {
  * Use `create(ShipStatusSchema)` to create a new message.
  */
 export const ShipStatusSchema: GenMessage<ShipStatus> = /*@__PURE__*/
-  messageDesc(file_meridian_sidecar_v1_sidecar, 4);
+  messageDesc(file_meridian_sidecar_v1_sidecar, 10);
 
 /**
  * Applying.
@@ -308,7 +464,7 @@ export type ApplyStatus = Message<"meridian.sidecar.v1.ApplyStatus"> & {
  * Use `create(ApplyStatusSchema)` to create a new message.
  */
 export const ApplyStatusSchema: GenMessage<ApplyStatus> = /*@__PURE__*/
-  messageDesc(file_meridian_sidecar_v1_sidecar, 5);
+  messageDesc(file_meridian_sidecar_v1_sidecar, 11);
 
 /**
  * Served by every sidecar to the programs that use its database.
@@ -337,6 +493,38 @@ export const SidecarService: GenService<{
     methodKind: "unary";
     input: typeof StatusRequestSchema;
     output: typeof StatusResponseSchema;
+  },
+  /**
+   * Makes this sidecar's database, a replica, the primary of its stream: waits until nobody else can
+   * append to it, applies all of it, and answers when COMMIT works here. For a sidecar with both roles.
+   *
+   * @generated from rpc meridian.sidecar.v1.SidecarService.Promote
+   */
+  promote: {
+    methodKind: "unary";
+    input: typeof PromoteRequestSchema;
+    output: typeof PromoteResponseSchema;
+  },
+  /**
+   * Makes the primary leave its stream to a successor: no new writes, everything committed is shipped, the
+   * lease released. Without a successor within a minute it goes on.
+   *
+   * @generated from rpc meridian.sidecar.v1.SidecarService.StepDown
+   */
+  stepDown: {
+    methodKind: "unary";
+    input: typeof StepDownRequestSchema;
+    output: typeof StepDownResponseSchema;
+  },
+  /**
+   * Makes a replica of a database that was the primary and has been superseded.
+   *
+   * @generated from rpc meridian.sidecar.v1.SidecarService.Rejoin
+   */
+  rejoin: {
+    methodKind: "unary";
+    input: typeof RejoinRequestSchema;
+    output: typeof RejoinResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meridian_sidecar_v1_sidecar, 0);

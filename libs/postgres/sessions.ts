@@ -1,0 +1,52 @@
+/**
+ * Other people's sessions, at a change of roles: who may write, who waits for a quorum, and what must
+ * end. A COMMIT that waits is never let go as if it had been confirmed: its session is ended, and its
+ * client hears an error.
+ */
+import type pg from 'pg';
+import { quoteIdentifier } from './sql.ts';
+
+/**
+ * New sessions of this database only read, unless they say otherwise; those that are there go on. Returns
+ * the time of the server, before which those began.
+ */
+export async function setReadOnly(client: pg.Client, readOnly: boolean): Promise<string> {
+  const { rows } = await client.query<{ it: string }>('SELECT current_database() AS it');
+  const database = quoteIdentifier(rows[0]?.it ?? '');
+  const change = readOnly ? 'SET default_transaction_read_only = on' : null;
+  await client.query(
+    `ALTER DATABASE ${database} ${change ?? 'RESET default_transaction_read_only'}`,
+  );
+  const now = await client.query<{ it: string }>('SELECT clock_timestamp()::text AS it');
+  return now.rows[0]?.it ?? '';
+}
+
+/** Ends every session of this cluster whose COMMIT waits for a standby; returns how many. */
+export async function endCommitWaiters(client: pg.Client): Promise<number> {
+  const { rowCount } = await client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE wait_event = 'SyncRep' AND pid <> pg_backend_pid()`,
+  );
+  return rowCount ?? 0;
+}
+
+/**
+ * Ends the other sessions of this database that began before, except ours and, for the moment, those whose
+ * COMMIT waits. Returns how many there were of both: call it again until there are none.
+ */
+export async function endOtherSessions(
+  client: pg.Client,
+  ours: string,
+  before: string,
+): Promise<number> {
+  const { rowCount } = await client.query(
+    `SELECT CASE WHEN wait_event IS DISTINCT FROM 'SyncRep' THEN pg_terminate_backend(pid) END
+     FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend'
+       AND pid <> pg_backend_pid()
+       AND application_name !~ '^meridian ' AND NOT starts_with(application_name, $1)
+       AND backend_start < $2::timestamptz`,
+    [`${ours} `, before],
+  );
+  return rowCount ?? 0;
+}
