@@ -7,32 +7,15 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { releasePorts, reservePorts } from '../../libs/processes/ports.ts';
-import { Cluster, readSettled, until } from './cluster.ts';
+import { readSettled, until } from './cluster.ts';
+import { HttpCluster } from './http-cluster.ts';
 
-/** Every replica of the cluster with a listener of its own. */
-class HttpCluster extends Cluster {
-  httpPorts: number[] = [];
-
-  protected override async beforeStart(): Promise<void> {
-    this.httpPorts = await reservePorts(3);
-    releasePorts(this.httpPorts);
-  }
-
-  override configOf(replica: number): Record<string, unknown> {
-    const timings = { slowReaderMs: 5000 };
-    const limits = { httpReadsMax: 3 };
-    const httpListen = `127.0.0.1:${this.httpPorts[replica] ?? 0}`;
-    return { ...super.configOf(replica), httpListen, timings, limits };
-  }
-}
-
-const cluster = new HttpCluster();
+const cluster = new HttpCluster({ slowReaderMs: 5000 }, { httpReadsMax: 3 });
 let base: string;
 
 beforeAll(async () => {
   await cluster.start();
-  base = `http://127.0.0.1:${cluster.httpPorts[0] ?? 0}`;
+  base = cluster.baseOf(0);
 });
 
 afterAll(async () => {
@@ -266,7 +249,7 @@ interface Overview {
 }
 
 async function overviewOf(replica: number): Promise<Overview> {
-  const url = `http://127.0.0.1:${cluster.httpPorts[replica] ?? 0}/console/overview`;
+  const url = `${cluster.baseOf(replica)}/console/overview`;
   return (await (await fetch(url)).json()) as Overview;
 }
 
