@@ -124,6 +124,16 @@ export function* adoptSections(
   yield* sections.slice(1);
 }
 
+/** Chunks of the order's machine. */
+export function machineChunks(sections: readonly Uint8Array[]): Uint8Array[] {
+  return sections.filter((part) => part[0] === KINDS.machine).map((part) => part.subarray(1));
+}
+
+/** A section with a chunk of the order's machine. */
+export function machineSection(chunk: Uint8Array): Uint8Array {
+  return section('machine', chunk);
+}
+
 export function headSection(head: CheckpointHead): Uint8Array {
   return section('head', Buffer.from(JSON.stringify(head)));
 }

@@ -9,6 +9,7 @@ import type { LaneSettings } from '../../libs/lane/types.ts';
 import { SEGMENT_BYTES_DEFAULT } from '../../libs/storage/log.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
+import { archiveSchema } from './archive-config.ts';
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
@@ -127,7 +128,7 @@ const limits = z.strictObject({
   ),
   checkpointBytes: bytes(256 * MIB, 4096).describe('log between two checkpoints'),
   retentionBytes: bytes(0, 0, Number.MAX_SAFE_INTEGER).describe(
-    'log that is kept, trimmed or not; 0 for all of it',
+    'log that is kept, trimmed or not; 0 for all of it. With an archive it is archive.localBytes that counts',
   ),
 });
 
@@ -165,6 +166,7 @@ export const journalSchema = z
     clock: clock.prefault({}),
     limits: limits.prefault({}),
     ...securitySettings,
+    archive: archiveSchema.prefault({}),
   })
   .superRefine((config, context) => {
     const complain = (path: (string | number)[], message: string): void => {

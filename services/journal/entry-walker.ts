@@ -13,8 +13,8 @@ import type { LaneStore } from './lane-store.ts';
 import type { ReleaseIndex } from './release-index.ts';
 
 export class EntryWalker {
-  readonly #index: ReleaseIndex;
-  readonly #store: Pick<LaneStore, 'content'>;
+  #index: ReleaseIndex;
+  #store: Pick<LaneStore, 'content'>;
   /** Only batches of this stream; null for all. */
   readonly #only: string | null;
   #frame: Frame | null = null;
@@ -41,6 +41,19 @@ export class EntryWalker {
     this.#only = only;
   }
 
+  /** From the log to an archive and back, between two entries. */
+  use(index: ReleaseIndex, store: Pick<LaneStore, 'content'>): void {
+    assert(!this.inside, 'the entry is left first');
+    this.leave();
+    this.#index = index;
+    this.#store = store;
+  }
+
+  /** Of the entry that was begun last; -1 before. */
+  get ordinal(): number {
+    return this.#ordinal;
+  }
+
   /** Whether an entry was begun whose end has not been reached. */
   get inside(): boolean {
     return this.#frame !== null && this.#offset < this.#frame.length;
@@ -60,7 +73,8 @@ export class EntryWalker {
   }
 
   resume(): void {
-    if (this.#frame !== null) this.#frame = this.#content();
+    if (this.inside) this.#frame = this.#content();
+    else this.leave();
   }
 
   leave(): void {

@@ -7,6 +7,7 @@ import { createOrderMachine } from '../../libs/order/machine.ts';
 import type { Location } from '../../libs/storage/log.ts';
 import { epoch, index, micros, timestamp } from '../../libs/values/numbers.ts';
 import { laneOf } from '../../libs/values/numbers.ts';
+import type { History } from './archive-history.ts';
 import type { Clocks } from './clocks.ts';
 import type { JournalEntry } from './content.ts';
 import { LaneStore } from './lane-store.ts';
@@ -22,6 +23,8 @@ export class MemoryJournal {
   readonly watermark = new Watermark(micros(0));
   readonly store: LaneStore;
   readonly releaser: Releaser;
+  /** Of what `index.dropBefore` took away; null: there is no archive. */
+  history: History | null = null;
   now = 0;
   /** Microseconds that each look at the clock takes. */
   cost = 0;

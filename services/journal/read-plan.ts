@@ -13,6 +13,7 @@ import { KeyFilter } from '../../libs/frames/key-filter.ts';
 import type { Position, ReadRequest } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type { OrderMachine } from '../../libs/order/types.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
+import type { History } from './archive-history.ts';
 import type { LaneStore } from './lane-store.ts';
 import type { ReleaseIndex } from './release-index.ts';
 
@@ -40,6 +41,15 @@ export interface ReadPlan {
   readonly filter: KeyFilter | null;
   /** The read ends when it has delivered everything up to here; Infinity when it follows. */
   readonly endWatermark: number;
+  /** What is wanted has left the log: timestamp to begin at in the archive; null: it begins in the log. */
+  readonly archiveFrom: number | null;
+}
+
+/** Everything from its start on, for ever. */
+export function wantsAll(plan: ReadPlan): boolean {
+  const { stream, filter, limitRecords, limitBytes, untilTimestamp, endWatermark } = plan;
+  const bound = Math.min(limitRecords, limitBytes, untilTimestamp, endWatermark);
+  return stream === null && filter === null && bound === Infinity;
 }
 
 export interface PlanState {
@@ -49,6 +59,8 @@ export interface PlanState {
   readonly watermark: Timestamp;
   /** Highest timestamp that any replica may have reached by now. */
   readonly futureFrom: number;
+  /** null: there is no archive, what has left the log is gone. */
+  readonly history: Pick<History, 'problem'> | null;
 }
 
 /** Stands for "after every record of this timestamp": a position that names a watermark. */
@@ -78,12 +90,15 @@ export function planRead(
     if (settled) throw begin;
     return 'later';
   }
+  const problem = begin.archiveFrom === undefined ? null : state.history?.problem();
+  if (problem instanceof MeridianError) throw problem;
   return {
     stream,
     fromSeqNum: 0,
     askedSeqNum: null,
     fromTimestamp: 0,
     afterOffset: -1,
+    archiveFrom: null,
     ...begin,
     ...bounds,
     endWatermark: request.follow ? Infinity : state.watermark,
@@ -91,7 +106,9 @@ export function planRead(
 }
 
 type Beginning = Pick<ReadPlan, 'start'> &
-  Partial<Pick<ReadPlan, 'fromSeqNum' | 'askedSeqNum' | 'fromTimestamp' | 'afterOffset'>>;
+  Partial<Pick<ReadPlan, 'fromSeqNum' | 'askedSeqNum' | 'fromTimestamp' | 'afterOffset'>> & {
+    readonly archiveFrom?: number;
+  };
 
 /** Returns an error for what may become right later, throws for what never will. */
 function beginning(
@@ -109,7 +126,7 @@ function beginning(
   }
   switch (from.case) {
     case undefined:
-      return stream === null ? { start: 0 } : fromNumber(0, stream, state);
+      return stream === null ? fromFirst(state) : fromNumber(0, stream, state);
     case 'seqNum':
       return fromNumber(numberOf(from.value, 'seq_num'), stream ?? '', state);
     case 'tailOffset': {
@@ -124,6 +141,15 @@ function beginning(
   }
 }
 
+function fromFirst(state: PlanState): Beginning {
+  return hasLeft(0, state) ? { start: 0, archiveFrom: 0 } : { start: 0 };
+}
+
+/** It is not in the log any more, and there is an archive. */
+function hasLeft(timestamp: number, { index, history }: PlanState): boolean {
+  return history !== null && index.goneTo > 0 && timestamp <= index.goneTo;
+}
+
 function fromNumber(seqNum: number, stream: string, state: PlanState): Beginning | MeridianError {
   const rows = state.index.rows(stream);
   const known = state.order.stream(stream);
@@ -136,7 +162,11 @@ function fromNumber(seqNum: number, stream: string, state: PlanState): Beginning
     );
   }
   const numbers = { fromSeqNum: seqNum, askedSeqNum: seqNum };
-  const kept = Math.max(known?.firstSeqNum ?? 0, state.index.firstSeqNumHere(stream, next));
+  const here = state.index.firstSeqNumHere(stream, next);
+  if (state.history !== null && Math.max(seqNum, known?.firstSeqNum ?? 0) < here) {
+    return { start: 0, ...numbers, archiveFrom: known?.createdAt ?? 0 };
+  }
+  const kept = Math.max(known?.firstSeqNum ?? 0, here);
   const first = Math.max(seqNum, kept);
   if (rows === null || first === next) return { start: rows?.ordinals.length ?? 0, ...numbers };
   return { start: rows.rowOf(first), ...numbers };
@@ -144,6 +174,12 @@ function fromNumber(seqNum: number, stream: string, state: PlanState): Beginning
 
 function fromTimestamp(timestamp: number, stream: string | null, state: PlanState): Beginning {
   if (timestamp > state.futureFrom) throw future(timestamp, state);
+  if (hasLeft(timestamp, state)) {
+    const createdAt = state.order.stream(stream ?? '')?.createdAt ?? 0;
+    const archiveFrom = Math.max(timestamp, stream === null ? 0 : createdAt);
+    const begin = { start: 0, fromTimestamp: timestamp, archiveFrom };
+    return timestamp === 0 ? { ...begin, askedSeqNum: 0 } : begin;
+  }
   const begin = { start: startAt(timestamp, stream, state), fromTimestamp: timestamp };
   // From before all is from the first record, which may be trimmed.
   return timestamp === 0 ? { ...begin, askedSeqNum: 0 } : begin;
@@ -156,7 +192,7 @@ function afterPosition(
 ): Beginning | MeridianError {
   const timestamp = numberOf(position.timestamp, 'timestamp of the position');
   const offset = position.recordOffset;
-  if (timestamp === 0) return { start: 0 };
+  if (timestamp === 0) return fromFirst(state);
   if (offset === OFFSET_END) return fromTimestamp(timestamp + 1, stream, state);
   if (timestamp > state.futureFrom) throw future(timestamp, state);
   const ordinal = state.index.firstAtOrAbove(timestamp);
@@ -166,7 +202,10 @@ function afterPosition(
     { details: { timestamp, recordOffset: offset } },
   );
   // What stood there has left the log; the reader tells the gap.
-  if (timestamp <= state.index.goneTo) return fromTimestamp(timestamp, stream, state);
+  if (timestamp <= state.index.goneTo) {
+    const begin = fromTimestamp(timestamp, stream, state);
+    return begin.archiveFrom === undefined ? begin : { ...begin, afterOffset: offset };
+  }
   if (ordinal === state.index.count) return unknown;
   const { index, store } = state;
   if (index.timestampAt(ordinal) !== timestamp) throw unknown;

@@ -7,62 +7,25 @@
  * Batches, gaps and progress are one ordered sequence; progress claims only what was sent before it.
  * What a filter holds back is told as one gap per progress, never per batch.
  */
-import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { encodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
-import { ReadGap_Kind, ReadResponseSchema } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import { ReadGap_Kind } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type {
   ReadProgressSchema,
   ReadResponse,
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { OrderMachine, StreamState } from '../../libs/order/types.ts';
+import type { StreamState } from '../../libs/order/types.ts';
 import type { ServerStream } from '../../libs/rpc/rpc.ts';
 import type { Micros, Timestamp } from '../../libs/values/numbers.ts';
 import { EntryWalker } from './entry-walker.ts';
-import type { LaneStore } from './lane-store.ts';
-import { OFFSET_END } from './read-plan.ts';
+import { Outlet, SMALL_BYTES, slowReader } from './reader-outlet.ts';
+import { Past } from './reader-past.ts';
+import { OFFSET_END, wantsAll } from './read-plan.ts';
 import type { ReadPlan } from './read-plan.ts';
+import type { Pumped, ReaderContext, ReaderView } from './reader-context.ts';
 import type { ReleaseIndex, StreamRows } from './release-index.ts';
-import type { SharedChunks } from './shared-chunks.ts';
-import type { Watermark } from './watermark.ts';
-
-export interface ReaderContext {
-  readonly index: ReleaseIndex;
-  readonly store: Pick<LaneStore, 'content'>;
-  readonly order: OrderMachine;
-  readonly watermark: Watermark;
-  /** Bytes that may wait for this reader at the moment, and those that do, of all readers. */
-  readonly room: Room;
-  /** Longest time without progress while the watermark moves. */
-  readonly progressMicros: number;
-  /** Time without a move of the watermark after which the view counts as stalled. */
-  readonly stalledMicros: number;
-  /** Longest time that a client may leave what waits for it untouched. */
-  readonly slowReaderMicros: number;
-  readonly now: () => Micros;
-  readonly figures: { bytes: number; batches: number };
-  readonly chunks: SharedChunks;
-}
-
-/** The bound on what waits for slow clients; owned by whoever owns all readers. */
-export interface Room {
-  /** What one reader may have waiting; at least one batch always may. */
-  readonly shareBytes: number;
-  heldBytes: number;
-}
-
-export interface ReaderView {
-  readonly client: string;
-  /** null: the whole journal. */
-  readonly stream: string | null;
-  readonly position: number;
-  readonly heldBytes: number;
-}
-
-/** What a pump leaves behind: nothing to do, more to look through at once, or the end. */
-export type Pumped = 'idle' | 'more' | 'done';
 
 /** Bytes a filtered read looks through in one go before others have their turn. */
 const SCAN_BYTES = 512 * 1024;
@@ -74,6 +37,7 @@ export class Reader {
   readonly #stream: ServerStream<ReadResponse>;
   readonly #plan: ReadPlan;
   readonly #walker: EntryWalker;
+  readonly #outlet: Outlet;
   #rows: StreamRows | null = null;
   /** Next ordinal, or next row of the stream. */
   #next: number;
@@ -90,15 +54,17 @@ export class Reader {
   #begun = false;
   /** Entries up to here have left the log, as far as the reader was told. */
   #goneTold = 0;
+  /** Number behind the last record looked at; null: nothing was, and no number was asked for. */
+  #seenTo: number | null;
   /** Number behind the last record delivered. */
   #behindSeqNum: number;
   #done = false;
-  #closed = false;
-  #heldBytes = 0;
-  /** Since when nothing of what waits has been taken. */
-  #waitingSince = Infinity;
   /** Everything up to here has been written to the call. */
   #cursor: { readonly timestamp: number; readonly recordOffset: number } | null = null;
+  readonly #past: Past;
+  /** Entries below are not delivered, and of this one no records up to the offset. */
+  #fromTimestamp: number;
+  #afterOffset: number;
   /** Told when there is room again. */
   onRoom: () => void = () => undefined;
 
@@ -106,10 +72,18 @@ export class Reader {
     this.#context = context;
     this.#stream = stream;
     this.#plan = plan;
+    this.#outlet = new Outlet(stream, context.room, context.now);
+    this.#outlet.onRoom = () => {
+      if (!this.done) this.onRoom();
+    };
     this.#walker = new EntryWalker(context.index, context.store, plan.stream);
     this.#next = plan.start;
+    this.#past = new Past(context.history, plan.stream, plan.archiveFrom);
+    this.#fromTimestamp = plan.fromTimestamp;
+    this.#afterOffset = plan.afterOffset;
     this.#fromSeqNum = plan.fromSeqNum;
     this.#behindSeqNum = plan.fromSeqNum;
+    this.#seenTo = plan.askedSeqNum;
     this.#recordsLeft = plan.limitRecords;
     this.#bytesLeft = plan.limitBytes;
   }
@@ -118,7 +92,7 @@ export class Reader {
   get view(): ReaderView {
     const { stream } = this.#plan;
     const position = Math.max(this.#progress, this.#cursor?.timestamp ?? 0);
-    return { client: this.#stream.peer, stream, position, heldBytes: this.#heldBytes };
+    return { client: this.#stream.peer, stream, position, heldBytes: this.#outlet.heldBytes };
   }
 
   /** true: ended, well or not; it must not be pumped again. */
@@ -128,57 +102,145 @@ export class Reader {
 
   /** Sends what there is to send and the client has room for. */
   pump(now: Micros): Pumped {
-    if (this.#walker.timestamp <= this.#context.index.goneTo) this.#walker.leave();
+    this.#turnBack();
     this.#walker.resume();
     this.#scannedBytes = 0;
     this.#skipGone(now);
     if (!this.#streamStands(now)) return 'done';
-    while (!this.done && this.#heldBytes < this.#context.room.shareBytes) {
+    const pumped = this.#sendWhatFits(now);
+    if (this.#past.view !== null) this.#letGo();
+    return pumped;
+  }
+
+  #sendWhatFits(now: Micros): Pumped {
+    while (!this.done && this.#outlet.hasRoom) {
+      if (this.#past.isHere && !this.#hasView()) return 'idle';
       if (this.#shares && this.#sendShared(now)) continue;
-      const items = this.#takeChunk();
+      const items = this.#takeChunk(now);
       if (this.#finished()) {
         this.#finish(items, now);
         return 'done';
       }
       this.#send(items, this.#dueProgress(now, items.length > 0), now);
       if (this.#scannedBytes >= SCAN_BYTES) return 'more';
-      if (items.length === 0) return 'idle';
+      if (items.length > 0) continue;
+      if (!this.#past.isHere) return 'idle';
+      this.#past.standAt({ ordinal: this.#past.view?.end ?? 0 });
+      this.#maybeUseLog();
+      if (!this.#streamStands(now)) return 'done';
     }
     return this.done ? 'done' : 'idle';
+  }
+
+  /** Where the entries come from at the moment. */
+  get #index(): ReleaseIndex {
+    return this.#past.view?.index ?? this.#context.index;
+  }
+
+  /** A read of the log whose next entries have left it goes on in the archive, where there is one. */
+  #turnBack(): void {
+    const { index, history } = this.#context;
+    const walker = this.#walker;
+    this.#maybeUseLog();
+    if (this.#past.isHere) return;
+    const inside = walker.inside && walker.timestamp <= index.goneTo;
+    const { stream, fromTimestamp } = this.#plan;
+    const first = stream === null ? index.first : (this.#rows?.ordinals.start ?? 0);
+    if (!inside && this.#next >= first) return;
+    if (inside) this.#stopInside();
+    if (history === null) return;
+    const behind = walker.ordinal + (inside ? 0 : 1);
+    const ordinal = stream === null && !inside ? this.#next : behind;
+    this.#past.standAt(ordinal > 0 ? { ordinal } : { timestamp: fromTimestamp });
+  }
+
+  /** Leaves the entry; what was sent of it is not sent again. */
+  #stopInside(): void {
+    const { timestamp, recordOffset, recordCount } = this.#walker;
+    this.#fromTimestamp = timestamp;
+    this.#afterOffset = recordOffset + recordCount - 1;
+    this.#walker.leave();
+  }
+
+  /** false: the segment is on its way. */
+  #hasView(): boolean {
+    const { index } = this.#context;
+    if (this.#past.view !== null) return true;
+    const view = this.#past.open(this.#fromSeqNum, (error, found) => {
+      if (error?.reason === 'CORRUPT') this.#context.onUnreadable(error);
+      if (this.done) return;
+      this.#done = error !== null;
+      if (error !== null) this.#stream.fail(error);
+      else if (found === null) this.#useLog(Math.max(this.#past.ordinal, index.first));
+      else this.#past.standAt({ ordinal: this.#past.ordinal });
+      this.onRoom();
+    });
+    if (view === null) return false;
+    this.#walker.use(view.index, view);
+    this.#standAt(this.#past.ordinal);
+    return true;
+  }
+
+  /** Where the log has begun, the archive is left. */
+  #maybeUseLog(): void {
+    const { isHere, ordinal } = this.#past;
+    if (isHere && ordinal >= this.#context.index.first) this.#useLog(ordinal);
+  }
+
+  #useLog(ordinal: number): void {
+    this.#past.leave();
+    this.#walker.use(this.#context.index, this.#context.store);
+    this.#standAt(ordinal);
+  }
+
+  /** The place stays, the segment goes: others want its memory. */
+  #letGo(): void {
+    const inside = this.#walker.inside;
+    const next = inside ? this.#walker.ordinal : this.#nextOrdinal();
+    if (inside) this.#stopInside();
+    this.#past.standAt({ ordinal: next === -1 ? (this.#past.view?.end ?? 0) : next });
+    this.#walker.use(this.#context.index, this.#context.store);
+  }
+
+  #standAt(ordinal: number): void {
+    const { stream } = this.#plan;
+    this.#rows = stream === null ? null : this.#index.rows(stream);
+    this.#next = stream === null ? ordinal : (this.#rows?.ordinals.lowerBound(ordinal) ?? 0);
+  }
+
+  /** By its number the batch tells what of the stream before it is nowhere any more. */
+  #tellMissing(items: Delivery[], now: Micros): void {
+    const { timestamp, recordOffset, firstSeqNum, recordCount } = this.#walker;
+    const asked = this.#seenTo;
+    this.#seenTo = firstSeqNum + recordCount;
+    this.#begun = true;
+    if (!this.#past.isHere || asked === null || firstSeqNum <= asked) return;
+    this.#send(items.splice(0), null, now);
+    const to = { timestamp: BigInt(timestamp), recordOffset };
+    this.#writeTrimmed(to, now, { fromSeqNum: BigInt(asked), toSeqNum: BigInt(firstSeqNum) });
   }
 
   /** The call is over: nothing waits any more. */
   close(): void {
     this.#done = true;
-    this.#context.room.heldBytes -= this.#heldBytes;
-    this.#heldBytes = 0;
-    this.#closed = true;
+    this.#outlet.close();
   }
 
   /** Cuts the reader off when its client has taken nothing for too long; then true. */
   checkPace(now: Micros): boolean {
     const { slowReaderMicros } = this.#context;
-    if (this.done || now - this.#waitingSince <= slowReaderMicros) return false;
+    if (this.done || now - this.#outlet.waitingSince <= slowReaderMicros) return false;
     this.#done = true;
-    const { timestamp, recordOffset } = this.#cursor ?? { timestamp: 0, recordOffset: OFFSET_END };
-    this.#stream.fail(
-      new MeridianError(
-        'SLOW_READER',
-        `nothing was taken for ${Math.round(slowReaderMicros / 1000)} ms; resume after ${timestamp}/${recordOffset}`,
-        { details: { timestamp, recordOffset } },
-      ),
-    );
+    const { timestamp = 0, recordOffset = OFFSET_END } = this.#cursor ?? {};
+    this.#stream.fail(slowReader(slowReaderMicros, timestamp, recordOffset));
     return true;
   }
 
   /** Whether it wants just what others want too: everything from an entry's beginning on, for ever. */
   get #shares(): boolean {
-    const { stream, filter, limitRecords, limitBytes, untilTimestamp } = this.#plan;
-    const { endWatermark, fromTimestamp } = this.#plan;
-    if (stream !== null || filter !== null || this.#walker.inside) return false;
-    if (Math.min(limitRecords, limitBytes, untilTimestamp, endWatermark) !== Infinity) return false;
+    if (!wantsAll(this.#plan) || this.#walker.inside || this.#past.isHere) return false;
     const { index } = this.#context;
-    return this.#next < index.count && index.timestampAt(this.#next) > fromTimestamp;
+    return this.#next < index.count && index.timestampAt(this.#next) > this.#fromTimestamp;
   }
 
   /** false: there is nothing to share here. */
@@ -196,7 +258,7 @@ export class Reader {
     figures.bytes += chunk.frames.length;
     figures.batches += chunk.batches;
     const watermark = Number(progress?.watermark ?? -1);
-    this.#writeMessage(chunks.message(chunk, watermark), chunk.frames.length, now);
+    this.#outlet.writeMessage(chunks.message(chunk, watermark), chunk.frames.length, now);
     if (progress !== null) this.#progressSaid(watermark, now);
     return true;
   }
@@ -207,12 +269,14 @@ export class Reader {
     if (stream === null || this.done) return true;
     const state = this.#context.order.stream(stream);
     if (state === null) {
-      this.#done = true;
       const message = `the stream ${JSON.stringify(stream)} was deleted`;
+      this.#done = true;
       this.#stream.fail(new MeridianError('STREAM_NOT_FOUND', message, { details: { stream } }));
       return false;
     }
-    if (!this.#walker.inside) this.#skipTrimmed(state, now);
+    // In the archive the first batch tells by its number what is missing before it.
+    if (this.#past.isHere) this.#fromSeqNum = Math.max(this.#fromSeqNum, state.firstSeqNum);
+    else if (!this.#walker.inside) this.#skipTrimmed(state, now);
     return true;
   }
 
@@ -232,34 +296,33 @@ export class Reader {
     const to = none
       ? lastTimestamp + 1
       : this.#context.index.timestampAt(rows.ordinals.at(this.#next));
-    const value = {
-      kind: ReadGap_Kind.TRIMMED,
-      from: this.#positionBehind(),
-      to: { timestamp: BigInt(to), recordOffset: 0 },
-      fromSeqNum: BigInt(asked),
-      toSeqNum: BigInt(firstSeqNum),
-    };
-    this.#write({ case: 'gap', value }, SMALL_BYTES, now);
+    const numbers = { fromSeqNum: BigInt(asked), toSeqNum: BigInt(firstSeqNum) };
+    this.#writeTrimmed({ timestamp: BigInt(to), recordOffset: 0 }, now, numbers);
+  }
+
+  #writeTrimmed(
+    to: { timestamp: bigint; recordOffset: number },
+    now: Micros,
+    numbers: { fromSeqNum?: bigint; toSeqNum?: bigint } = {},
+  ): void {
+    const value = { kind: ReadGap_Kind.TRIMMED, from: this.#positionBehind(), to, ...numbers };
+    this.#outlet.write({ case: 'gap', value }, SMALL_BYTES, now);
   }
 
   /** Of a whole journal: tells what has left the log and was not sent before. */
   #skipGone(now: Micros): void {
-    const { index } = this.#context;
+    const { index, history } = this.#context;
     const { stream, fromTimestamp } = this.#plan;
-    if (stream !== null || this.done || index.goneTo <= this.#goneTold) return;
-    this.#goneTold = index.goneTo;
-    this.#next = Math.max(this.#next, index.first);
+    const goneTo = history?.goneTo ?? index.goneTo;
+    if (stream !== null || this.done || goneTo <= this.#goneTold) return;
+    this.#goneTold = goneTo;
+    if (!this.#past.isHere) this.#next = Math.max(this.#next, index.first);
     this.#cursor ??= { timestamp: fromTimestamp - 1, recordOffset: OFFSET_END };
     const { timestamp, recordOffset } = this.#cursor;
-    const hasAll = timestamp > index.goneTo || recordOffset === OFFSET_END;
-    if (timestamp >= index.goneTo && hasAll) return;
-    const value = {
-      kind: ReadGap_Kind.TRIMMED,
-      from: this.#positionBehind(),
-      to: { timestamp: BigInt(index.goneTo + 1), recordOffset: 0 },
-    };
-    this.#cursor = { timestamp: index.goneTo, recordOffset: OFFSET_END };
-    this.#write({ case: 'gap', value }, SMALL_BYTES, now);
+    const hasAll = timestamp > goneTo || recordOffset === OFFSET_END;
+    if (timestamp >= goneTo && hasAll) return;
+    this.#writeTrimmed({ timestamp: BigInt(goneTo + 1), recordOffset: 0 }, now);
+    this.#cursor = { timestamp: goneTo, recordOffset: OFFSET_END };
   }
 
   /** The first position after what has been sent. */
@@ -269,12 +332,13 @@ export class Reader {
     return { timestamp: BigInt(timestamp), recordOffset: recordOffset + 1 };
   }
 
-  #takeChunk(): Delivery[] {
+  #takeChunk(now: Micros): Delivery[] {
     const items: Delivery[] = [];
     const chunkBytes = this.#context.room.shareBytes / 2;
     let bytes = 0;
     while (bytes < chunkBytes && !this.#limitReached && this.#toNextBatch()) {
       const { batch, timestamp, recordOffset, firstSeqNum, recordCount } = this.#walker;
+      if (this.#plan.stream !== null) this.#tellMissing(items, now);
       const wanted = this.#wantedRecords();
       if (wanted === 0) {
         this.#skippedFrom ??= { timestamp, recordOffset };
@@ -306,7 +370,7 @@ export class Reader {
 
   /** Stands on the next batch of the plan, whatever is in it; false when there is none for now. */
   #toNextBatch(): boolean {
-    const { stream, fromTimestamp, afterOffset, untilSeqNum } = this.#plan;
+    const { stream, untilSeqNum } = this.#plan;
     const walker = this.#walker;
     for (;;) {
       while (walker.inside && walker.advance()) {
@@ -316,19 +380,19 @@ export class Reader {
           if (this.#pastEnd) return false;
         }
         const last = walker.recordOffset + walker.recordCount - 1;
-        if (walker.timestamp === fromTimestamp && last <= afterOffset) continue;
+        if (walker.timestamp === this.#fromTimestamp && last <= this.#afterOffset) continue;
         return true;
       }
       const ordinal = this.#nextOrdinal();
       if (ordinal === -1 || this.#isBeyond(ordinal)) return false;
       this.#next += 1;
-      if (this.#context.index.timestampAt(ordinal) >= fromTimestamp) walker.enter(ordinal);
+      if (this.#index.timestampAt(ordinal) >= this.#fromTimestamp) walker.enter(ordinal);
     }
   }
 
   /** -1: not released yet. */
   #nextOrdinal(): number {
-    const { index } = this.#context;
+    const index = this.#index;
     const { stream } = this.#plan;
     if (stream === null) return this.#next < index.count ? this.#next : -1;
     // A stream that is empty has no rows yet.
@@ -339,16 +403,16 @@ export class Reader {
   }
 
   #isBeyond(ordinal: number): boolean {
-    const timestamp = this.#context.index.timestampAt(ordinal);
+    const timestamp = this.#index.timestampAt(ordinal);
     return timestamp >= this.#plan.untilTimestamp || timestamp > this.#plan.endWatermark;
   }
 
   /** Everything up to here has been sent, or held back by the filter. */
   #covered(): Timestamp {
-    const { index, watermark } = this.#context;
     if (this.#walker.inside) return (this.#walker.timestamp - 1) as Timestamp;
     const ordinal = this.#nextOrdinal();
-    const reached = ordinal === -1 ? watermark.value : index.timestampAt(ordinal) - 1;
+    const end = this.#past.view?.index.lastTimestamp ?? this.#context.watermark.value;
+    const reached = ordinal === -1 ? end : this.#index.timestampAt(ordinal) - 1;
     const { untilTimestamp, endWatermark } = this.#plan;
     return Math.min(reached, untilTimestamp - 1, endWatermark) as Timestamp;
   }
@@ -397,7 +461,7 @@ export class Reader {
       figures.bytes += frames.length;
       figures.batches += items.length;
       const value = gap || progress === null ? { frames } : { frames, progress };
-      this.#write({ case: 'batches', value }, frames.length, now);
+      this.#outlet.write({ case: 'batches', value }, frames.length, now);
     }
     if (gap) {
       const value = {
@@ -406,11 +470,11 @@ export class Reader {
         to: { timestamp: BigInt(covered + 1), recordOffset: 0 },
       };
       this.#skippedFrom = null;
-      this.#write({ case: 'gap', value }, SMALL_BYTES, now);
+      this.#outlet.write({ case: 'gap', value }, SMALL_BYTES, now);
     }
     if (progress === null) return;
     if (gap || items.length === 0) {
-      this.#write({ case: 'progress', value: progress }, SMALL_BYTES, now);
+      this.#outlet.write({ case: 'progress', value: progress }, SMALL_BYTES, now);
     }
     this.#progressSaid(covered, now);
   }
@@ -423,43 +487,13 @@ export class Reader {
     }
   }
 
-  #write(
-    message: MessageInitShape<typeof ReadResponseSchema>['message'] & object,
-    bytes: number,
-    now: Micros,
-  ): void {
-    this.#writeMessage(create(ReadResponseSchema, { message }), bytes, now);
-  }
-
-  #writeMessage(message: ReadResponse, bytes: number, now: Micros): void {
-    const { room } = this.#context;
-    if (this.#heldBytes === 0) this.#waitingSince = now;
-    this.#heldBytes += bytes;
-    room.heldBytes += bytes;
-    this.#stream.write(message, () => {
-      this.#taken(bytes);
-    });
-  }
-
-  #taken(bytes: number): void {
-    if (this.#closed) return;
-    const { room, now } = this.#context;
-    const wasFull = this.#heldBytes >= room.shareBytes;
-    this.#heldBytes -= bytes;
-    room.heldBytes -= bytes;
-    this.#waitingSince = this.#heldBytes === 0 ? Infinity : now();
-    if (wasFull && !this.done && this.#heldBytes < room.shareBytes) this.onRoom();
-  }
-
   /** Number of the stream's next record at the progress of the moment. */
   #tailSeqNum(): number {
     const { stream } = this.#plan;
     if (stream === null) return 0;
     if (this.#walker.inside) return this.#rows?.firstSeqNums.at(this.#next - 1) ?? 0;
     if (this.#nextOrdinal() !== -1) return this.#rows?.firstSeqNums.at(this.#next) ?? 0;
+    if (this.#past.isHere) return this.#seenTo ?? this.#behindSeqNum;
     return this.#context.order.stream(stream)?.nextSeqNum ?? 0;
   }
 }
-
-/** What a message of mere words counts in the bound. */
-const SMALL_BYTES = 64;

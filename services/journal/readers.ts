@@ -17,7 +17,7 @@ import type { Clocks } from './clocks.ts';
 import type { Linearizer } from './linearizer.ts';
 import { planRead } from './read-plan.ts';
 import { Reader } from './reader.ts';
-import type { ReaderContext, ReaderView, Room } from './reader.ts';
+import type { ReaderContext, ReaderView, Room } from './reader-context.ts';
 import { SharedChunks } from './shared-chunks.ts';
 import type { Target } from './target.ts';
 
@@ -30,7 +30,6 @@ export interface ReadersOptions extends Omit<ReaderContext, 'room' | 'now' | 'fi
   readonly chunkBytes: number;
   /** Bytes that may wait for the clients of all reads together. */
   readonly readersBytesMax: number;
-  readonly onUnreadable: (error: MeridianError) => void;
 }
 
 /** What SREs ask about reads. */
@@ -231,10 +230,10 @@ export class Readers {
 
   /** null: this replica may not know enough yet. */
   #begin(request: ReadRequest, stream: Stream, settled: boolean): Reader | null {
-    const { clocks, watermark, index, store, order } = this.#options;
+    const { clocks, watermark, index, store, order, history } = this.#options;
     const reached = watermark.value;
     const futureFrom = Math.max(clocks.wall(), reached) + FUTURE_MICROS;
-    const state = { index, store, order, watermark: reached, futureFrom };
+    const state = { index, store, order, history, watermark: reached, futureFrom };
     const plan = planRead(request, state, settled);
     if (plan === 'later') return null;
     const reader = new Reader(this.#context, stream, plan);

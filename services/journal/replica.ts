@@ -19,6 +19,8 @@ import { laneOf } from '../../libs/values/numbers.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { Actions } from './actions.ts';
 import { Admission } from './admission.ts';
+import { openArchive } from './archive.ts';
+import { addArchiveMetrics } from './archive-metrics.ts';
 import { AppendTraces } from './append-traces.ts';
 import { watchClockError } from './clock-error.ts';
 import { systemClocks } from './clocks.ts';
@@ -179,9 +181,17 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       fatal(error, 'the replica cannot go on');
     },
   });
+  const archive = await openArchive({
+    config,
+    opened,
+    watermark,
+    checkpointer: () => upkeep.checkpointer,
+    logger,
+  });
   const upkeep: Upkeep = new Upkeep({
     config,
     opened,
+    archivedTo: () => archive?.archiver.archivedTo ?? Infinity,
     core,
     releaser,
     watermark,
@@ -203,6 +213,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     store,
     order,
     watermark,
+    history: archive?.history ?? null,
     clocks,
     linearizer,
     readersMax: limits.readersMax,
@@ -399,6 +410,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       security,
       limits: config.connections,
     });
+    addArchiveMetrics(registry, config, index, archive);
     metrics = await serveKeepers({
       service: 'journal',
       version: VERSION,
@@ -440,6 +452,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     driver.clockError(micros);
   });
   peers.start();
+  archive?.archiver.start();
   const [forClients, forPeers] = [clientServer, peerServer];
   const { port } = forClients;
   const peerPort = forPeers.port;
@@ -459,6 +472,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       await forClients.close(1000);
       peers.stop();
       clockError?.stop();
+      archive?.stop();
       driver.stop();
       await forPeers.close(1000);
       await spans?.close();

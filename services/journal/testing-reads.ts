@@ -24,8 +24,8 @@ import { SharedChunks } from './shared-chunks.ts';
 export type Request = MessageInitShape<typeof ReadRequestSchema>;
 
 export function plan(journal: MemoryJournal, request: Request, settled = true): ReadPlan | 'later' {
-  const { index, store, order, watermark } = journal;
-  const state = { index, store, order, watermark: watermark.value, futureFrom: 1_000_000 };
+  const { index, store, order, watermark, history } = journal;
+  const state = { index, store, order, history, watermark: watermark.value, futureFrom: 1_000_000 };
   return planRead(create(ReadRequestSchema, request), state, settled);
 }
 
@@ -47,12 +47,16 @@ export function open(
   const planned = plan(journal, request);
   if (planned === 'later') throw new Error('not planned');
   const stream = new FakeStream<Message, ReadResponse>();
-  const { index, store, order, watermark } = journal;
+  const { index, store, order, watermark, history } = journal;
   const room = { shareBytes: 2 * chunkBytes, heldBytes: 0 };
-  const context = { index, store, order, watermark, room, now: () => micros(journal.now) };
+  const context = { index, store, order, history, watermark, room, now: () => micros(journal.now) };
   const figures = { bytes: 0, batches: 0 };
   const times = { progressMicros: 10_000, stalledMicros: 1_000_000, slowReaderMicros: SLOW_MICROS };
-  const reader = new Reader({ ...context, ...times, figures, chunks }, stream, planned);
+  const reader = new Reader(
+    { ...context, ...times, figures, chunks, onUnreadable: () => undefined },
+    stream,
+    planned,
+  );
   const pump = (): void => {
     if (!reader.done) reader.pump(micros(journal.now));
   };

@@ -19,8 +19,10 @@ import { Transfer } from './transfer.ts';
 import type { Watermark } from './watermark.ts';
 
 export interface UpkeepOptions {
-  readonly config: Pick<JournalConfig, 'dataDirectory' | 'limits' | 'timings'>;
+  readonly config: Pick<JournalConfig, 'archive' | 'dataDirectory' | 'limits' | 'timings'>;
   readonly opened: OpenedLog;
+  /** Entries from this ordinal on are nowhere else; Infinity: there is no archive, what leaves is gone. */
+  readonly archivedTo: () => number;
   readonly core: LaneCore<Frame, PendingAppend>;
   readonly releaser: Releaser;
   readonly watermark: Watermark;
@@ -38,9 +40,13 @@ export class Upkeep {
 
   constructor(options: UpkeepOptions) {
     const { config, opened, core, releaser, watermark, driver, peers, logger } = options;
+    const { archivedTo } = options;
     const { log, state, head, order, index, store } = opened;
     const { limits, timings } = config;
-    const { segmentBytes, retentionBytes, checkpointBytes: everyBytes } = limits;
+    const { segmentBytes, checkpointBytes: everyBytes } = limits;
+    // With an archive the log is a stock of what is archived; what is deleted there is the janitor's business.
+    const { url, localBytes } = config.archive;
+    const retentionBytes = url === undefined ? limits.retentionBytes : localBytes;
     this.space = new SpaceWatch({
       reserveBytes: limits.diskReserveBytes,
       log,
@@ -74,7 +80,9 @@ export class Upkeep {
       segmentBytes,
       space: this.space,
       frontier: (done) => {
-        retention.frontier(done);
+        retention.frontier((ordinal) => {
+          done(Math.min(ordinal, archivedTo()));
+        });
       },
       onTrimmed: (bases) => {
         driver().trimmed(bases);

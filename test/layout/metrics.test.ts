@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { addArchiveMetrics } from '../../services/journal/archive-metrics.ts';
 import { HotFigures } from '../../services/journal/hot-figures.ts';
 import { addJournalMetrics } from '../../services/journal/metrics.ts';
 import { addCrossbarMetrics } from '../../services/crossbar/metrics.ts';
@@ -33,6 +34,7 @@ function declared(): Map<string, MetricDescription[]> {
       of((registry) => {
         new HotFigures(registry);
         addJournalMetrics(registry, { config: { limits: {} } } as never);
+        addArchiveMetrics(registry, nothing, nothing, null);
       }),
     ],
     [

@@ -1,0 +1,71 @@
+/** What the archive says of itself, as metrics; without one there are none. */
+import type { Registry } from '../../libs/telemetry/metrics.ts';
+import type { Archive } from './archive.ts';
+import type { JournalConfig } from './config.ts';
+import type { ReleaseIndex } from './release-index.ts';
+
+const A = 'meridian_journal_archive';
+
+export function addArchiveMetrics(
+  registry: Registry,
+  config: Pick<JournalConfig, 'archive'>,
+  index: Pick<ReleaseIndex, 'count'>,
+  archive: Archive | null,
+): void {
+  const read = (
+    type: 'gauge' | 'counter',
+    name: string,
+    help: string,
+    value: (of: Archive) => number | null,
+  ): void => {
+    registry.read(type, { name: `${A}_${name}`, help }, (emit) => {
+      emit(archive === null ? null : value(archive));
+    });
+  };
+  read('gauge', 'timestamp_seconds', 'Everything up to here is archived.', ({ archiver }) => {
+    return archiver.archivedTimestamp === 0 ? null : archiver.archivedTimestamp / 1e6;
+  });
+  read('gauge', 'backlog_entries', 'Entries released and not archived.', ({ archiver }) =>
+    archiver.catalog === null ? null : Math.max(0, index.count - archiver.archivedTo),
+  );
+  read('gauge', 'halted', '1: it holds what it must not; nothing is archived.', ({ archiver }) =>
+    Number(archiver.halted),
+  );
+  read('gauge', 'upload_bytes', 'Segments in memory on their way.', ({ archiver }) => {
+    return archiver.heldBytes;
+  });
+  read('counter', 'segments_total', 'Segments archived by this replica.', ({ archiver }) => {
+    return archiver.figures.segments;
+  });
+  read('counter', 'written_bytes_total', 'Bytes of these segments.', ({ archiver }) => {
+    return archiver.figures.bytes;
+  });
+  read('counter', 'failures_total', 'Rounds that the store made fail.', ({ archiver }) => {
+    return archiver.figures.failures;
+  });
+  read('gauge', 'cache_bytes', 'Segments in memory for readers.', ({ history }) => {
+    return history.cachedBytes;
+  });
+  read('counter', 'cache_hits_total', 'Looks of readers into a segment in memory.', (of) => {
+    return of.history.figures.hits;
+  });
+  read('counter', 'fetches_total', 'Segments fetched for readers.', (of) => {
+    return of.history.figures.fetches;
+  });
+  read('counter', 'fetched_bytes_total', 'Bytes of these segments.', (of) => {
+    return of.history.figures.bytes;
+  });
+  read('counter', 'fetch_failures_total', 'Fetches for readers that failed.', (of) => {
+    return of.history.figures.failures;
+  });
+  registry.read(
+    'gauge',
+    { name: `${A}_limit`, help: 'The limits of the archive’s configuration.', labels: ['setting'] },
+    (emit) => {
+      if (archive === null) return;
+      for (const [setting, value] of Object.entries(config.archive)) {
+        if (typeof value === 'number') emit(value, setting);
+      }
+    },
+  );
+}
