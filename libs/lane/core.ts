@@ -96,7 +96,7 @@ export class LaneCore<Content, A extends Append = Append> {
     };
     this.lanes = REPLICAS.map((id) => {
       const start = at(recovered.lanes, id);
-      const readBack = (index: Index): Entry<Content> => options.readBack(id, index);
+      const readBack = (index: Index): Entry<Content> | null => options.readBack(id, index);
       return new Lane<Content, A>(this.context, id, start.promised, start, readBack);
     });
     this.clock.raise(recovered.watermark);
@@ -162,6 +162,13 @@ export class LaneCore<Content, A extends Append = Append> {
   /** A peer whose checkpoint this replica needs, because its log begins behind the end of ours (C3). */
   behind(): ReplicaId | null {
     return peerAhead(this.context, this.lanes, this.hearing);
+  }
+
+  /** Both others were heard of as voters, and are heard: a recovery from them would come to its end. */
+  othersVote(): boolean {
+    return others(this.context.self).every((peer) => {
+      return this.hearing.statuses[peer]?.voting === true && this.hearing.hears(peer);
+    });
   }
 
   /** The log of the lane holds this position, on disk (C3). */

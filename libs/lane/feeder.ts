@@ -43,6 +43,7 @@ export class Feeder<Content, A extends Append> {
     const room = this.window.bytes - this.unconfirmedBytes;
     if (room <= 0) return null;
     const entries = log.slice(this.next, Math.min(room, this.settings.entryBytesMax));
+    if (entries.length === 0) return null;
     const previous = { epoch: log.epochAt(this.next - 1), index: (this.next - 1) as Tail['index'] };
     if (this.next === this.matched + 1) this.progressAt = now;
     this.next += entries.length;

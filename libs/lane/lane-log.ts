@@ -20,7 +20,7 @@ export function wholeLog<Content>(entries: readonly Entry<Content>[]): LaneStart
 }
 
 export class LaneLog<Content> {
-  private readonly readBack: (index: Index) => Entry<Content>;
+  private readonly readBack: (index: Index) => Entry<Content> | null;
   private baseMark: Mark;
   /** The last entry that is on disk only; `base` when there is none. */
   private cold: Mark;
@@ -35,7 +35,7 @@ export class LaneLog<Content> {
   private syncedTo: number;
   private committedTo: number;
 
-  constructor(start: LaneStart<Content>, readBack: (index: Index) => Entry<Content>) {
+  constructor(start: LaneStart<Content>, readBack: (index: Index) => Entry<Content> | null) {
     const { base, released, epochs, entries } = start;
     assert(released.index >= base.index, 'what has left the log was released');
     this.readBack = readBack;
@@ -87,9 +87,17 @@ export class LaneLog<Content> {
   }
 
   entry(index: number): Entry<Content> {
+    const entry = this.find(index);
+    assert(entry !== null, `entry ${String(index)} can be read back`);
+    return entry;
+  }
+
+  /** null: it is on disk only, and the disk does not give it back. */
+  private find(index: number): Entry<Content> | null {
     if (index > this.cold.index) return at(this.entries, this.head + index - this.cold.index - 1);
     assert(index > this.baseMark.index, `entry ${String(index)} has left the log`);
     const entry = this.readBack(index as Index);
+    if (entry === null) return null;
     assert(entry.epoch === this.epochAt(index), 'what is read back was written in this epoch');
     return entry;
   }
@@ -208,12 +216,13 @@ export class LaneLog<Content> {
     return { epoch: this.epochAt(low), index: low as Index };
   }
 
-  /** Entries from `from` on, as many as fit into `bytesMax`, at least one if there is one. */
+  /** Entries from `from` on, as many as fit into `bytesMax`, at least one if there is one to be had. */
   slice(from: number, bytesMax: number): Entry<Content>[] {
     const out: Entry<Content>[] = [];
     let bytes = 0;
     for (let index = from; index <= this.last; index += 1) {
-      const entry = this.entry(index);
+      const entry = this.find(index);
+      if (entry === null) break;
       bytes += entry.bytes;
       if (out.length > 0 && bytes > bytesMax) break;
       out.push(entry);

@@ -53,7 +53,7 @@ export class Lane<Content, A extends Append> {
     id: LaneId,
     promised: Epoch,
     start: LaneStart<Content>,
-    readBack: (index: Index) => Entry<Content>,
+    readBack: (index: Index) => Entry<Content> | null,
   ) {
     this.context = context;
     this.id = id;

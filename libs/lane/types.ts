@@ -283,8 +283,11 @@ export interface LaneOptions<Content, A extends Append> {
     header: EntryHeader,
     appends: readonly A[],
   ) => { content: Content; bytes: number };
-  /** Reads an entry back that `entry` of the core's log no longer holds in memory, by place. */
-  readonly readBack: (lane: LaneId, index: Index) => Entry<Content>;
+  /**
+   * Reads an entry back that `entry` of the core's log no longer holds in memory, by place; null when the
+   * disk does not give it back at the moment: then nobody is fed beyond it.
+   */
+  readonly readBack: (lane: LaneId, index: Index) => Entry<Content> | null;
   readonly settings: LaneSettings;
   /** Rules switched off, to prove that the checks notice. Empty in production. */
   readonly broken?: ReadonlySet<RuleId>;

@@ -128,11 +128,14 @@ export function answerFetch<C, A extends Append>(
     context.letter(from, { type: 'mismatch', lane: lane.id, epoch, resume });
     return null;
   }
+  const entries = lane.log.slice(after.index + 1, context.settings.entryBytesMax);
+  // Its disk does not give them back: whoever asked asks the other one, or again.
+  if (entries.length === 0 && after.index < lane.log.last) return null;
   return {
     lane: lane.id,
     epoch,
     previous: after,
-    entries: lane.log.slice(after.index + 1, context.settings.entryBytesMax),
+    entries,
     committed: lane.log.committed,
     adoption: true,
   };

@@ -77,6 +77,8 @@ const MATRIX: Readonly<Record<string, string>> = {
   'PeerService.Link': 'r.....',
   'PeerService.FetchCheckpoint': 'r.....',
   'PeerService.View': 'r.....',
+  'PeerService.FetchEntries': 'r.....',
+  'PeerService.CompareRelease': 'r.....',
   'SidecarService.Wait': '.csa.A',
   'SidecarService.Status': '.c...A',
 };

@@ -55,6 +55,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
   [`${peer}/Link`]: { operation: 'peer', scope: 'none', reserved: true },
   [`${peer}/FetchCheckpoint`]: { operation: 'peer', scope: 'none', reserved: true },
   [`${peer}/View`]: { operation: 'peer', scope: 'none', reserved: true },
+  [`${peer}/FetchEntries`]: { operation: 'peer', scope: 'none', reserved: true },
+  [`${peer}/CompareRelease`]: { operation: 'peer', scope: 'none', reserved: true },
 
   [`${sidecar}/Wait`]: { operation: 'tail', scope: 'none' },
   [`${sidecar}/Status`]: { operation: 'status', scope: 'none', reserved: true },

@@ -49,9 +49,7 @@ export class CheckpointShelf {
       } catch (error) {
         if (!(error instanceof MeridianError) || error.reason !== 'CORRUPT') throw error;
         this.findings.push(error);
-        const name = checkpointName(number);
-        files.rename(join(directory, name), join(directory, ASIDE_PREFIX + name));
-        this.#numbers = this.#numbers.filter((other) => other !== number);
+        this.setAside(number);
       }
     }
     return 1;
@@ -70,6 +68,15 @@ export class CheckpointShelf {
       if (error === null) this.#numbers.push(number);
       done(error, number);
     });
+  }
+
+  /** It cannot be used, and is kept for whoever looks into it. */
+  setAside(number: number): void {
+    const { files, directory } = this.#place;
+    if (!this.#numbers.includes(number)) return;
+    const name = checkpointName(number);
+    files.rename(join(directory, name), join(directory, ASIDE_PREFIX + name));
+    this.#numbers = this.#numbers.filter((other) => other !== number);
   }
 
   drop(number: number): void {

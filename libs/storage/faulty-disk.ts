@@ -24,6 +24,7 @@ export type Operation =
   | 'rename'
   | 'remove'
   | 'writeDurably'
+  | 'readLater'
   | 'syncLater';
 
 /** `keptBytes`: what of a failed or short write arrives in the file (and is lost at a crash). */
@@ -281,6 +282,23 @@ export class FaultyDisk implements Files {
       () => {
         if (fault !== undefined && 'code' in fault) done(errno(fault.code, ''), 0);
         else done(null, bytes);
+      },
+    );
+  }
+
+  readLater(file: number, target: Uint8Array, position: number, done: WriteDone): void {
+    const fault = this.#beginLater('readLater');
+    if (fault === 'off') return;
+    const code = fault !== undefined && 'code' in fault ? fault.code : undefined;
+    this.#later(
+      () => undefined,
+      () => {
+        if (code !== undefined) done(errno(code, ''), 0);
+        else {
+          const { visible } = this.#file(file);
+          const end = Math.min(visible.length, position + target.length);
+          done(null, visible.copy(target, 0, Math.min(position, visible.length), end));
+        }
       },
     );
   }

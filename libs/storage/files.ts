@@ -13,6 +13,7 @@ import { lockFile } from './lock.ts';
 /** `durable`: read and write, creating; `writeDurably` returns when the bytes are on disk. */
 export type OpenMode = 'read' | 'write' | 'create' | 'durable';
 
+/** Also of a read. */
 export type WriteDone = (error: Error | null, bytes: number) => void;
 export type SyncDone = (error: Error | null) => void;
 
@@ -39,6 +40,8 @@ export interface Files {
 
   /** Writes to a file opened `durable`; what `bytes` counts is on disk when `done` runs. */
   writeDurably(file: number, parts: readonly Uint8Array[], position: number, done: WriteDone): void;
+  /** Reads without blocking; fewer bytes than asked for at the end of the file, or perhaps before. */
+  readLater(file: number, target: Uint8Array, position: number, done: WriteDone): void;
   /** Syncs a file or directory without blocking. */
   syncLater(file: number, done: SyncDone): void;
 }
@@ -122,6 +125,9 @@ export const nodeFiles: Files = {
     } else {
       fs.writev(file, parts, position, done);
     }
+  },
+  readLater: (file, target, position, done) => {
+    fs.read(file, target, 0, target.length, position, done);
   },
   syncLater: (file, done) => {
     fs.fsync(file, done);

@@ -62,6 +62,7 @@ export class Flusher {
   #refused: Refused | null = null;
   #isUnprepared = false;
   #isFull = false;
+  #closedBefore: number;
   #isClosing = false;
   #onIdle: (() => void) | undefined;
   #flushes = 0;
@@ -72,6 +73,7 @@ export class Flusher {
   constructor(options: FlusherOptions) {
     this.#options = options;
     this.#syncedFrame = options.syncedFrame;
+    this.#closedBefore = options.segment;
     this.#current = { segment: options.segment, file: this.#open(options.segment) };
     this.#prepareNext();
   }
@@ -100,6 +102,11 @@ export class Flusher {
     if (!this.#isUnprepared) return;
     this.#isUnprepared = false;
     this.#prepareNext();
+  }
+
+  /** Segments below are complete, and the one after each has frames on disk. */
+  get closedBefore(): number {
+    return this.#closedBefore;
   }
 
   get failure(): Error | undefined {
@@ -198,6 +205,7 @@ export class Flusher {
     this.#flushes++;
     this.#bytes += group.bytes;
     this.#syncedFrame = group.lastFrame;
+    this.#closedBefore = group.segment;
     this.#isFull = this.#isUnprepared;
     this.#options.staging.drop();
     if (this.#prepared === undefined) this.#prepareNext();

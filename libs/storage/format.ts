@@ -75,6 +75,11 @@ export function unfinishedName(number: number): string {
   return checkpointName(number) + UNFINISHED;
 }
 
+/** The name of a repaired segment until it takes the place of the damaged one. */
+export function repairName(segment: number): string {
+  return segmentName(segment) + UNFINISHED;
+}
+
 /** Number of a checkpoint's name; undefined for any other name, unfinished ones included. */
 export function checkpointOfName(name: string): number | undefined {
   const digits = CHECKPOINT_NAME.exec(name)?.[1];
@@ -82,7 +87,9 @@ export function checkpointOfName(name: string): number | undefined {
 }
 
 export function isUnfinished(name: string): boolean {
-  return name.endsWith(UNFINISHED) && CHECKPOINT_NAME.test(name.slice(0, -UNFINISHED.length));
+  if (!name.endsWith(UNFINISHED)) return false;
+  const finished = name.slice(0, -UNFINISHED.length);
+  return CHECKPOINT_NAME.test(finished) || segmentOfName(finished) !== undefined;
 }
 
 export function writeSegmentHeader(

@@ -10,6 +10,7 @@
 import { join } from 'node:path';
 import { assert } from '../values/assert.ts';
 import { MeridianError } from '../errors/errors.ts';
+import { LogCare } from './care.ts';
 import { CheckpointShelf } from './checkpoint-shelf.ts';
 import { Flusher } from './flusher.ts';
 import { nodeFiles } from './files.ts';
@@ -31,6 +32,7 @@ import type { Location, LogFrame, Recovery, Tail } from './recovery.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { Staging } from './staging.ts';
 
+export type { LogCare, Pace, RepairSource } from './care.ts';
 export type { Files } from './files.ts';
 export { formatDirectory, inspectDirectory, setAside } from './identity.ts';
 export type { DirectoryState, Identity } from './identity.ts';
@@ -124,6 +126,8 @@ export interface Log {
    * there was one: then what was staged may be lost, as it is when the disk is full.
    */
   close(): Promise<void>;
+  /** Looks after old segments and checkpoints. */
+  readonly care: LogCare;
   readonly stats: LogStats;
 }
 
@@ -184,6 +188,7 @@ class SegmentedLog implements Log {
   readonly #flusher: Flusher;
   readonly #reader: SegmentReader;
   readonly #shelf: CheckpointShelf;
+  readonly care: LogCare;
   #firstSegment: number;
   #appendedBytes = 0;
   /** Where the next frame goes, and what it continues. */
@@ -214,6 +219,13 @@ class SegmentedLog implements Log {
       syncedFrame: this.#tail.frame,
       onFatal,
       onNoSpace,
+    });
+    this.care = new LogCare({
+      place: { files, directory, digest },
+      shelf,
+      reader: this.#reader,
+      firstSegment: () => this.#firstSegment,
+      closedBefore: () => this.#flusher.closedBefore,
     });
   }
 

@@ -56,6 +56,14 @@ export class SegmentReader {
     }
   }
 
+  /** The file under its name is another one now. */
+  forget(segment: number): void {
+    const known = this.#open.get(segment);
+    if (known === undefined) return;
+    this.#files.close(known.file);
+    this.#open.delete(segment);
+  }
+
   close(): void {
     for (const { file } of this.#open.values()) this.#files.close(file);
     this.#open.clear();

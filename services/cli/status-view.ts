@@ -67,6 +67,8 @@ export interface ReplicaState {
     /** ample, low (takes no appends), none (takes no entries either); empty from an older replica. */
     readonly space: string;
   };
+  /** Damaged segments and checkpoints on its disk: found since it started, repaired, and still open. */
+  readonly damage: { readonly found: number; readonly repaired: number; readonly open: string[] };
   readonly lanes: readonly LaneView[];
   readonly peers: readonly PeerView[];
 }
@@ -154,6 +156,11 @@ function stateOf(status: StatusResponse, nameOf: (replica: number) => string): R
       logBytes: Number(disk?.logBytes ?? 0n),
       segments: Number(disk?.segments ?? 0n),
       space: disk?.space ?? '',
+    },
+    damage: {
+      found: Number(status.upkeep?.scrub?.found ?? 0n),
+      repaired: Number(status.upkeep?.scrub?.repaired ?? 0n),
+      open: (status.upkeep?.scrub?.open ?? []).map(({ problem }) => problem),
     },
     lanes: status.lanes.map((lane) => ({
       lane: lane.lane,

@@ -8,6 +8,7 @@
  * checkpoint may become the base when every record it covers is trimmed (retention.ts). Log is deleted
  * only behind the oldest one kept.
  */
+import { MeridianError } from '../../libs/errors/errors.ts';
 import type { LaneCore } from '../../libs/lane/core.ts';
 import type { Mark } from '../../libs/lane/types.ts';
 import type { Log } from '../../libs/storage/log.ts';
@@ -142,6 +143,23 @@ export class Checkpointer {
       });
     });
     return true;
+  }
+
+  /**
+   * A checkpoint is damaged: it is set aside, and a new one is taken in its place. Rejects with CORRUPT when it
+   * is the base: nobody else has what stands in it.
+   */
+  async replaceDamaged(number: number): Promise<void> {
+    if (number === this.#base) {
+      throw new MeridianError('CORRUPT', `checkpoint ${number} is the one the log begins with`);
+    }
+    await this.#whenIdle();
+    this.#kept = this.#kept.filter((kept) => kept.number !== number);
+    this.#options.log.care.setCheckpointAside(number);
+    if (!this.take()) {
+      throw new MeridianError('UNAVAILABLE', 'no checkpoint can be taken at the moment');
+    }
+    await this.#whenIdle();
   }
 
   /** Takes no more; returns when none is under way, after a last one if that can be taken. */

@@ -65,6 +65,7 @@ const timings = z.strictObject({
   heartbeatTimeoutMs: ms(5000).describe('longest wait for a read point, or for a control action'),
   slowSyncMs: ms(1000).describe('a sync that takes longer is told in the log and counted'),
   noQuorumMs: ms(1000).describe('silence of both peers after which appends are refused'),
+  scrubPauseMs: ms(600_000).describe('pause between two readings of everything old on the disk'),
   retentionMs: z
     .number()
     .min(0)
@@ -125,6 +126,9 @@ const limits = z.strictObject({
   segmentBytes: bytes(SEGMENT_BYTES_DEFAULT, 4096, 512 * MIB).describe('size of a log segment'),
   diskReserveBytes: bytes(256 * MIB, 0).describe(
     'room kept on the disk: below it appends are refused as DISK_FULL, below half of it entries of the peers too; 0 to wait until a write fails',
+  ),
+  scrubBytesPerSecond: bytes(8 * MIB, 0).describe(
+    'how fast old segments and checkpoints are read to find damage; 0 to read none',
   ),
   checkpointBytes: bytes(256 * MIB, 4096).describe('log between two checkpoints'),
   retentionBytes: bytes(0, 0, Number.MAX_SAFE_INTEGER).describe(

@@ -16,6 +16,12 @@ import { readEntry } from './entry-codec.ts';
 import { FrameRing } from './frame-ring.ts';
 import type { Frame, JournalEntry } from './content.ts';
 
+export interface StoredEntry {
+  readonly lane: LaneId;
+  readonly index: Index;
+  readonly location: Location;
+}
+
 export interface LogReader {
   read(location: Location): Uint8Array;
 }
@@ -36,6 +42,8 @@ export class LaneStore {
   readonly #shelves = REPLICAS.map(() => new LaneShelf());
   readonly #ring: FrameRing;
   #log: LogReader | null = null;
+  /** Told when the bytes of a segment are not what was written; what it returns is thrown. */
+  onUnreadable: (segment: number, error: MeridianError) => MeridianError = (_, error) => error;
 
   constructor(cacheBytesMax: number) {
     this.#ring = new FrameRing(cacheBytesMax, (entry) => {
@@ -120,6 +128,33 @@ export class LaneStore {
     bytes.pushBytes(part.subarray(half));
   }
 
+  /** Every entry that lies in the segment, with its place. */
+  inSegment(segment: number): StoredEntry[] {
+    const found: StoredEntry[] = [];
+    for (const lane of REPLICAS) {
+      const { places, bytes } = at(this.#shelves, lane);
+      let low = places.start;
+      let high = places.length;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if (places.at(middle) < segment * SEGMENT_STRIDE) low = middle + 1;
+        else high = middle;
+      }
+      for (let position = low; position < places.length; position += 1) {
+        const offset = places.at(position) - segment * SEGMENT_STRIDE;
+        if (offset >= SEGMENT_STRIDE) break;
+        const index = (position + 1) as Index;
+        found.push({ lane, index, location: { segment, offset, bytes: bytes.at(position) } });
+      }
+    }
+    return found;
+  }
+
+  /** The content, if memory holds it. */
+  cachedContent(lane: LaneId, index: Index): Frame | null {
+    return at(this.#shelves, lane).cached.get(index)?.content ?? null;
+  }
+
   /** Content of an entry the core has handed out, evicted or not. */
   contentOf = (entry: JournalEntry): Frame =>
     entry.content ?? this.content(entry.lane, entry.index);
@@ -128,6 +163,16 @@ export class LaneStore {
   entry(lane: LaneId, index: Index): JournalEntry {
     const shelf = at(this.#shelves, lane);
     return shelf.cached.get(index) ?? readEntry(this.#readBack(shelf, lane, index));
+  }
+
+  /** The same, and null while the disk does not give it back. */
+  readableEntry(lane: LaneId, index: Index): JournalEntry | null {
+    try {
+      return this.entry(lane, index);
+    } catch (error) {
+      if (error instanceof MeridianError && error.reason === 'UNAVAILABLE') return null;
+      throw error;
+    }
   }
 
   /**
@@ -144,13 +189,18 @@ export class LaneStore {
     const place = shelf.places.at(index - 1);
     const segment = Math.floor(place / SEGMENT_STRIDE);
     const offset = place % SEGMENT_STRIDE;
-    const frame = this.#log.read({ segment, offset, bytes: shelf.bytes.at(index - 1) });
-    const header = verifyEntry(frame);
-    if (header.lane === lane && header.index === index) return frame;
-    throw new MeridianError(
-      'CORRUPT',
-      `segment ${segment} holds entry ${header.lane}/${header.index} at offset ${offset}, expected ${lane}/${index}`,
-      { details: { segment, offset } },
-    );
+    try {
+      const frame = this.#log.read({ segment, offset, bytes: shelf.bytes.at(index - 1) });
+      const header = verifyEntry(frame);
+      if (header.lane === lane && header.index === index) return frame;
+      throw new MeridianError(
+        'CORRUPT',
+        `segment ${segment} holds entry ${header.lane}/${header.index} at offset ${offset}, expected ${lane}/${index}`,
+        { details: { segment, offset } },
+      );
+    } catch (error) {
+      if (!(error instanceof MeridianError)) throw error;
+      throw this.onUnreadable(segment, error);
+    }
   }
 }

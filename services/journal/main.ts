@@ -14,6 +14,7 @@ import type { JournalConfig } from './config.ts';
 import { makeLog } from './recovery.ts';
 import { identityOf, startReplica } from './replica.ts';
 import type { Replica } from './replica.ts';
+import type { Restart } from './upkeep.ts';
 
 const EXIT_REFUSED = 1;
 
@@ -61,19 +62,20 @@ async function run(): Promise<void> {
   exitWithParent();
   const fatal = crashWith(logger);
   let stopping = false;
-  const start = (): Promise<Replica> => startReplica({ config, logger, fatal, onRestart });
-  const onRestart = (): void => {
+  const start = (hopeless: boolean): Promise<Replica> =>
+    startReplica({ config, logger, fatal, onRestart, hopeless });
+  const onRestart = (why: Restart): void => {
     if (stopping) return;
     running = running.then(async (replicaBefore) => {
       await replicaBefore.stop();
-      return start();
+      return start(why === 'hopeless');
     });
     running.catch((error: unknown) => {
       fatal(error, 'the replica cannot start again');
     });
   };
   // One start after the other; a signal stops the last of them.
-  let running = start();
+  let running = start(false);
   await running;
   const stop = (signal: string): void => {
     if (stopping) {

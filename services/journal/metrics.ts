@@ -11,6 +11,7 @@ import type { JournalConfig } from './config.ts';
 import type { DiskFigures } from './disk-usage.ts';
 import type { PeerFigures } from './peers.ts';
 import type { ReaderFigures } from './readers.ts';
+import type { ScrubFigures } from './scrubber.ts';
 import type { SpaceFigures } from './space-watch.ts';
 import type { LaneEvents } from './state-story.ts';
 
@@ -39,6 +40,7 @@ export interface JournalMetricsSource {
   readonly log: () => LogStats;
   readonly disk: () => Promise<DiskFigures>;
   readonly space: () => SpaceFigures;
+  readonly scrub: () => ScrubFigures;
   readonly peers: () => readonly PeerFigures[];
   readonly reads: ReaderFigures;
   readonly events: LaneEvents;
@@ -135,6 +137,15 @@ export function addJournalMetrics(registry: Registry, source: JournalMetricsSour
   addLanes(registry, source, lag);
   addPeers(registry, source);
   addDisk(registry, source);
+  total('scrub_passes', 'Times that everything old on the disk was read.', () => {
+    return source.scrub().passes;
+  });
+  total('scrub_read_bytes', 'Bytes of old log and checkpoints read to find damage.', () => {
+    return source.scrub().readBytes;
+  });
+  total('scrub_found', 'Damaged segments and checkpoints found.', () => source.scrub().found);
+  total('scrub_repaired', 'Of these, repaired.', () => source.scrub().repaired);
+  gauge('scrub_open', 'Damaged and not repaired at the moment.', () => source.scrub().open.length);
   addLimits(registry, source);
 }
 

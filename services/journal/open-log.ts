@@ -22,6 +22,8 @@ export interface OpenOptions {
   readonly cacheBytesMax: number;
   /** Microseconds since 1970: the number of a new directory's life. */
   readonly wall: number;
+  /** Nothing can repair the data: it is set aside whatever it looks like. */
+  readonly hopeless?: boolean;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
   /** A write found the disk full, and waits. */
@@ -37,6 +39,9 @@ export interface OpenedLog extends CheckpointSource {
 
 export async function openReplicaLog(options: OpenOptions): Promise<OpenedLog> {
   const { directory, logger } = options;
+  if (options.hopeless === true) {
+    logger.error({ directory, aside: setAside(directory) }, 'the data was set aside');
+  }
   await maybeMake(options, 'no data here');
   try {
     return await open(options);

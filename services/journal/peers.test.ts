@@ -107,6 +107,10 @@ describe('a link', () => {
       dial: (peer) => connect(peer.address),
       queuedBytesMax: 1 << 20,
       baseCheckpoint: () => null,
+      questions: {
+        fetchEntries: () => undefined,
+        compareRelease: () => Promise.resolve({ hashes: [] }),
+      },
       contentOf: () => new Uint8Array(),
       onPacket: () => undefined,
       onLinked: (peer) => linked.push(peer),

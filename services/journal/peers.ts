@@ -35,6 +35,7 @@ import { PACKET_VERSION } from './packet.ts';
 import { PeerDialer } from './peer-dialer.ts';
 import { PeerOutbox } from './peer-outbox.ts';
 import type { LinkStream } from './peer-outbox.ts';
+import type { PeerQuestions } from './peer-questions.ts';
 import type { Target } from './target.ts';
 
 type CheckpointStream = ServerStream<FetchCheckpointResponse>;
@@ -54,6 +55,8 @@ export interface PeersOptions {
   readonly contentOf: (entry: JournalEntry) => Frame;
   /** Sections of the checkpoint behind which the log begins; null while the log is whole. */
   readonly baseCheckpoint: () => Iterator<Uint8Array> | null;
+  /** Answers what the peers ask beside the link. */
+  readonly questions: Pick<PeerQuestions, 'fetchEntries' | 'compareRelease'>;
   readonly onPacket: (from: ReplicaId, packet: JournalPacket) => void;
   /** The peer listens to us on a new link: what was under way on the old one may be lost. */
   readonly onLinked: (peer: ReplicaId) => void;
@@ -114,7 +117,20 @@ export class Peers {
       this.#checkCaller(request.from, caller);
       return options.view();
     };
-    this.service = bind(PeerService, { link, fetchCheckpoint, view }, serializers);
+    const handlers: Handlers<typeof PeerService> = {
+      link,
+      fetchCheckpoint,
+      view,
+      fetchEntries: (request, stream) => {
+        this.#checkCaller(request.from, stream.caller);
+        options.questions.fetchEntries(request, stream);
+      },
+      compareRelease: async (request, { caller }) => {
+        this.#checkCaller(request.from, caller);
+        return options.questions.compareRelease(request);
+      },
+    };
+    this.service = bind(PeerService, handlers, serializers);
   }
 
   start(): void {

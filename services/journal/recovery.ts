@@ -82,6 +82,13 @@ export class Replay {
     // Covered by the checkpoint; or the rest of a tail that was cut further on in the log, or left behind.
     if (index <= released.index || index > released.index + entries.length + 1) return;
     if (after !== null && isBefore(location, after)) return;
+    // An entry in a place that is taken voids what stands there and after: the frame that said so may
+    // have been lost to a repair (log-repair.ts).
+    const taken = index - released.index - 1;
+    if (taken < entries.length) {
+      entries.length = taken;
+      this.#loaded.store.truncate(lane, index);
+    }
     const entry: JournalEntry = { lane, epoch, index, timestamp, kind, bytes, content: null };
     this.#loaded.store.add(entry, location);
     entries.push(entry);

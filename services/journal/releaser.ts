@@ -7,6 +7,7 @@
  * and answering its peers, and the published watermark covers exactly what has been executed.
  */
 import { decodeBatchHeader } from '../../libs/frames/batch.ts';
+import { MeridianError } from '../../libs/errors/errors.ts';
 import { ENTRY_HEADER_BYTES, decodeEntryHeader } from '../../libs/frames/entry.ts';
 import type { Effects } from '../../libs/lane/types.ts';
 import type { OrderMachine, Outcome } from '../../libs/order/types.ts';
@@ -22,6 +23,8 @@ type Released = Effects<Frame, PendingAppend>['released'];
 
 /** Longest slice of execution in one turn, microseconds. */
 const SLICE_MICROS = 10_000;
+/** After an entry that could not be read back from the disk: it is being repaired. */
+const UNREADABLE_MICROS = 200_000;
 
 export interface ReleaserOptions {
   readonly order: OrderMachine;
@@ -39,6 +42,7 @@ export class Releaser {
   #backlog: Released = [];
   #next = 0;
   #coreWatermark = 0 as Timestamp;
+  #blockedUntil = -Infinity;
   /** Nothing is executed: the machine's state is being saved. */
   paused = false;
 
@@ -65,11 +69,15 @@ export class Releaser {
   /** Executes for one slice; true when there is more to do. */
   run(): boolean {
     const { clocks, watermark, index, onExecuted } = this.#options;
-    const until = clocks.monotonic() + SLICE_MICROS;
-    while (this.backlogCount > 0 && !this.paused) {
+    const startedAt = clocks.monotonic();
+    const until = startedAt + SLICE_MICROS;
+    while (this.backlogCount > 0 && !this.paused && startedAt >= this.#blockedUntil) {
       const { entry, appends } = at(this.#backlog, this.#next);
+      if (!this.#execute(entry, appends)) {
+        this.#blockedUntil = startedAt + UNREADABLE_MICROS;
+        break;
+      }
       this.#next += 1;
-      this.#execute(entry, appends);
       if (entry.kind !== 'marker') onExecuted?.(index.count, entry.timestamp);
       if (clocks.monotonic() >= until) break;
     }
@@ -82,11 +90,14 @@ export class Releaser {
     // be ahead of the last entry executed.
     const executed = Math.max(index.lastTimestamp, watermark.value) as Timestamp;
     watermark.publish(more ? executed : this.#coreWatermark, clocks.monotonic());
-    return more && !this.paused;
+    return more && !this.paused && startedAt >= this.#blockedUntil;
   }
 
-  #execute(entry: JournalEntry, appends: readonly PendingAppend[] | null): void {
-    if (entry.kind === 'marker') return;
+  /** false: the disk does not give it back at the moment, and nothing was done. */
+  #execute(entry: JournalEntry, appends: readonly PendingAppend[] | null): boolean {
+    if (entry.kind === 'marker') return true;
+    const frame = appends === null ? this.#readable(entry) : null;
+    if (appends === null && frame === null) return false;
     const { order, index } = this.#options;
     const { timestamp } = entry;
     const ordinal = index.addEntry(entry);
@@ -97,9 +108,9 @@ export class Releaser {
         this.#index(append.header.stream, ordinal, number, outcome);
         append.owner.decided(append, outcome);
       }
-      return;
+      return true;
     }
-    const frame = this.#options.store.contentOf(entry);
+    assert(frame !== null, 'it was read above');
     const { batchCount } = decodeEntryHeader(frame);
     let offset = ENTRY_HEADER_BYTES;
     for (let number = 0; number < batchCount; number += 1) {
@@ -108,6 +119,16 @@ export class Releaser {
       offset += header.bytes;
     }
     assert(offset === frame.length, 'the batches fill their entry');
+    return true;
+  }
+
+  #readable(entry: JournalEntry): Frame | null {
+    try {
+      return this.#options.store.contentOf(entry);
+    } catch (error) {
+      if (error instanceof MeridianError && error.reason === 'UNAVAILABLE') return null;
+      throw error;
+    }
   }
 
   #index(stream: string, ordinal: number, number: number, outcome: Outcome): void {

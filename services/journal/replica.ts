@@ -7,7 +7,7 @@ import { MeridianError } from '../../libs/errors/errors.ts';
 import { LaneCore } from '../../libs/lane/core.ts';
 import type { HttpServer } from '../../libs/http/http.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
-import type { RpcServer } from '../../libs/rpc/rpc.ts';
+import type { Channel, RpcServer } from '../../libs/rpc/rpc.ts';
 import type { Identity } from '../../libs/storage/log.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
@@ -42,7 +42,9 @@ import { Linearizer } from './linearizer.ts';
 import { openReplicaLog } from './open-log.ts';
 import { ownView } from './own-view.ts';
 import { PathHistory } from './path-history.ts';
+import { PeerQuestions } from './peer-questions.ts';
 import { Peers } from './peers.ts';
+import type { PeerAddress } from './peers.ts';
 import { Readers } from './readers.ts';
 import { ReleaseMarks } from './release-marks.ts';
 import { Releaser } from './releaser.ts';
@@ -52,6 +54,7 @@ import { streamService } from './stream-service.ts';
 import { StateStory } from './state-story.ts';
 import { Target } from './target.ts';
 import { Upkeep } from './upkeep.ts';
+import type { Restart } from './upkeep.ts';
 import { VERSION } from './version.ts';
 import { Watermark } from './watermark.ts';
 
@@ -67,8 +70,10 @@ export interface ReplicaOptions {
   readonly logger: Logger;
   /** The replica's state is not to be trusted any more; must end the process. */
   readonly fatal: (error: unknown, what: string) => void;
-  /** A checkpoint of a peer is on disk: the replica must be stopped and started again. */
-  readonly onRestart: () => void;
+  /** The replica must be stopped and started again, for this reason. */
+  readonly onRestart: (why: Restart) => void;
+  /** The data is beyond repair: set it aside and begin anew. */
+  readonly hopeless?: boolean;
 }
 
 export function identityOf({ cluster, instance, replica, generation }: JournalConfig): Identity {
@@ -92,6 +97,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     segmentBytes: limits.segmentBytes,
     cacheBytesMax: limits.cacheBytesMax,
     wall: clocks.wall(),
+    hopeless: options.hopeless === true,
     logger,
     onFatal: (error) => {
       fatal(error, 'the log cannot be written');
@@ -127,7 +133,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       figures.entry(entry.bytes, appends.length);
       return entry;
     },
-    readBack: (lane, index) => store.entry(lane, index),
+    readBack: (lane, index) => store.readableEntry(lane, index),
     settings: laneSettings(config),
   });
   const spans = spanExporter(config);
@@ -188,6 +194,9 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     checkpointer: () => upkeep.checkpointer,
     logger,
   });
+  const dial = ({ region, address }: PeerAddress): Channel =>
+    connect(address, {}, security?.to(replicaNamed(config, region)) ?? null);
+  const questions = new PeerQuestions({ target, self, peers: config.peers, dial, store, marks });
   const upkeep: Upkeep = new Upkeep({
     config,
     opened,
@@ -197,6 +206,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     watermark,
     driver: () => driver,
     peers: () => peers,
+    questions,
+    self,
     logger,
     onRestart: options.onRestart,
   });
@@ -270,8 +281,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     target,
     self,
     peers: config.peers,
-    dial: ({ region, address }) =>
-      connect(address, {}, security?.to(replicaNamed(config, region)) ?? null),
+    dial,
     queuedBytesMax: limits.peerQueueBytesMax,
     baseCheckpoint: () => {
       const { base } = checkpointer;
@@ -285,11 +295,14 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       try {
         return store.contentOf(entry);
       } catch (error) {
+        // It is being repaired: until then the link begins anew.
+        if (error instanceof MeridianError && error.reason === 'UNAVAILABLE') throw error;
         // A peer must not be told that bytes are there which are not.
         fatal(error, 'an entry of the log cannot be read back for a peer');
         throw error;
       }
     },
+    questions,
     onPacket: (from, packet) => {
       traces?.received(packet);
       driver.receive(from, packet);
@@ -340,6 +353,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     readLatency: () => readLatency.snapshot(),
     disk,
     space: () => space.figures,
+    scrub: () => upkeep.scrub,
     marks,
     load: () => ({
       sessions: sessions.count,
@@ -388,6 +402,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       log: () => log.stats,
       disk: () => disk.figures(),
       space: () => space.figures,
+      scrub: () => upkeep.scrub,
       peers: () => peers.figures(),
       reads: readers.figures,
       spans: spans?.figures ?? null,
@@ -448,6 +463,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     throw error;
   }
   driver.start();
+  upkeep.start();
   const clockError = watchClockError(config, logger, (micros) => {
     driver.clockError(micros);
   });

@@ -4,6 +4,7 @@ import type {
   LatencySchema,
   StatusResponseSchema,
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import type { ScrubStatusSchema } from '../../libs/gen/meridian/journal/v1/upkeep_pb.ts';
 import type { Inspection } from '../../libs/lane/inspect.ts';
 import type { HashedOrderMachine } from '../../libs/order/machine.ts';
 import type { LatencySnapshot } from '../../libs/telemetry/latency.ts';
@@ -12,9 +13,13 @@ import type { JournalConfig } from './config.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import type { ReleaseIndex } from './release-index.ts';
 import type { ReleaseMarks } from './release-marks.ts';
+import type { ScrubFigures } from './scrubber.ts';
 import type { SpaceFigures } from './space-watch.ts';
 import { VERSION } from './version.ts';
 import type { Watermark } from './watermark.ts';
+
+/** Findings in one status. */
+const OPEN_MAX = 20;
 
 export interface StatusSource {
   readonly config: JournalConfig;
@@ -28,6 +33,7 @@ export interface StatusSource {
   readonly readLatency: () => LatencySnapshot;
   readonly disk: DiskUsage;
   readonly space: () => SpaceFigures;
+  readonly scrub: () => ScrubFigures;
   readonly marks: ReleaseMarks;
   /** Open append sessions, open reads, bytes of appends under way, entries still to execute. */
   readonly load: () => Load;
@@ -102,6 +108,20 @@ export async function statusOf(
     clock: BigInt(inspection.clock),
     queuedAppends: BigInt(inspection.queued),
     backlogEntries: BigInt(load.backlogEntries),
+    upkeep: { scrub: scrubOf(source.scrub()) },
+  };
+}
+
+function scrubOf(figures: ScrubFigures): MessageInitShape<typeof ScrubStatusSchema> {
+  const { passes, readBytes, found, repaired, open } = figures;
+  return {
+    passes: BigInt(passes),
+    readBytes: BigInt(readBytes),
+    found: BigInt(found),
+    repaired: BigInt(repaired),
+    open: open.slice(0, OPEN_MAX).map(({ file, offset, problem }) => {
+      return { file, offset: BigInt(offset), problem };
+    }),
   };
 }
 

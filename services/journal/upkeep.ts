@@ -1,22 +1,34 @@
 /**
  * What a replica does for the good of its own disk beside its work: watching the room on it, taking
- * checkpoints and letting old log go, taking a peer's checkpoint when too much is missing. Puts these parts
+ * checkpoints and letting old log go, taking a peer's checkpoint when too much is missing, reading what
+ * is old and repairing it. Puts these parts
  * together and looks after each once a step; what they do, and when, stands in them.
  */
+import { MeridianError } from '../../libs/errors/errors.ts';
 import type { LaneCore } from '../../libs/lane/core.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
-import type { Micros } from '../../libs/values/numbers.ts';
+import type { Micros, ReplicaId } from '../../libs/values/numbers.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { JournalConfig } from './config.ts';
 import type { Frame, PendingAppend } from './content.ts';
 import type { Driver } from './driver.ts';
+import { LogRepair } from './log-repair.ts';
 import type { OpenedLog } from './open-log.ts';
+import type { PeerQuestions } from './peer-questions.ts';
 import type { Peers } from './peers.ts';
 import type { Releaser } from './releaser.ts';
 import { Retention } from './retention.ts';
+import { Scrubber } from './scrubber.ts';
+import type { ScrubFigures } from './scrubber.ts';
 import { SpaceWatch, freeBytesOf } from './space-watch.ts';
 import { Transfer } from './transfer.ts';
 import type { Watermark } from './watermark.ts';
+
+/**
+ * Why the replica must be stopped and started again. `adopted`: with a checkpoint of a peer that is on disk
+ * now. `hopeless`: without its data, which is to be set aside, because nothing can repair it.
+ */
+export type Restart = 'adopted' | 'hopeless';
 
 export interface UpkeepOptions {
   readonly config: Pick<JournalConfig, 'archive' | 'dataDirectory' | 'limits' | 'timings'>;
@@ -28,15 +40,17 @@ export interface UpkeepOptions {
   readonly watermark: Watermark;
   readonly driver: () => Driver;
   readonly peers: () => Peers;
+  readonly questions: PeerQuestions;
+  readonly self: ReplicaId;
   readonly logger: Logger;
-  /** A checkpoint of a peer is on disk: the replica must start again with it. */
-  readonly onRestart: () => void;
+  readonly onRestart: (why: Restart) => void;
 }
 
 export class Upkeep {
   readonly space: SpaceWatch;
   readonly checkpointer: Checkpointer;
   readonly #transfer: Transfer;
+  readonly #scrubber: Scrubber;
 
   constructor(options: UpkeepOptions) {
     const { config, opened, core, releaser, watermark, driver, peers, logger } = options;
@@ -100,8 +114,40 @@ export class Upkeep {
       checkpointer: this.checkpointer,
       peers,
       logger,
-      onAdopted: options.onRestart,
+      onAdopted: () => {
+        options.onRestart('adopted');
+      },
     });
+    const { questions, self } = options;
+    this.#scrubber = new Scrubber({
+      log,
+      repair: new LogRepair({ self, log, store, state, core, questions }),
+      checkpointer: this.checkpointer,
+      bytesPerSecond: limits.scrubBytesPerSecond,
+      pauseMs: timings.scrubPauseMs,
+      othersAreWell: () => core.inspect().voting && core.othersVote(),
+      onHopeless: () => {
+        options.onRestart('hopeless');
+      },
+      logger,
+    });
+    store.onUnreadable = (segment, error) => {
+      this.#scrubber.urgent(segment);
+      return new MeridianError(
+        'UNAVAILABLE',
+        'stored bytes are not what was written; they are being repaired, ask another region',
+        { details: error.details, cause: error },
+      );
+    };
+  }
+
+  /** Of the background reading. */
+  get scrub(): ScrubFigures {
+    return this.#scrubber.figures;
+  }
+
+  start(): void {
+    this.#scrubber.start();
   }
 
   /** Call it after every step. */
@@ -113,6 +159,7 @@ export class Upkeep {
 
   /** Takes a last checkpoint, if it can be. */
   stop(): Promise<void> {
+    this.#scrubber.stop();
     return this.checkpointer.stop();
   }
 }

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/peer/v1/peer.proto.
  */
 export const file_meridian_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChttZXJpZGlhbi9wZWVyL3YxL3BlZXIucHJvdG8SEG1lcmlkaWFuLnBlZXIudjEiYgoLTGlua1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEhYKDmZvcm1hdF92ZXJzaW9uGAUgASgNIh8KDExpbmtSZXNwb25zZRIPCgdwYWNrZXRzGAEgASgMIlUKFkZldGNoQ2hlY2twb2ludFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIioKF0ZldGNoQ2hlY2twb2ludFJlc3BvbnNlEg8KB3NlY3Rpb24YASABKAwiSgoLVmlld1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIsABCgxWaWV3UmVzcG9uc2USMwoGc3RhdHVzGAEgASgLMiMubWVyaWRpYW4uam91cm5hbC52MS5TdGF0dXNSZXNwb25zZRIQCghvYnN0YWNsZRgCIAEoCRIVCg1mb3J3YXJkZWRfdmlhGAMgASgJEicKBmV2ZW50cxgEIAMoCzIXLm1lcmlkaWFuLnBlZXIudjEuRXZlbnQSKQoFcmVhZHMYBSADKAsyGi5tZXJpZGlhbi5wZWVyLnYxLk9wZW5SZWFkIpkBCgVFdmVudBIKCgJhdBgBIAEoBBIPCgd3YXJuaW5nGAIgASgIEg8KB21lc3NhZ2UYAyABKAkSMwoGZmllbGRzGAQgAygLMiMubWVyaWRpYW4ucGVlci52MS5FdmVudC5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlAKCE9wZW5SZWFkEg4KBmNsaWVudBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSEAoIcG9zaXRpb24YAyABKAQSEgoKaGVsZF9ieXRlcxgEIAEoBDKHAgoLUGVlclNlcnZpY2USRwoETGluaxIdLm1lcmlkaWFuLnBlZXIudjEuTGlua1JlcXVlc3QaHi5tZXJpZGlhbi5wZWVyLnYxLkxpbmtSZXNwb25zZTABEmgKD0ZldGNoQ2hlY2twb2ludBIoLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hDaGVja3BvaW50UmVxdWVzdBopLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hDaGVja3BvaW50UmVzcG9uc2UwARJFCgRWaWV3Eh0ubWVyaWRpYW4ucGVlci52MS5WaWV3UmVxdWVzdBoeLm1lcmlkaWFuLnBlZXIudjEuVmlld1Jlc3BvbnNlYgZwcm90bzM", [file_meridian_journal_v1_journal]);
+  fileDesc("ChttZXJpZGlhbi9wZWVyL3YxL3BlZXIucHJvdG8SEG1lcmlkaWFuLnBlZXIudjEiYgoLTGlua1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEhYKDmZvcm1hdF92ZXJzaW9uGAUgASgNIh8KDExpbmtSZXNwb25zZRIPCgdwYWNrZXRzGAEgASgMIlUKFkZldGNoQ2hlY2twb2ludFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNInEKE0ZldGNoRW50cmllc1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNEgwKBGxhbmUYBSABKA0SDwoHaW5kZXhlcxgGIAMoBCIlChRGZXRjaEVudHJpZXNSZXNwb25zZRINCgVlbnRyeRgBIAEoDCJUChVDb21wYXJlUmVsZWFzZVJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIkcKFkNvbXBhcmVSZWxlYXNlUmVzcG9uc2USLQoGaGFzaGVzGAEgAygLMh0ubWVyaWRpYW4ucGVlci52MS5SZWxlYXNlSGFzaCI/CgtSZWxlYXNlSGFzaBIPCgdlbnRyaWVzGAEgASgEEhEKCXRpbWVzdGFtcBgCIAEoBBIMCgRoYXNoGAMgASgJIioKF0ZldGNoQ2hlY2twb2ludFJlc3BvbnNlEg8KB3NlY3Rpb24YASABKAwiSgoLVmlld1JlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCRIMCgRmcm9tGAMgASgNEgoKAnRvGAQgASgNIsABCgxWaWV3UmVzcG9uc2USMwoGc3RhdHVzGAEgASgLMiMubWVyaWRpYW4uam91cm5hbC52MS5TdGF0dXNSZXNwb25zZRIQCghvYnN0YWNsZRgCIAEoCRIVCg1mb3J3YXJkZWRfdmlhGAMgASgJEicKBmV2ZW50cxgEIAMoCzIXLm1lcmlkaWFuLnBlZXIudjEuRXZlbnQSKQoFcmVhZHMYBSADKAsyGi5tZXJpZGlhbi5wZWVyLnYxLk9wZW5SZWFkIpkBCgVFdmVudBIKCgJhdBgBIAEoBBIPCgd3YXJuaW5nGAIgASgIEg8KB21lc3NhZ2UYAyABKAkSMwoGZmllbGRzGAQgAygLMiMubWVyaWRpYW4ucGVlci52MS5FdmVudC5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlAKCE9wZW5SZWFkEg4KBmNsaWVudBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSEAoIcG9zaXRpb24YAyABKAQSEgoKaGVsZF9ieXRlcxgEIAEoBDLNAwoLUGVlclNlcnZpY2USRwoETGluaxIdLm1lcmlkaWFuLnBlZXIudjEuTGlua1JlcXVlc3QaHi5tZXJpZGlhbi5wZWVyLnYxLkxpbmtSZXNwb25zZTABEmgKD0ZldGNoQ2hlY2twb2ludBIoLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hDaGVja3BvaW50UmVxdWVzdBopLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hDaGVja3BvaW50UmVzcG9uc2UwARJFCgRWaWV3Eh0ubWVyaWRpYW4ucGVlci52MS5WaWV3UmVxdWVzdBoeLm1lcmlkaWFuLnBlZXIudjEuVmlld1Jlc3BvbnNlEl8KDEZldGNoRW50cmllcxIlLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hFbnRyaWVzUmVxdWVzdBomLm1lcmlkaWFuLnBlZXIudjEuRmV0Y2hFbnRyaWVzUmVzcG9uc2UwARJjCg5Db21wYXJlUmVsZWFzZRInLm1lcmlkaWFuLnBlZXIudjEuQ29tcGFyZVJlbGVhc2VSZXF1ZXN0GigubWVyaWRpYW4ucGVlci52MS5Db21wYXJlUmVsZWFzZVJlc3BvbnNlYgZwcm90bzM", [file_meridian_journal_v1_journal]);
 
 /**
  * Who is calling, and whom it believes to call.
@@ -130,6 +130,181 @@ export const FetchCheckpointRequestSchema: GenMessage<FetchCheckpointRequest> = 
   messageDesc(file_meridian_peer_v1_peer, 2);
 
 /**
+ * Who asks, whom it believes to ask, and for what.
+ *
+ * @generated from message meridian.peer.v1.FetchEntriesRequest
+ */
+export type FetchEntriesRequest = Message<"meridian.peer.v1.FetchEntriesRequest"> & {
+  /**
+   * Cluster of both.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * Instance of both.
+   *
+   * @generated from field: string instance = 2;
+   */
+  instance: string;
+
+  /**
+   * The caller: 0, 1 or 2.
+   *
+   * @generated from field: uint32 from = 3;
+   */
+  from: number;
+
+  /**
+   * Whom it believes to ask.
+   *
+   * @generated from field: uint32 to = 4;
+   */
+  to: number;
+
+  /**
+   * Lane of the entries.
+   *
+   * @generated from field: uint32 lane = 5;
+   */
+  lane: number;
+
+  /**
+   * Their indexes.
+   *
+   * @generated from field: repeated uint64 indexes = 6;
+   */
+  indexes: bigint[];
+};
+
+/**
+ * Describes the message meridian.peer.v1.FetchEntriesRequest.
+ * Use `create(FetchEntriesRequestSchema)` to create a new message.
+ */
+export const FetchEntriesRequestSchema: GenMessage<FetchEntriesRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 3);
+
+/**
+ * One of the entries; those that cannot be read are left out.
+ *
+ * @generated from message meridian.peer.v1.FetchEntriesResponse
+ */
+export type FetchEntriesResponse = Message<"meridian.peer.v1.FetchEntriesResponse"> & {
+  /**
+   * Entry frame (libs/frames/SPEC.md).
+   *
+   * @generated from field: bytes entry = 1;
+   */
+  entry: Uint8Array;
+};
+
+/**
+ * Describes the message meridian.peer.v1.FetchEntriesResponse.
+ * Use `create(FetchEntriesResponseSchema)` to create a new message.
+ */
+export const FetchEntriesResponseSchema: GenMessage<FetchEntriesResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 4);
+
+/**
+ * Who asks, and whom it believes to ask.
+ *
+ * @generated from message meridian.peer.v1.CompareReleaseRequest
+ */
+export type CompareReleaseRequest = Message<"meridian.peer.v1.CompareReleaseRequest"> & {
+  /**
+   * Cluster of both.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * Instance of both.
+   *
+   * @generated from field: string instance = 2;
+   */
+  instance: string;
+
+  /**
+   * The caller: 0, 1 or 2.
+   *
+   * @generated from field: uint32 from = 3;
+   */
+  from: number;
+
+  /**
+   * Whom it believes to ask.
+   *
+   * @generated from field: uint32 to = 4;
+   */
+  to: number;
+};
+
+/**
+ * Describes the message meridian.peer.v1.CompareReleaseRequest.
+ * Use `create(CompareReleaseRequestSchema)` to create a new message.
+ */
+export const CompareReleaseRequestSchema: GenMessage<CompareReleaseRequest> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 5);
+
+/**
+ * The running hash at round numbers of entries, oldest first.
+ *
+ * @generated from message meridian.peer.v1.CompareReleaseResponse
+ */
+export type CompareReleaseResponse = Message<"meridian.peer.v1.CompareReleaseResponse"> & {
+  /**
+   * Each number once.
+   *
+   * @generated from field: repeated meridian.peer.v1.ReleaseHash hashes = 1;
+   */
+  hashes: ReleaseHash[];
+};
+
+/**
+ * Describes the message meridian.peer.v1.CompareReleaseResponse.
+ * Use `create(CompareReleaseResponseSchema)` to create a new message.
+ */
+export const CompareReleaseResponseSchema: GenMessage<CompareReleaseResponse> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 6);
+
+/**
+ * The running hash after some number of released entries.
+ *
+ * @generated from message meridian.peer.v1.ReleaseHash
+ */
+export type ReleaseHash = Message<"meridian.peer.v1.ReleaseHash"> & {
+  /**
+   * Entries covered.
+   *
+   * @generated from field: uint64 entries = 1;
+   */
+  entries: bigint;
+
+  /**
+   * Timestamp of the last of them.
+   *
+   * @generated from field: uint64 timestamp = 2;
+   */
+  timestamp: bigint;
+
+  /**
+   * The hash.
+   *
+   * @generated from field: string hash = 3;
+   */
+  hash: string;
+};
+
+/**
+ * Describes the message meridian.peer.v1.ReleaseHash.
+ * Use `create(ReleaseHashSchema)` to create a new message.
+ */
+export const ReleaseHashSchema: GenMessage<ReleaseHash> = /*@__PURE__*/
+  messageDesc(file_meridian_peer_v1_peer, 7);
+
+/**
  * A part of a checkpoint.
  *
  * @generated from message meridian.peer.v1.FetchCheckpointResponse
@@ -148,7 +323,7 @@ export type FetchCheckpointResponse = Message<"meridian.peer.v1.FetchCheckpointR
  * Use `create(FetchCheckpointResponseSchema)` to create a new message.
  */
 export const FetchCheckpointResponseSchema: GenMessage<FetchCheckpointResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_peer_v1_peer, 3);
+  messageDesc(file_meridian_peer_v1_peer, 8);
 
 /**
  * Who asks, and whom it believes to ask.
@@ -190,7 +365,7 @@ export type ViewRequest = Message<"meridian.peer.v1.ViewRequest"> & {
  * Use `create(ViewRequestSchema)` to create a new message.
  */
 export const ViewRequestSchema: GenMessage<ViewRequest> = /*@__PURE__*/
-  messageDesc(file_meridian_peer_v1_peer, 4);
+  messageDesc(file_meridian_peer_v1_peer, 9);
 
 /**
  * How a replica sees itself and the instance.
@@ -239,7 +414,7 @@ export type ViewResponse = Message<"meridian.peer.v1.ViewResponse"> & {
  * Use `create(ViewResponseSchema)` to create a new message.
  */
 export const ViewResponseSchema: GenMessage<ViewResponse> = /*@__PURE__*/
-  messageDesc(file_meridian_peer_v1_peer, 5);
+  messageDesc(file_meridian_peer_v1_peer, 10);
 
 /**
  * A line that a replica has written to its log about a change of its state.
@@ -281,7 +456,7 @@ export type Event = Message<"meridian.peer.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_meridian_peer_v1_peer, 6);
+  messageDesc(file_meridian_peer_v1_peer, 11);
 
 /**
  * A read that is open.
@@ -323,7 +498,7 @@ export type OpenRead = Message<"meridian.peer.v1.OpenRead"> & {
  * Use `create(OpenReadSchema)` to create a new message.
  */
 export const OpenReadSchema: GenMessage<OpenRead> = /*@__PURE__*/
-  messageDesc(file_meridian_peer_v1_peer, 7);
+  messageDesc(file_meridian_peer_v1_peer, 12);
 
 /**
  * The receiver dials: what replica A tells replica B flows on a call that B makes to A, because
@@ -361,6 +536,26 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof ViewRequestSchema;
     output: typeof ViewResponseSchema;
+  },
+  /**
+   * Entries that the caller's disk has lost, as far as the dialled replica can read them.
+   *
+   * @generated from rpc meridian.peer.v1.PeerService.FetchEntries
+   */
+  fetchEntries: {
+    methodKind: "server_streaming";
+    input: typeof FetchEntriesRequestSchema;
+    output: typeof FetchEntriesResponseSchema;
+  },
+  /**
+   * The hashes of what the dialled replica has released, to compare.
+   *
+   * @generated from rpc meridian.peer.v1.PeerService.CompareRelease
+   */
+  compareRelease: {
+    methodKind: "unary";
+    input: typeof CompareReleaseRequestSchema;
+    output: typeof CompareReleaseResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meridian_peer_v1_peer, 0);
