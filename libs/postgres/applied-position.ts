@@ -62,6 +62,15 @@ const DEFINITION = `
   ALTER TABLE meridian.applied ADD COLUMN IF NOT EXISTS role text NOT NULL DEFAULT 'replica',
     ADD COLUMN IF NOT EXISTS past jsonb NOT NULL DEFAULT '[]',
     ADD COLUMN IF NOT EXISTS history_until bigint NOT NULL DEFAULT 0;
+  CREATE OR REPLACE VIEW meridian.replication AS
+    SELECT name, role, system_id, database, commit_lsn,
+      to_timestamp(nullif(commit_time, 0) / 1e6) AS committed_at,
+      CASE role WHEN 'replica' THEN to_timestamp(nullif(journal_timestamp, 0) / 1e6) END AS applied_until,
+      CASE role WHEN 'replica'
+        THEN greatest(clock_timestamp() - to_timestamp(nullif(journal_timestamp, 0) / 1e6), '0') END AS lag
+    FROM meridian.applied;
+  GRANT USAGE ON SCHEMA meridian TO PUBLIC;
+  GRANT SELECT ON meridian.replication TO PUBLIC;
   COMMENT ON TABLE meridian.applied IS 'Positions of Meridian appliers; changing it by hand loses or doubles transactions';
 `;
 
@@ -102,7 +111,9 @@ export async function takeOver(client: pg.Client, name: string): Promise<Applied
 
 /** The column that came last tells whether all are there. */
 async function ensureTable(client: pg.Client): Promise<void> {
-  if (!(await isComplete(client))) await client.query(DEFINITION);
+  const view = "SELECT to_regclass('meridian.replication')::text AS it";
+  const { rows } = await client.query<{ it: string | null }>(view);
+  if (rows[0]?.it == null || !(await isComplete(client))) await client.query(DEFINITION);
 }
 
 async function isComplete(client: pg.Client): Promise<boolean> {

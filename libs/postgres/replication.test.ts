@@ -25,6 +25,9 @@ test('copies what was there and then follows every kind of change', async () => 
   await pair.start();
   await pair.caughtUp();
   await pair.expectSame('t');
+  const { copy } = pair.feed;
+  expect(copy.at(-1)).toMatchObject({ table: '"public"."t"', tables: 1, rows: 2500 });
+  expect(copy.map(({ rows }) => rows)).toEqual([0, 1000, 2000, 2500]);
   await pair.sql.query("INSERT INTO t (id, a, b) VALUES (9001, NULL, 'NaN'), (9002, '', 0)");
   await pair.sql.query("UPDATE t SET a = a || '!', b = b + 1 WHERE id <= 100");
   await pair.sql.query('UPDATE t SET id = id + 20000 WHERE id <= 10');
@@ -125,6 +128,21 @@ test('carries a transaction of many batches, and a row larger than a batch, as o
   await pair.caughtUp();
   await pair.expectSame('t');
   expect(pair.feed.batches.length).toBeGreaterThan(30);
+});
+
+test('a view says what the database is and how far it is behind', async () => {
+  await pair.define('CREATE TABLE t (id int PRIMARY KEY)');
+  await pair.start();
+  await pair.caughtUp();
+  await pair.applier.saveProgress({
+    ...pair.applier.position.journal,
+    timestamp: (Date.now() - 60_000) * 1000,
+  });
+  const { rows } = await pair.replica.query(
+    `SELECT role, database, lag > '50 s' AND lag < '10 min' AS lags, committed_at IS NOT NULL AS known
+     FROM meridian.replication`,
+  );
+  expect(rows).toEqual([{ role: 'replica', database: pair.database, lags: 't', known: 't' }]);
 });
 
 test('stops with the table and the key when a row is missing, and applies nothing of it', async () => {

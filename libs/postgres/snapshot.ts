@@ -14,7 +14,17 @@ import type { Column, Relation, ReplicaIdentity } from './pgoutput.ts';
 import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
 import { OWN_SCHEMA } from './transaction-encoder.ts';
 
-type Published = Relation & { readonly partitioned: boolean };
+type Published = Relation & { readonly partitioned: boolean; readonly rowsEstimated: number };
+
+export interface CopyProgress {
+  /** Being copied, `schema.table`, quoted. */
+  readonly table: string;
+  readonly tablesDone: number;
+  readonly tables: number;
+  readonly rows: number;
+  /** Of all tables, as Postgres's statistics have it; 0 for those never analysed. */
+  readonly rowsEstimated: number;
+}
 
 const FETCH_ROWS = 1_000;
 
@@ -23,6 +33,7 @@ export async function* readSnapshot(
   options: ConnectOptions,
   snapshot: string,
   publication: string,
+  onProgress: (progress: CopyProgress) => void = () => undefined,
 ): AsyncGenerator<Uint8Array> {
   const client = await connectPostgres(options);
   try {
@@ -30,7 +41,17 @@ export async function* readSnapshot(
     await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`);
     const relations = await publishedRelations(client, publication);
     for (const relation of relations) yield encodeMessage(relation);
-    for (const relation of relations) yield* rows(client, relation);
+    const rowsEstimated = relations.reduce((sum, relation) => sum + relation.rowsEstimated, 0);
+    const tables = relations.length;
+    let done = 0;
+    for (const [tablesDone, relation] of relations.entries()) {
+      const table = quoteTable(relation.schema, relation.table);
+      onProgress({ table, tablesDone, tables, rows: done, rowsEstimated });
+      yield* rows(client, relation, (count) => {
+        done += count;
+        onProgress({ table, tablesDone, tables, rows: done, rowsEstimated });
+      });
+    }
     await client.query('COMMIT');
   } catch (error) {
     throw fromPostgres(error, 'initial copy');
@@ -39,7 +60,11 @@ export async function* readSnapshot(
   }
 }
 
-async function* rows(client: pg.Client, relation: Published): AsyncGenerator<Uint8Array> {
+async function* rows(
+  client: pg.Client,
+  relation: Published,
+  onRows: (count: number) => void,
+): AsyncGenerator<Uint8Array> {
   const columns = relation.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
   const table = quoteTable(relation.schema, relation.table);
   // Of a partitioned table, published as a whole, the rows are in its partitions.
@@ -53,6 +78,7 @@ async function* rows(client: pg.Client, relation: Published): AsyncGenerator<Uin
     for (const values of result.rows) {
       yield encodeMessage({ kind: 'insert', relation: relation.id, values });
     }
+    onRows(result.rows.length);
     if (result.rows.length < FETCH_ROWS) break;
   }
   await client.query('CLOSE copy');
@@ -63,7 +89,7 @@ async function publishedRelations(client: pg.Client, publication: string): Promi
   const result = await client.query<Record<string, string>>(
     `SELECT c.oid::text AS id, t.schemaname AS schema, t.tablename AS table,
        c.relreplident AS identity, c.relkind AS kind, a.attname AS name, a.atttypid::text AS type,
-       a.atttypmod::text AS modifier,
+       a.atttypmod::text AS modifier, greatest(c.reltuples, 0)::text AS estimate,
        (CASE c.relreplident WHEN 'f' THEN true ELSE coalesce(a.attnum = ANY (i.indkey), false) END)
          ::text AS key
      FROM pg_publication_tables t
@@ -86,7 +112,9 @@ async function publishedRelations(client: pg.Client, publication: string): Promi
       const identity = identityOf(get('identity'));
       const name = { schema: get('schema'), table: get('table') };
       const partitioned = get('kind') === 'p';
-      relation = { kind: 'relation', id, ...name, identity, partitioned, columns: [] };
+      const rowsEstimated = Math.round(Number(get('estimate')));
+      const known = { identity, partitioned, rowsEstimated };
+      relation = { kind: 'relation', id, ...name, ...known, columns: [] };
       relations.set(id, relation);
     }
     relation.columns.push({

@@ -21,6 +21,7 @@ import { LSN_ZERO } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
 import { ReplicationSession } from './replication-session.ts';
 import { readSnapshot } from './snapshot.ts';
+import type { CopyProgress } from './snapshot.ts';
 import {
   createSlot,
   dropSlot,
@@ -167,6 +168,8 @@ export class ReplicationPair {
 /** What the shipper will be, without a journal. */
 export class Feed {
   readonly batches: IncomingBatch[] = [];
+  /** What the initial copy said of itself. */
+  readonly copy: CopyProgress[] = [];
   applied = 0;
   #end = LSN_ZERO;
   #session: ReplicationSession | null = null;
@@ -178,10 +181,14 @@ export class Feed {
     const identity = await identifySource(maker);
     const { from, snapshot } = await createSlot(maker, SLOT);
     const copy = new PartBuilder(
-      { source: identity, snapshot: true, attempt: 1, xid: 0, commitLsn: from, commitTime: 0 },
+      { source: identity, snapshot: true, attempt: 1, xid: 0, commitLsn: from, commitTime: 1 },
       limits,
     );
-    for await (const message of readSnapshot({ address, applicationName: 'x' }, snapshot, SLOT)) {
+    const onProgress = (progress: CopyProgress): void => {
+      feed.copy.push(progress);
+    };
+    const options = { address, applicationName: 'x' };
+    for await (const message of readSnapshot(options, snapshot, SLOT, onProgress)) {
       for (const part of copy.add(message) ?? []) feed.#put(part.records);
     }
     feed.#put(copy.finish(from).records);

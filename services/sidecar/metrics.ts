@@ -77,6 +77,12 @@ function addShip(registry: Registry, ship: ShipProgress | null): void {
   read('counter', 'transactions_total', 'Transactions acknowledged by the journal.', (of) => {
     return of.transactions;
   });
+  read('gauge', 'copied_rows', 'Rows of the initial copy that are read.', (of) => {
+    return of.copy?.rows ?? 0;
+  });
+  read('gauge', 'copy_estimated_rows', 'Rows it has, by the statistics of Postgres.', (of) => {
+    return of.copy?.rowsEstimated ?? 0;
+  });
   read('gauge', 'in_flight', 'Appends that wait for the journal.', (of) => of.inFlight);
   read('gauge', 'confirmed_lsn_bytes', 'Write-ahead log position confirmed to Postgres.', (of) => {
     return Number(of.confirmed);

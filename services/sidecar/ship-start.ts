@@ -13,6 +13,7 @@ import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connec
 import { LSN_ZERO, formatLsn } from '../../libs/postgres/lsn.ts';
 import type { Lsn } from '../../libs/postgres/lsn.ts';
 import { readSnapshot } from '../../libs/postgres/snapshot.ts';
+import type { CopyProgress } from '../../libs/postgres/snapshot.ts';
 import {
   createSlot,
   dropSlot,
@@ -39,11 +40,12 @@ export interface ShipStartOptions {
   readonly limits: PartLimits;
   readonly logger: Logger;
   readonly signal: AbortSignal;
-  readonly onCopying: () => void;
+  readonly onCopying: (progress: CopyProgress | null) => void;
 }
 
 /** Parts of the copy that may be unanswered. */
 const PARTS_MAX = 8;
+const TELL_MS = 10_000;
 
 /** The name of this database as the holder of the stream's lease. */
 export function holderOf(source: Source, slot: string): string {
@@ -90,7 +92,7 @@ async function copyFirst(options: ShipStartOptions): Promise<Lsn> {
         'initial copy can be made: ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()',
     );
   }
-  options.onCopying();
+  options.onCopying(null);
   const token = await options.lease.acquire();
   const chain = journal.openWriter(writerIdOf(source, slot, token), token);
   const maker = await connectPostgres({ ...options, replication: 'database' });
@@ -131,7 +133,14 @@ async function appendCopy(
   const { address, publication, journal, lease, signal } = options;
   const applicationName = `${options.applicationName} copy`;
   const underWay: Promise<void>[] = [];
-  const messages = readSnapshot({ address, applicationName }, snapshot, publication);
+  let told = Date.now();
+  const onProgress = (progress: CopyProgress): void => {
+    options.onCopying(progress);
+    if (Date.now() - told < TELL_MS) return;
+    told = Date.now();
+    options.logger.info(progress, 'initial copy goes on');
+  };
+  const messages = readSnapshot({ address, applicationName }, snapshot, publication, onProgress);
   for await (const message of messages) {
     signal.throwIfAborted();
     for (const part of copy.add(message) ?? []) {

@@ -29,6 +29,7 @@ import {
   touchLog,
 } from '../../libs/postgres/source.ts';
 import { SequenceScribe } from '../../libs/postgres/sequences.ts';
+import type { CopyProgress } from '../../libs/postgres/snapshot.ts';
 import { PART_LIMITS, TransactionEncoder } from '../../libs/postgres/transaction-encoder.ts';
 import type { Part } from '../../libs/postgres/transaction-encoder.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
@@ -61,6 +62,8 @@ export class ShipProgress {
   /** Fencing token of the lease; 0: it is not held. */
   token = 0;
   synchronous = false;
+  /** Of the initial copy, the last word; null: this process made none. */
+  copy: CopyProgress | null = null;
   readonly latency = new Latency();
 }
 
@@ -111,8 +114,9 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
       ...{ address, admin, source, limits, logger, signal, journal, lease },
       ...{ slot: settings.slot, publication: settings.publication },
       applicationName: settings.applicationName,
-      onCopying: () => {
+      onCopying: (progress) => {
         status.state = 'copying';
+        status.copy = progress;
       },
     });
     stream = new ShipStream(options, source, lease, limits, fail);

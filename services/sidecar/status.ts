@@ -16,8 +16,10 @@ export function shipStatus(ship: ShipProgress): {
   latencyP50Seconds: number;
   latencyP99Seconds: number;
   fencingToken: bigint;
+  copy?: { table: string; tablesDone: number; tables: number; rows: bigint; rowsEstimated: bigint };
 } {
   const { p50, p99 } = ship.latency.snapshot();
+  const { copy } = ship;
   return {
     state: ship.state,
     error: ship.error,
@@ -29,6 +31,15 @@ export function shipStatus(ship: ShipProgress): {
     latencyP50Seconds: p50 / 1e6,
     latencyP99Seconds: p99 / 1e6,
     fencingToken: BigInt(ship.token),
+    ...(copy === null
+      ? {}
+      : {
+          copy: {
+            ...copy,
+            rows: BigInt(copy.rows),
+            rowsEstimated: BigInt(copy.rowsEstimated),
+          },
+        }),
   };
 }
 

@@ -142,7 +142,7 @@ function viewOf({ region, address }: Sidecar, answer: StatusResponse | MeridianE
     region,
     address,
     role: answer.role === '' ? null : answer.role,
-    state: ship?.state ?? apply?.state ?? 'starting',
+    state: stateOf(answer),
     error: error === '' ? null : error,
     synchronous: ship?.synchronous ?? null,
     confirmedLsn: ship?.confirmedLsn ?? null,
@@ -151,6 +151,12 @@ function viewOf({ region, address }: Sidecar, answer: StatusResponse | MeridianE
     commitLsn: apply?.commitLsn ?? null,
     lagMs: watermark === null ? null : Math.max(0, Date.now() - Math.round(watermark / 1000)),
   };
+}
+
+function stateOf({ ship, apply }: StatusResponse): string {
+  const copy = ship?.state === 'copying' ? ship.copy : undefined;
+  if (copy === undefined) return ship?.state ?? apply?.state ?? 'starting';
+  return `copying ${copy.table}: ${copy.rows} of about ${copy.rowsEstimated} rows`;
 }
 
 function sidecarsOf(call: Invocation): { sidecars: Sidecar[]; target: () => Sidecar } {

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/sidecar/v1/sidecar.proto.
  */
 export const file_meridian_sidecar_v1_sidecar: GenFile = /*@__PURE__*/
-  fileDesc("CiFtZXJpZGlhbi9zaWRlY2FyL3YxL3NpZGVjYXIucHJvdG8SE21lcmlkaWFuLnNpZGVjYXIudjEiIQoOUHJvbW90ZVJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSJQCg9Qcm9tb3RlUmVzcG9uc2USFQoNbGVhc2Vfd2FpdF9tcxgBIAEoBBITCgt0YWtlb3Zlcl9tcxgCIAEoBBIRCglzZXF1ZW5jZXMYAyABKA0iIgoPU3RlcERvd25SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiEgoQU3RlcERvd25SZXNwb25zZSIgCg1SZWpvaW5SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiRwoOUmVqb2luUmVzcG9uc2USFgoJZGlzY2FyZGVkGAEgASgNSACIAQESDwoHcmVidWlsdBgCIAEoCEIMCgpfZGlzY2FyZGVkIjIKC1dhaXRSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSEgoKcmVhZF9wb2ludBgCIAEoBCI1CgxXYWl0UmVzcG9uc2USEgoKcmVhZF9wb2ludBgBIAEoBBIRCgl3YXRlcm1hcmsYAiABKAQiIAoNU3RhdHVzUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIrABCg5TdGF0dXNSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEi0KBHNoaXAYBCABKAsyHy5tZXJpZGlhbi5zaWRlY2FyLnYxLlNoaXBTdGF0dXMSLwoFYXBwbHkYBSABKAsyIC5tZXJpZGlhbi5zaWRlY2FyLnYxLkFwcGx5U3RhdHVzEgwKBHJvbGUYBiABKAki3wEKClNoaXBTdGF0dXMSDQoFc3RhdGUYASABKAkSDQoFZXJyb3IYAiABKAkSFQoNY29uZmlybWVkX2xzbhgDIAEoCRIUCgx0cmFuc2FjdGlvbnMYBCABKAQSEQoJaW5fZmxpZ2h0GAUgASgNEg0KBWVwb2NoGAYgASgNEhMKC3N5bmNocm9ub3VzGAcgASgIEhsKE2xhdGVuY3lfcDUwX3NlY29uZHMYCCABKAESGwoTbGF0ZW5jeV9wOTlfc2Vjb25kcxgJIAEoARIVCg1mZW5jaW5nX3Rva2VuGAogASgEIugBCgtBcHBseVN0YXR1cxINCgVzdGF0ZRgBIAEoCRINCgVlcnJvchgCIAEoCRIRCgl3YXRlcm1hcmsYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEEhIKCmNvbW1pdF9sc24YBSABKAkSEwoLY29tbWl0X3RpbWUYBiABKAQSFAoMdHJhbnNhY3Rpb25zGAcgASgEEgwKBHJvd3MYCCABKAQSFAoMcXVldWVkX2J5dGVzGAkgASgEEhgKEHdhaXRfcDUwX3NlY29uZHMYCiABKAESGAoQd2FpdF9wOTlfc2Vjb25kcxgLIAEoATKyAwoOU2lkZWNhclNlcnZpY2USSwoEV2FpdBIgLm1lcmlkaWFuLnNpZGVjYXIudjEuV2FpdFJlcXVlc3QaIS5tZXJpZGlhbi5zaWRlY2FyLnYxLldhaXRSZXNwb25zZRJRCgZTdGF0dXMSIi5tZXJpZGlhbi5zaWRlY2FyLnYxLlN0YXR1c1JlcXVlc3QaIy5tZXJpZGlhbi5zaWRlY2FyLnYxLlN0YXR1c1Jlc3BvbnNlElQKB1Byb21vdGUSIy5tZXJpZGlhbi5zaWRlY2FyLnYxLlByb21vdGVSZXF1ZXN0GiQubWVyaWRpYW4uc2lkZWNhci52MS5Qcm9tb3RlUmVzcG9uc2USVwoIU3RlcERvd24SJC5tZXJpZGlhbi5zaWRlY2FyLnYxLlN0ZXBEb3duUmVxdWVzdBolLm1lcmlkaWFuLnNpZGVjYXIudjEuU3RlcERvd25SZXNwb25zZRJRCgZSZWpvaW4SIi5tZXJpZGlhbi5zaWRlY2FyLnYxLlJlam9pblJlcXVlc3QaIy5tZXJpZGlhbi5zaWRlY2FyLnYxLlJlam9pblJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CiFtZXJpZGlhbi9zaWRlY2FyL3YxL3NpZGVjYXIucHJvdG8SE21lcmlkaWFuLnNpZGVjYXIudjEiIQoOUHJvbW90ZVJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSJQCg9Qcm9tb3RlUmVzcG9uc2USFQoNbGVhc2Vfd2FpdF9tcxgBIAEoBBITCgt0YWtlb3Zlcl9tcxgCIAEoBBIRCglzZXF1ZW5jZXMYAyABKA0iIgoPU3RlcERvd25SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiEgoQU3RlcERvd25SZXNwb25zZSIgCg1SZWpvaW5SZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiRwoOUmVqb2luUmVzcG9uc2USFgoJZGlzY2FyZGVkGAEgASgNSACIAQESDwoHcmVidWlsdBgCIAEoCEIMCgpfZGlzY2FyZGVkIjIKC1dhaXRSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSEgoKcmVhZF9wb2ludBgCIAEoBCI1CgxXYWl0UmVzcG9uc2USEgoKcmVhZF9wb2ludBgBIAEoBBIRCgl3YXRlcm1hcmsYAiABKAQiIAoNU3RhdHVzUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIrABCg5TdGF0dXNSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEi0KBHNoaXAYBCABKAsyHy5tZXJpZGlhbi5zaWRlY2FyLnYxLlNoaXBTdGF0dXMSLwoFYXBwbHkYBSABKAsyIC5tZXJpZGlhbi5zaWRlY2FyLnYxLkFwcGx5U3RhdHVzEgwKBHJvbGUYBiABKAkikAIKClNoaXBTdGF0dXMSDQoFc3RhdGUYASABKAkSDQoFZXJyb3IYAiABKAkSFQoNY29uZmlybWVkX2xzbhgDIAEoCRIUCgx0cmFuc2FjdGlvbnMYBCABKAQSEQoJaW5fZmxpZ2h0GAUgASgNEg0KBWVwb2NoGAYgASgNEhMKC3N5bmNocm9ub3VzGAcgASgIEhsKE2xhdGVuY3lfcDUwX3NlY29uZHMYCCABKAESGwoTbGF0ZW5jeV9wOTlfc2Vjb25kcxgJIAEoARIVCg1mZW5jaW5nX3Rva2VuGAogASgEEi8KBGNvcHkYCyABKAsyIS5tZXJpZGlhbi5zaWRlY2FyLnYxLkNvcHlQcm9ncmVzcyJoCgxDb3B5UHJvZ3Jlc3MSDQoFdGFibGUYASABKAkSEwoLdGFibGVzX2RvbmUYAiABKA0SDgoGdGFibGVzGAMgASgNEgwKBHJvd3MYBCABKAQSFgoOcm93c19lc3RpbWF0ZWQYBSABKAQi6AEKC0FwcGx5U3RhdHVzEg0KBXN0YXRlGAEgASgJEg0KBWVycm9yGAIgASgJEhEKCXdhdGVybWFyaxgDIAEoBBIRCgl0aW1lc3RhbXAYBCABKAQSEgoKY29tbWl0X2xzbhgFIAEoCRITCgtjb21taXRfdGltZRgGIAEoBBIUCgx0cmFuc2FjdGlvbnMYByABKAQSDAoEcm93cxgIIAEoBBIUCgxxdWV1ZWRfYnl0ZXMYCSABKAQSGAoQd2FpdF9wNTBfc2Vjb25kcxgKIAEoARIYChB3YWl0X3A5OV9zZWNvbmRzGAsgASgBMrIDCg5TaWRlY2FyU2VydmljZRJLCgRXYWl0EiAubWVyaWRpYW4uc2lkZWNhci52MS5XYWl0UmVxdWVzdBohLm1lcmlkaWFuLnNpZGVjYXIudjEuV2FpdFJlc3BvbnNlElEKBlN0YXR1cxIiLm1lcmlkaWFuLnNpZGVjYXIudjEuU3RhdHVzUmVxdWVzdBojLm1lcmlkaWFuLnNpZGVjYXIudjEuU3RhdHVzUmVzcG9uc2USVAoHUHJvbW90ZRIjLm1lcmlkaWFuLnNpZGVjYXIudjEuUHJvbW90ZVJlcXVlc3QaJC5tZXJpZGlhbi5zaWRlY2FyLnYxLlByb21vdGVSZXNwb25zZRJXCghTdGVwRG93bhIkLm1lcmlkaWFuLnNpZGVjYXIudjEuU3RlcERvd25SZXF1ZXN0GiUubWVyaWRpYW4uc2lkZWNhci52MS5TdGVwRG93blJlc3BvbnNlElEKBlJlam9pbhIiLm1lcmlkaWFuLnNpZGVjYXIudjEuUmVqb2luUmVxdWVzdBojLm1lcmlkaWFuLnNpZGVjYXIudjEuUmVqb2luUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * Asks to promote; the deadline of the call is how long it is tried.
@@ -366,6 +366,13 @@ export type ShipStatus = Message<"meridian.sidecar.v1.ShipStatus"> & {
    * @generated from field: uint64 fencing_token = 10;
    */
   fencingToken: bigint;
+
+  /**
+   * The initial copy, as far as it has come or came; absent when this process made none.
+   *
+   * @generated from field: meridian.sidecar.v1.CopyProgress copy = 11;
+   */
+  copy?: CopyProgress | undefined;
 };
 
 /**
@@ -374,6 +381,55 @@ export type ShipStatus = Message<"meridian.sidecar.v1.ShipStatus"> & {
  */
 export const ShipStatusSchema: GenMessage<ShipStatus> = /*@__PURE__*/
   messageDesc(file_meridian_sidecar_v1_sidecar, 10);
+
+/**
+ * How far an initial copy is.
+ *
+ * @generated from message meridian.sidecar.v1.CopyProgress
+ */
+export type CopyProgress = Message<"meridian.sidecar.v1.CopyProgress"> & {
+  /**
+   * Table being copied.
+   *
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * Tables that are copied.
+   *
+   * @generated from field: uint32 tables_done = 2;
+   */
+  tablesDone: number;
+
+  /**
+   * Tables in all.
+   *
+   * @generated from field: uint32 tables = 3;
+   */
+  tables: number;
+
+  /**
+   * Rows that are copied.
+   *
+   * @generated from field: uint64 rows = 4;
+   */
+  rows: bigint;
+
+  /**
+   * Rows in all, as Postgres's statistics have it.
+   *
+   * @generated from field: uint64 rows_estimated = 5;
+   */
+  rowsEstimated: bigint;
+};
+
+/**
+ * Describes the message meridian.sidecar.v1.CopyProgress.
+ * Use `create(CopyProgressSchema)` to create a new message.
+ */
+export const CopyProgressSchema: GenMessage<CopyProgress> = /*@__PURE__*/
+  messageDesc(file_meridian_sidecar_v1_sidecar, 11);
 
 /**
  * Applying.
@@ -464,7 +520,7 @@ export type ApplyStatus = Message<"meridian.sidecar.v1.ApplyStatus"> & {
  * Use `create(ApplyStatusSchema)` to create a new message.
  */
 export const ApplyStatusSchema: GenMessage<ApplyStatus> = /*@__PURE__*/
-  messageDesc(file_meridian_sidecar_v1_sidecar, 11);
+  messageDesc(file_meridian_sidecar_v1_sidecar, 12);
 
 /**
  * Served by every sidecar to the programs that use its database.
