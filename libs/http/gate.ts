@@ -17,6 +17,8 @@ export interface HttpCaller {
   checkRequest(method: string, request: object): void;
   /** Throws PERMISSION_DENIED unless it may append to the stream. */
   checkAppend(stream: string): void;
+  /** Takes from what it may send; how long to wait before it is carried out, ms. */
+  charge(bytes: number): number;
 }
 
 export interface HttpGate {
@@ -30,7 +32,11 @@ export interface HttpGate {
 }
 
 /** Without rules everybody may everything. */
-export const ANYBODY: HttpCaller = { checkRequest: () => undefined, checkAppend: () => undefined };
+export const ANYBODY: HttpCaller = {
+  checkRequest: () => undefined,
+  checkAppend: () => undefined,
+  charge: () => 0,
+};
 
 /** `authorization: Bearer …`; the empty text for anything else that is said there. */
 export function bearerToken(authorization: string | undefined): string | null {

@@ -237,6 +237,7 @@ describe('strangers', () => {
         if (token !== 'good') throw new MeridianError('UNAUTHENTICATED', 'who are you?');
         return {
           checkAppend: () => undefined,
+          charge: () => 0,
           checkRequest: (_method, message) => {
             if ((message as CheckTailRequest).stream !== 'mine') {
               throw new MeridianError('PERMISSION_DENIED', 'not yours');

@@ -100,6 +100,12 @@ describe('npm start', { timeout: TEST_MS }, () => {
     await printed(first, /Meridian runs/);
     await printed(first, /A: replicas 2\/2 .* C: replicas 2\/2/);
     expect(running().length).toBeGreaterThanOrEqual(13); // itself, nine services, three databases
+    const consoles = [...first.output().matchAll(/(one|two) (http:\S+)/g)];
+    expect(consoles).toHaveLength(6);
+    for (const [, instance, address] of consoles) {
+      const overview = await (await fetch(`${address ?? ''}console/overview`)).json();
+      expect(overview).toMatchObject({ cluster: 'local', instance });
+    }
     await inRegion('a', (primary) =>
       primary.query(`INSERT INTO note VALUES (1, 'written before Ctrl-C')`),
     );

@@ -4,6 +4,7 @@
  * those of gRPC, and nothing is decided here. A request is not retried elsewhere: who must not append
  * twice gives `writer` and `seq`, and repeats the same request at any replica.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { isReason, MeridianError } from '../../../libs/errors/errors.ts';
 import { encodeBatch } from '../../../libs/frames/batch.ts';
@@ -67,9 +68,13 @@ export function appendRoute(options: AppendRouteOptions): Route {
     );
     const ack = parameters.oneOf('ack', ['ordered', 'quorum']) ?? 'ordered';
     const wish = parameters.number('minTimestamp') ?? 0;
-    const run = await exchange.within((signal) =>
-      append(options, frame, ack, wish, exchange.peer, signal),
-    );
+    const run = await exchange.within(async (signal) => {
+      // Over its rate: there is no window to hold it back, so the append itself waits.
+      const waitMs = caller.charge(frame.length);
+      if (waitMs > 0) await pause(waitMs);
+      if (signal.aborted) throw new MeridianError('UNAVAILABLE', 'the client has gone');
+      return append(options, frame, ack, wish, exchange.peer, signal);
+    });
     // As the client library has it: a QUORUM answer knows no number.
     const isPlaced = ack === 'ordered' || run.firstSeqNum > 0n;
     const timestamp = Number(run.timestamp);
