@@ -63,6 +63,9 @@ function ownProblems(
   } else if (totalBytes > 0 && freeBytes < bounds.freeBytes) {
     problems.push(`the disk of ${region} is nearly full: ${bytesText(freeBytes)} free`);
   }
+  for (const { replica, entries } of state.divergences) {
+    problems.push(`${region} and replica ${replica} differ after ${entries} entries: run digest`);
+  }
   for (const damage of state.damage.open) problems.push(`${region}: ${damage}`);
   problems.push(...missing(region, state, view, bounds));
   return problems;

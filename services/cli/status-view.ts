@@ -67,6 +67,8 @@ export interface ReplicaState {
     /** ample, low (takes no appends), none (takes no entries either); empty from an older replica. */
     readonly space: string;
   };
+  /** Peers that have released something different, and after how many entries at most. */
+  readonly divergences: readonly { readonly replica: number; readonly entries: number }[];
   /** Damaged segments and checkpoints on its disk: found since it started, repaired, and still open. */
   readonly damage: { readonly found: number; readonly repaired: number; readonly open: string[] };
   readonly lanes: readonly LaneView[];
@@ -157,6 +159,10 @@ function stateOf(status: StatusResponse, nameOf: (replica: number) => string): R
       segments: Number(disk?.segments ?? 0n),
       space: disk?.space ?? '',
     },
+    divergences: (status.upkeep?.divergences ?? []).map((one) => ({
+      replica: one.replica,
+      entries: Number(one.differentEntries),
+    })),
     damage: {
       found: Number(status.upkeep?.scrub?.found ?? 0n),
       repaired: Number(status.upkeep?.scrub?.repaired ?? 0n),

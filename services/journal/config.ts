@@ -65,6 +65,9 @@ const timings = z.strictObject({
   heartbeatTimeoutMs: ms(5000).describe('longest wait for a read point, or for a control action'),
   slowSyncMs: ms(1000).describe('a sync that takes longer is told in the log and counted'),
   noQuorumMs: ms(1000).describe('silence of both peers after which appends are refused'),
+  compareMs: ms(10_000).describe(
+    'how often hashes of what was released are compared with the peers',
+  ),
   scrubPauseMs: ms(600_000).describe('pause between two readings of everything old on the disk'),
   retentionMs: z
     .number()

@@ -11,6 +11,7 @@ import type { JournalConfig } from './config.ts';
 import type { DiskFigures } from './disk-usage.ts';
 import type { PeerFigures } from './peers.ts';
 import type { ReaderFigures } from './readers.ts';
+import type { ReleaseComparison } from './release-comparison.ts';
 import type { ScrubFigures } from './scrubber.ts';
 import type { SpaceFigures } from './space-watch.ts';
 import type { LaneEvents } from './state-story.ts';
@@ -40,7 +41,10 @@ export interface JournalMetricsSource {
   readonly log: () => LogStats;
   readonly disk: () => Promise<DiskFigures>;
   readonly space: () => SpaceFigures;
-  readonly scrub: () => ScrubFigures;
+  readonly upkeep: () => {
+    readonly scrub: ScrubFigures;
+    readonly comparison: Pick<ReleaseComparison, 'divergences' | 'comparisons'>;
+  };
   readonly peers: () => readonly PeerFigures[];
   readonly reads: ReaderFigures;
   readonly events: LaneEvents;
@@ -138,14 +142,28 @@ export function addJournalMetrics(registry: Registry, source: JournalMetricsSour
   addPeers(registry, source);
   addDisk(registry, source);
   total('scrub_passes', 'Times that everything old on the disk was read.', () => {
-    return source.scrub().passes;
+    return source.upkeep().scrub.passes;
   });
   total('scrub_read_bytes', 'Bytes of old log and checkpoints read to find damage.', () => {
-    return source.scrub().readBytes;
+    return source.upkeep().scrub.readBytes;
   });
-  total('scrub_found', 'Damaged segments and checkpoints found.', () => source.scrub().found);
-  total('scrub_repaired', 'Of these, repaired.', () => source.scrub().repaired);
-  gauge('scrub_open', 'Damaged and not repaired at the moment.', () => source.scrub().open.length);
+  total(
+    'scrub_found',
+    'Damaged segments and checkpoints found.',
+    () => source.upkeep().scrub.found,
+  );
+  total('scrub_repaired', 'Of these, repaired.', () => source.upkeep().scrub.repaired);
+  total('release_comparisons', 'Comparisons of released hashes with a peer.', () => {
+    return source.upkeep().comparison.comparisons;
+  });
+  gauge('release_divergences', 'Peers that have released something different: must be 0.', () => {
+    return source.upkeep().comparison.divergences.length;
+  });
+  gauge(
+    'scrub_open',
+    'Damaged and not repaired at the moment.',
+    () => source.upkeep().scrub.open.length,
+  );
   addLimits(registry, source);
 }
 

@@ -51,6 +51,11 @@ export class PeerQuestions {
     this.#options = options;
   }
 
+  /** Of this replica. */
+  get marks(): ReleaseMarks {
+    return this.#options.marks;
+  }
+
   // ---- asking ---------------------------------------------------------------------------------
 
   /** As many of the entries as the peer can read. Rejects when it cannot be asked. */

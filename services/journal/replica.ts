@@ -353,7 +353,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     readLatency: () => readLatency.snapshot(),
     disk,
     space: () => space.figures,
-    scrub: () => upkeep.scrub,
+    upkeep: () => upkeep,
     marks,
     load: () => ({
       sessions: sessions.count,
@@ -402,7 +402,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       log: () => log.stats,
       disk: () => disk.figures(),
       space: () => space.figures,
-      scrub: () => upkeep.scrub,
+      upkeep: () => upkeep,
       peers: () => peers.figures(),
       reads: readers.figures,
       spans: spans?.figures ?? null,

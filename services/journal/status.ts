@@ -11,12 +11,15 @@ import type { LatencySnapshot } from '../../libs/telemetry/latency.ts';
 import type { Clocks } from './clocks.ts';
 import type { JournalConfig } from './config.ts';
 import type { DiskUsage } from './disk-usage.ts';
+import type { ReleaseComparison } from './release-comparison.ts';
 import type { ReleaseIndex } from './release-index.ts';
 import type { ReleaseMarks } from './release-marks.ts';
 import type { ScrubFigures } from './scrubber.ts';
 import type { SpaceFigures } from './space-watch.ts';
 import { VERSION } from './version.ts';
 import type { Watermark } from './watermark.ts';
+
+type ComparisonFigures = Pick<ReleaseComparison, 'divergences'>;
 
 /** Findings in one status. */
 const OPEN_MAX = 20;
@@ -33,7 +36,7 @@ export interface StatusSource {
   readonly readLatency: () => LatencySnapshot;
   readonly disk: DiskUsage;
   readonly space: () => SpaceFigures;
-  readonly scrub: () => ScrubFigures;
+  readonly upkeep: () => { readonly scrub: ScrubFigures; readonly comparison: ComparisonFigures };
   readonly marks: ReleaseMarks;
   /** Open append sessions, open reads, bytes of appends under way, entries still to execute. */
   readonly load: () => Load;
@@ -108,7 +111,15 @@ export async function statusOf(
     clock: BigInt(inspection.clock),
     queuedAppends: BigInt(inspection.queued),
     backlogEntries: BigInt(load.backlogEntries),
-    upkeep: { scrub: scrubOf(source.scrub()) },
+    upkeep: {
+      scrub: scrubOf(source.upkeep().scrub),
+      divergences: source.upkeep().comparison.divergences.map((one) => ({
+        replica: one.replica,
+        equalEntries: BigInt(one.equalEntries),
+        differentEntries: BigInt(one.differentEntries),
+        timestamp: BigInt(one.timestamp),
+      })),
+    },
   };
 }
 

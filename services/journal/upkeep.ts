@@ -16,6 +16,7 @@ import { LogRepair } from './log-repair.ts';
 import type { OpenedLog } from './open-log.ts';
 import type { PeerQuestions } from './peer-questions.ts';
 import type { Peers } from './peers.ts';
+import { ReleaseComparison } from './release-comparison.ts';
 import type { Releaser } from './releaser.ts';
 import { Retention } from './retention.ts';
 import { Scrubber } from './scrubber.ts';
@@ -31,7 +32,10 @@ import type { Watermark } from './watermark.ts';
 export type Restart = 'adopted' | 'hopeless';
 
 export interface UpkeepOptions {
-  readonly config: Pick<JournalConfig, 'archive' | 'dataDirectory' | 'limits' | 'timings'>;
+  readonly config: Pick<
+    JournalConfig,
+    'archive' | 'dataDirectory' | 'limits' | 'timings' | 'peers'
+  >;
   readonly opened: OpenedLog;
   /** Entries from this ordinal on are nowhere else; Infinity: there is no archive, what leaves is gone. */
   readonly archivedTo: () => number;
@@ -51,6 +55,7 @@ export class Upkeep {
   readonly checkpointer: Checkpointer;
   readonly #transfer: Transfer;
   readonly #scrubber: Scrubber;
+  readonly comparison: ReleaseComparison;
 
   constructor(options: UpkeepOptions) {
     const { config, opened, core, releaser, watermark, driver, peers, logger } = options;
@@ -131,6 +136,13 @@ export class Upkeep {
       },
       logger,
     });
+    this.comparison = new ReleaseComparison({
+      peers: config.peers.map(({ replica }) => replica),
+      marks: questions.marks,
+      questions,
+      everyMs: timings.compareMs,
+      logger,
+    });
     store.onUnreadable = (segment, error) => {
       this.#scrubber.urgent(segment);
       return new MeridianError(
@@ -148,6 +160,7 @@ export class Upkeep {
 
   start(): void {
     this.#scrubber.start();
+    this.comparison.start();
   }
 
   /** Call it after every step. */
@@ -160,6 +173,7 @@ export class Upkeep {
   /** Takes a last checkpoint, if it can be. */
   stop(): Promise<void> {
     this.#scrubber.stop();
+    this.comparison.stop();
     return this.checkpointer.stop();
   }
 }
