@@ -18,6 +18,9 @@ import type { Restart } from './upkeep.ts';
 
 const EXIT_REFUSED = 1;
 
+// The log holds everybody's records: what is written here is for its owner alone.
+process.umask(0o077);
+
 const [first = '', ...rest] = process.argv.slice(2);
 const command = first.startsWith('-') || first === '' ? 'run' : first;
 const argv = command === first ? rest : process.argv.slice(2);

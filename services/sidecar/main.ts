@@ -13,6 +13,7 @@ import { InstanceJournal } from './journal-client.ts';
 import { Sidecar } from './sidecar.ts';
 
 const EXIT_REFUSED = 1;
+process.umask(0o077);
 const EXIT_FENCED = 3;
 
 const config = loadConfigOrExit({

@@ -1,6 +1,6 @@
 /** Real replicas with certificates: who gets in, what they may do, renewal under load, and abuse. */
 import { gzipSync } from 'node:zlib';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -16,6 +16,7 @@ import { PACKET_VERSION } from '../../services/journal/packet.ts';
 import { createToken } from '../../libs/security/tokens.ts';
 import { call, hangAround, resetRapidly } from './abuse.ts';
 import type { Tls } from './abuse.ts';
+import { meridian } from '../cli/meridian.ts';
 import { RawSession, TARGET, until } from './cluster.ts';
 import { SecureCluster } from './secure-cluster.ts';
 
@@ -112,6 +113,15 @@ describe('a cluster with certificates', () => {
     expect(cluster.logLines.some((line) => /"audit":true.*client\/web/.test(line))).toBe(true);
   });
 
+  it('leaves nothing on disk that others of the machine may read', () => {
+    const open = [0, 1, 2].flatMap((replica) => {
+      const directory = cluster.dataOf(replica);
+      const inside = readdirSync(directory, { recursive: true, encoding: 'utf8' });
+      return inside.filter((name) => (statSync(join(directory, name)).mode & 0o077) !== 0);
+    });
+    expect(open).toEqual([]);
+  });
+
   it('keeps what replicas say to each other from everybody else, each speaking for itself', async () => {
     const peers = `127.0.0.1:${cluster.peerPorts[0]}`;
     const as = (...who: Parameters<SecureCluster['of']>): Channel =>
@@ -129,6 +139,32 @@ describe('a cluster with certificates', () => {
       .dial(0, cluster.of('replica', ['one', 'r1']))
       .unary(JournalService.method.status, { target: TARGET }, { deadlineMs: 20_000 });
     expect(await reasonOf(status)).toBe('PERMISSION_DENIED');
+  });
+
+  it('serves the command line, with a certificate or a token, which says what is wrong', async () => {
+    const token = createToken(cluster.secret, {
+      cluster: TARGET.cluster,
+      name: 'phone',
+      operations: ['append'],
+      streams: ['web.phone'],
+      expiresAt: Date.now() + DAY_MS,
+    });
+    const addresses = [0, 1, 2].map((at) => `r${at}=127.0.0.1:${cluster.clientPorts[at]}`);
+    const where = ['--cluster', TARGET.cluster, '--instance', TARGET.instance];
+    const common = [...where, '--replicas', addresses.join(), '--tls-ca', cluster.certificates.ca];
+    const append = ['append', 'web.phone', 'x', ...common];
+    const env = { MERIDIAN_TOKEN: token };
+    expect(await meridian(append, { env })).toMatchObject({ code: 0, stderr: '' });
+    expect((await meridian(append)).stderr).toContain('who calls?');
+    const { certificate, key } = cluster.of('admin', ['doctor']);
+    const own = ['--tls-certificate', certificate, '--tls-key', key];
+    const doctor = await meridian(['doctor', ...common, ...own, '--output', 'json']);
+    const { findings } = JSON.parse(doctor.stdout) as { findings: { problem: string }[] };
+    // The certificates of this test are good for a day.
+    expect(findings.map(({ problem }) => problem)).toContainEqual(
+      expect.stringMatching(/^the certificate of r1 expires in /),
+    );
+    expect(doctor.code).toBe(9);
   });
 
   it('takes renewed certificates of another authority without failing an append', async () => {

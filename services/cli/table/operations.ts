@@ -58,6 +58,44 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
     load: () => import('../commands/status.ts'),
   },
   {
+    path: ['doctor'],
+    summary: 'Say what is wrong, what it means and what to do',
+    about: [
+      'Asks every replica, and the sidecars that are named, and judges their answers: clocks, disks, who hears ' +
+        'whom, what is behind, versions, and certificates that expire within a week. Changes nothing.',
+    ],
+    options: [
+      {
+        name: 'sidecar',
+        placeholder: 'host:port',
+        value: { kind: 'text' },
+        repeated: true,
+        help: 'A sidecar to ask, too; may be given several times.',
+      },
+    ],
+    connects: true,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'cluster', help: 'the cluster' },
+        { name: 'instance', help: 'the instance' },
+        { name: 'time', help: 'when it was asked, ISO 8601' },
+        { name: 'encrypted', help: 'calls go through TLS' },
+        { name: 'findings', help: 'list of problem, advice' },
+        {
+          name: 'certificates',
+          help: 'list of of (own, or a region) and expiresAt (milliseconds; or null)',
+        },
+      ],
+    },
+    exits: [{ code: EXIT.no, help: 'something is wrong' }],
+    examples: [
+      { text: 'Is all well?', command: 'meridian doctor' },
+      { text: 'With a sidecar', command: 'meridian doctor --sidecar 10.0.1.20:7700' },
+    ],
+    load: () => import('../commands/doctor.ts'),
+  },
+  {
     path: ['check-impact'],
     summary: 'May a region go down now?',
     about: [
