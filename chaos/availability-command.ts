@@ -26,12 +26,15 @@ export async function availability(options: {
   const etcd = etcdVersion(findEtcd());
   const server = await ToxiproxyServer.open(directory, options.onEvent);
   try {
-    const rows = await measureAvailability({ ...options, server });
+    const problems: string[] = [];
+    const onProblem = (text: string): void => void problems.push(text);
+    const rows = await measureAvailability({ ...options, server, onProblem });
     for (const line of tableOf(rows, etcd)) print(line);
     const targets = rows.flatMap(targetsOf);
     for (const { what, met } of targets) if (!met) print(`missed: ${what}`);
+    for (const problem of problems) print(problem);
     const passed = targets.filter(({ met }) => met).length;
-    return { rows, passed, failed: targets.length - passed };
+    return { rows, passed, failed: targets.length - passed + problems.length };
   } finally {
     await server.close();
   }

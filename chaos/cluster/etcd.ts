@@ -21,7 +21,7 @@ import type { Region, WideArea } from './wide-area.ts';
 import { REGIONS } from './wide-area.ts';
 
 const HOST = '127.0.0.1';
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 const LOOK_MS = 100;
 
 export interface EtcdOptions {

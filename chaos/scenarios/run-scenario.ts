@@ -41,7 +41,7 @@ export interface ScenarioRun {
 }
 
 /** Traffic alone, before the first fault and after the last. */
-const CALM_MS = 1_000;
+const CALM_MS = 700;
 const HEAL_MS = 60_000;
 const FLEET_RATES = { appendsPerSecond: 60, readsPerSecond: 20, orderedShare: 1 / 4 };
 

@@ -15,6 +15,8 @@ import { openLoop } from './open-loop.ts';
 const DEADLINE_MS = 8_000;
 const SILENCE_MS = 1_000;
 const PAUSE_MS = 20;
+/** As our client library: away from the nearest, it looks now and then whether that one works again. */
+const RETURN_MS = 5_000;
 
 export async function runEtcdFleet(
   cluster: EtcdCluster,
@@ -34,6 +36,7 @@ class Client implements LoopClient {
   readonly #order: readonly Region[];
   /** Index of the member in use: all operations go where the last one found an answer. */
   #current = 0;
+  #leftAt = 0;
 
   constructor(cluster: EtcdCluster, region: Region, record: Recorder) {
     this.#cluster = cluster;
@@ -72,6 +75,7 @@ class Client implements LoopClient {
   /** Name of the region that answered. */
   async #anywhere(path: string, body: object): Promise<string> {
     const endsAt = performance.now() + DEADLINE_MS;
+    if (this.#current !== 0 && performance.now() - this.#leftAt > RETURN_MS) this.#current = 0;
     for (;;) {
       const tried = this.#current;
       const region = this.#order[tried] ?? this.#region;
@@ -83,7 +87,10 @@ class Client implements LoopClient {
         return region;
       } catch {
         // Only the first of those that were under way moves on.
-        if (this.#current === tried) this.#current = (tried + 1) % this.#order.length;
+        if (this.#current === tried) {
+          this.#current = (tried + 1) % this.#order.length;
+          this.#leftAt = performance.now();
+        }
         await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       }
     }

@@ -7,6 +7,8 @@ export interface Rates {
   /** Per region and second. */
   readonly appendsPerSecond: number;
   readonly readsPerSecond: number;
+  /** Appends that a region may have under way, and half as many reads. Default 100. */
+  readonly openMax?: number;
 }
 
 export interface LoopClient {
@@ -15,8 +17,7 @@ export interface LoopClient {
   read(): Promise<void>;
 }
 
-const APPENDS_MAX = 100;
-const READS_MAX = 30;
+const OPEN_MAX = 100;
 const TICK_MS = 5;
 
 /** Resolves when it has been aborted and everything sent has been answered. */
@@ -26,8 +27,9 @@ export async function openLoop(
   client: LoopClient,
 ): Promise<void> {
   const began = performance.now();
-  const appends = new Flow(rates.appendsPerSecond, APPENDS_MAX);
-  const reads = new Flow(rates.readsPerSecond, READS_MAX);
+  const { appendsPerSecond, readsPerSecond, openMax = OPEN_MAX } = rates;
+  const appends = new Flow(appendsPerSecond, openMax);
+  const reads = new Flow(readsPerSecond, openMax / 2);
   while (!until.aborted) {
     const seconds = (performance.now() - began) / 1000;
     appends.send(seconds, (number) => client.append(number));
