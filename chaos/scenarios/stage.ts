@@ -31,7 +31,7 @@ export interface StageOptions {
 }
 
 /** A small busy machine stalls now and then; whoever is not affected must still go on within this. */
-export const GOES_ON_MS = 3_000;
+export const GOES_ON_MS = 5_000;
 const VOTING_MS = 30_000;
 const LIVE_MS = 20_000;
 
