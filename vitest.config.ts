@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** Tests of more than one part that start no process: they run, and count, as unit tests. */
-const PURE = ['test/layout', 'test/scenarios', 'test/simulation'];
+const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
 
 /** One file at a time: two clusters on one machine delay each other beyond a seal timeout. */
 const REAL_PROCESSES = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };

@@ -9,6 +9,7 @@ import { restoreOrderMachine } from '../../libs/order/machine.ts';
 import type { HashedOrderMachine } from '../../libs/order/machine.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
+import { isHead, isObject } from './checkpoint-head.ts';
 import { LaneStore } from './lane-store.ts';
 import type { ProtocolState } from './log-state.ts';
 import { ReleaseIndex } from './release-index.ts';
@@ -141,21 +142,43 @@ export function headSection(head: CheckpointHead): Uint8Array {
 /** Of the first section. Throws CORRUPT. */
 export function readHead(bytes: Uint8Array | undefined): CheckpointHead {
   if (bytes?.[0] !== KINDS.head) throw malformed('it begins with no head');
-  const head = JSON.parse(Buffer.from(bytes.subarray(1)).toString()) as CheckpointHead;
-  if (head.version === HEAD_VERSION) return head;
-  throw new MeridianError(
-    'REFUSED',
-    `a checkpoint of version ${head.version}, this program reads version ${HEAD_VERSION}`,
-    { details: { expected: HEAD_VERSION, actual: head.version } },
-  );
+  const head = parsed(bytes.subarray(1));
+  const version = isObject(head) ? head['version'] : undefined;
+  if (typeof version !== 'number') throw malformed('its head has no version');
+  if (version !== HEAD_VERSION) {
+    throw new MeridianError(
+      'REFUSED',
+      `a checkpoint of version ${version}, this program reads version ${HEAD_VERSION}`,
+      { details: { expected: HEAD_VERSION, actual: version } },
+    );
+  }
+  if (!isHead(head)) throw malformed('its head is not one');
+  return head;
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString());
+  } catch (cause) {
+    throw malformed('its head is no JSON', cause);
+  }
 }
 
 export function newHead(fields: Omit<CheckpointHead, 'version'>): CheckpointHead {
   return { version: HEAD_VERSION, ...fields };
 }
 
-/** Builds what the sections describe. Throws CORRUPT. */
+/** Builds what the sections describe. Throws CORRUPT, whatever it stumbles over. */
 export function loadSections(sections: Iterable<Uint8Array>, cacheBytesMax: number): Loaded {
+  try {
+    return load(sections, cacheBytesMax);
+  } catch (error) {
+    if (error instanceof MeridianError) throw error;
+    throw malformed(error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function load(sections: Iterable<Uint8Array>, cacheBytesMax: number): Loaded {
   const index = new ReleaseIndex();
   const store = new LaneStore(cacheBytesMax);
   const iterator = sections[Symbol.iterator]();
@@ -220,6 +243,6 @@ function section(kind: Kind, body: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function malformed(what: string): MeridianError {
-  return new MeridianError('CORRUPT', `the checkpoint makes no sense: ${what}`);
+function malformed(what: string, cause?: unknown): MeridianError {
+  return new MeridianError('CORRUPT', `the checkpoint makes no sense: ${what}`, { cause });
 }
