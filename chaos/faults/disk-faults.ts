@@ -41,10 +41,14 @@ export function slowDisk(replica: Replica, writeDelayMs: number): Fault {
  */
 export function failingDisk(replica: Replica, how: 'EIO' | 'ENOSPC'): Fault {
   let over = false;
+  let restarted = false;
   let keeper: Promise<void> = Promise.resolve();
   const keep = async (): Promise<void> => {
     while (!over) {
-      if (!replica.running) await replica.launch();
+      if (!replica.running) {
+        restarted = true;
+        await replica.launch();
+      }
       await pause(KEEPER_MS);
     }
   };
@@ -53,6 +57,7 @@ export function failingDisk(replica: Replica, how: 'EIO' | 'ENOSPC'): Fault {
     target: replica.name,
     inject: () => {
       over = false;
+      restarted = false;
       replica.setDisk({ failWrites: how });
       keeper = keep();
       return Promise.resolve();
@@ -61,9 +66,9 @@ export function failingDisk(replica: Replica, how: 'EIO' | 'ENOSPC'): Fault {
       over = true;
       await keeper;
       replica.setDisk({});
-      // One that was started while it could not write may be about to give up: it starts anew.
-      if (replica.running) await pause(GIVE_UP_MS);
-      if (!replica.running) await replica.start();
+      // One that could not write when it started, or has met an error, may be about to give up: anew.
+      if (restarted || how === 'EIO') await replica.kill();
+      await replica.start();
     },
   };
 }
@@ -116,7 +121,6 @@ export async function snapshot(replica: Replica): Promise<string> {
 }
 
 const KEEPER_MS = 200;
-const GIVE_UP_MS = 500;
 
 function whileDown(replica: Replica, name: string, damage: () => void): Fault {
   return {
