@@ -128,6 +128,89 @@ test('a large transaction arrives whole, in a table that came the same way', asy
   await Promise.all([here.end(), there.end()]);
 });
 
+test('holds what pgbench has left at the primary, transaction by transaction', async () => {
+  const here = await open('ship');
+  await here.query(`CREATE TABLE branches (bid int PRIMARY KEY, bbalance int NOT NULL);
+    CREATE TABLE tellers (tid int PRIMARY KEY, bid int NOT NULL, tbalance int NOT NULL);
+    CREATE TABLE accounts (aid int PRIMARY KEY, bid int NOT NULL, abalance int NOT NULL, filler char(84));
+    CREATE TABLE history (id bigserial PRIMARY KEY, tid int, bid int, aid int, delta int, mtime timestamp);
+    INSERT INTO branches SELECT i, 0 FROM generate_series(1, 2) i;
+    INSERT INTO tellers SELECT i, 1 + i % 2, 0 FROM generate_series(1, 20) i;
+    INSERT INTO accounts SELECT i, 1 + i % 2, 0, '' FROM generate_series(1, 2000) i`);
+  const script = join(directory, 'tpcb.sql');
+  writeFileSync(script, TPCB);
+  const url = postgres.get('ship')?.url() ?? '';
+  const args = ['-n', '-c', '4', '-T', '3', '-f', script, url];
+  const env = { PGOPTIONS: '-c search_path=public' };
+  const child = await spawnChild({ name: 'pgbench', command: 'pgbench', args, env }).catch(
+    () => null,
+  );
+  const processed = child === null ? await likePgbench() : await processedBy(child);
+  expect(processed).toBeGreaterThan(10);
+  const there = await open('apply');
+  await there.query("SELECT meridian.wait_linearizable('60 s')");
+  for (const table of ['branches', 'tellers', 'accounts', 'history']) {
+    const query = `SELECT t::text AS row FROM ${table} t ORDER BY 1`;
+    expect((await there.query(query)).rows).toEqual((await here.query(query)).rows);
+  }
+  const { rows } = await there.query<Record<string, number>>(
+    `SELECT (SELECT count(*)::int FROM history) AS count, (SELECT sum(delta)::int FROM history) AS moved,
+       (SELECT sum(abalance)::int FROM accounts) AS a, (SELECT sum(tbalance)::int FROM tellers) AS t,
+       (SELECT sum(bbalance)::int FROM branches) AS b`,
+  );
+  const moved = rows[0]?.['moved'];
+  expect(rows).toEqual([{ count: processed, moved, a: moved, t: moved, b: moved }].map(texts));
+  await Promise.all([here.end(), there.end()]);
+});
+
+const TPCB = `\\set aid random(1, 2000)
+\\set bid random(1, 2)
+\\set tid random(1, 20)
+\\set delta random(-5000, 5000)
+BEGIN;
+UPDATE accounts SET abalance = abalance + :delta WHERE aid = :aid;
+SELECT abalance FROM accounts WHERE aid = :aid;
+UPDATE tellers SET tbalance = tbalance + :delta WHERE tid = :tid;
+UPDATE branches SET bbalance = bbalance + :delta WHERE bid = :bid;
+INSERT INTO history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, :aid, :delta, CURRENT_TIMESTAMP);
+END;
+`;
+
+async function processedBy(child: Child): Promise<number> {
+  const { code } = await child.exited;
+  const said = child.lastLines(50).join('\n');
+  expect(code, said).toBe(0);
+  return Number(/transactions actually processed: (\d+)/.exec(said)?.[1]);
+}
+
+/** Where there is no pgbench: the same script. */
+async function likePgbench(): Promise<number> {
+  const [until, sql] = [Date.now() + 3_000, TPCB.slice(TPCB.indexOf('BEGIN'))];
+  let count = 0;
+  const program = async (number: number): Promise<void> => {
+    const client = await open('ship');
+    for (let i = number; Date.now() < until; i += 4) {
+      const values: Record<string, number> = {
+        aid: 1 + (i % 2000),
+        bid: 1 + (i % 2),
+        delta: i % 99,
+      };
+      await client.query(
+        sql.replace(/:(\w+)/g, (_, name: string) => `${values[name] ?? 1 + (i % 20)}`),
+      );
+      count += 1;
+    }
+    await client.end();
+  };
+  await Promise.all([0, 1, 2, 3].map(program));
+  return count;
+}
+
+/** As our sessions give values. */
+function texts(row: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, String(value)]));
+}
+
 /** Moves money between accounts until aborted; a COMMIT that returned is remembered. */
 async function write(signal: AbortSignal, acknowledged: number[]): Promise<void> {
   let id = 0;
