@@ -23,6 +23,8 @@ export const OPERATIONS = [
   'streams',
   /** How a process is. */
   'status',
+  /** Which database of a stream is the one that is written. */
+  'promote',
   /** What replicas say to each other; never granted, it comes with a replica's certificate. */
   'peer',
 ] as const;
@@ -44,7 +46,7 @@ const BUILT_IN: readonly Grant[] = [
   { principal: 'crossbar', operations: ['read', 'tail', 'status'], streams: ['*'] },
   {
     principal: 'admin',
-    operations: ['append', 'fence', 'read', 'tail', 'trim', 'streams', 'status'],
+    operations: ['append', 'fence', 'read', 'tail', 'trim', 'streams', 'status', 'promote'],
     streams: ['*'],
   },
 ];

@@ -81,6 +81,9 @@ const MATRIX: Readonly<Record<string, string>> = {
   'PeerService.CompareRelease': 'r.....',
   'SidecarService.Wait': '.csa.A',
   'SidecarService.Status': '.c...A',
+  'SidecarService.Promote': '.....A',
+  'SidecarService.StepDown': '.....A',
+  'SidecarService.Rejoin': '.....A',
 };
 
 describe.each(methods.map((method) => ({ method, name: `${method.parent.name}.${method.name}` })))(

@@ -59,6 +59,9 @@ export const RULES: Readonly<Record<string, Rule>> = {
   [`${peer}/CompareRelease`]: { operation: 'peer', scope: 'none', reserved: true },
 
   [`${sidecar}/Wait`]: { operation: 'tail', scope: 'none' },
+  [`${sidecar}/Promote`]: { operation: 'promote', scope: 'none' },
+  [`${sidecar}/StepDown`]: { operation: 'promote', scope: 'none' },
+  [`${sidecar}/Rejoin`]: { operation: 'promote', scope: 'none' },
   [`${sidecar}/Status`]: { operation: 'status', scope: 'none', reserved: true },
 
   [`${health}/Check`]: { operation: 'open', scope: 'none', reserved: true },
