@@ -80,7 +80,7 @@ export class SegmentMaker {
     if (ordinal < index.first) {
       throw new MeridianError(
         'REFUSED',
-        `the archive goes on at entry ${ordinal}, but the log of this replica begins at ${index.first}: copy what is missing from another region's archive (meridian archive copy)`,
+        `the archive goes on at entry ${ordinal}, but the log of this replica begins at ${index.first}: configure a copy of another region's archive, which has what is missing`,
         { details: { expected: ordinal, actual: index.first } },
       );
     }

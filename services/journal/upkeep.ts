@@ -63,7 +63,7 @@ export class Upkeep {
     const { log, state, head, order, index, store } = opened;
     const { limits, timings } = config;
     const { segmentBytes, checkpointBytes: everyBytes } = limits;
-    // With an archive the log is a stock of what is archived; what is deleted there is the janitor's business.
+    // With an archive the log is a stock of what is archived.
     const { url, localBytes } = config.archive;
     const retentionBytes = url === undefined ? limits.retentionBytes : localBytes;
     this.space = new SpaceWatch({

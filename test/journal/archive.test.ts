@@ -2,9 +2,11 @@
  * Three replicas that share a bucket: what leaves their logs is in the archive, reads go through both, the
  * store is away for a while and nobody who appends notices.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FaultyS3 } from '../../libs/archive/faulty-s3.ts';
+import { spawnChild } from '../../libs/processes/child.ts';
 import { releasePorts, reservePorts } from '../../libs/processes/ports.ts';
 import { Cluster, RawSession, batchOf, readAll, readSettled, until } from './cluster.ts';
 import type { ReadResult } from './cluster.ts';
@@ -12,6 +14,9 @@ import type { ReadResult } from './cluster.ts';
 const BATCHES = 300;
 /** Sent at once: they share entries. */
 const GROUP = 6;
+const RESTORE = fileURLToPath(
+  new URL('../../dist/services/journal/restore-main.js', import.meta.url),
+);
 const BODY = 'x'.repeat(2000);
 
 let s3: FaultyS3;
@@ -120,7 +125,7 @@ describe('a journal with an archive', () => {
     const archived = await metric('timestamp_seconds');
     await fill(BATCHES);
     expect(await metric('timestamp_seconds')).toBe(archived);
-    await until(async () => (await metric('backlog_entries')) > BATCHES / 2);
+    await until(async () => (await metric('backlog_entries')) > BATCHES / 10);
     const kept = firstSegment(0);
     s3.fault = () =>
       Math.random() < 0.2
@@ -128,7 +133,7 @@ describe('a journal with an archive', () => {
         : null;
     await until(async () => (await metric('timestamp_seconds')) > archived);
     s3.fault = () => null;
-    await until(async () => (await metric('backlog_entries')) < BATCHES / 4);
+    await until(async () => (await metric('backlog_entries')) < BATCHES / 12);
     await fill(2 * BATCHES);
     await until(() => firstSegment(0) > kept);
     whole = order(await readSettled(cluster, 1));
@@ -141,5 +146,39 @@ describe('a journal with an archive', () => {
     await cluster.startReplica(2);
     await until(async () => order(await readSettled(cluster, 2)).length === whole.length);
     expect(order(await readSettled(cluster, 2))).toEqual(whole);
+  });
+
+  it('is built from the bucket alone, up to the last archived position, and goes on', async () => {
+    await until(async () => (await metric('backlog_entries')) === 0);
+    await Promise.all([0, 1, 2].map((replica) => cluster.kill(replica)));
+    const hashes = new Set<string>();
+    for (const replica of [0, 1, 2]) {
+      rmSync(cluster.dataOf(replica), { recursive: true });
+      const place = { url: 's3://bucket/orders', endpoint: s3.endpoint, pathStyle: true };
+      const task = { ...place, directory: cluster.dataOf(replica), replica, generation: 1 };
+      const child = await spawnChild({
+        name: `restore-${replica}`,
+        command: process.execPath,
+        args: [RESTORE, JSON.stringify(task)],
+        env: cluster.env,
+      });
+      expect((await child.exited).code).toBe(0);
+      const restored = JSON.parse(child.lastLines(1)[0] ?? '') as {
+        hash: string;
+        timestamp: number;
+      };
+      expect(`${restored.timestamp}`).toBe(whole.at(-1)?.split(' ')[0]);
+      hashes.add(restored.hash);
+    }
+    expect(hashes.size).toBe(1);
+    await Promise.all([0, 1, 2].map((replica) => cluster.startReplica(replica)));
+    expect(order(await readSettled(cluster, 1))).toEqual(whole);
+    await fill(3 * BATCHES);
+    for (const replica of [0, 1, 2]) {
+      const now = order(await readSettled(cluster, replica));
+      expect(now.slice(0, whole.length)).toEqual(whole);
+      expect(now).toHaveLength(whole.length + BATCHES);
+    }
+    await until(async () => (await metric('backlog_entries')) < BATCHES / 10);
   });
 });

@@ -194,6 +194,68 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
     load: () => import('../commands/digest.ts'),
   },
   {
+    path: ['restore'],
+    summary: 'Build a replica from an archive alone',
+    about: [
+      'Executes the archived order again, checks every object on the way, and writes the data directory of ' +
+        'one replica, up to the last archived position, which it prints. What was acknowledged after it and ' +
+        'not archived is not there. Do it for all three replicas: equal archives give equal content, and the ' +
+        'printed order must be the same.',
+      'Configure the restored replicas with the same archive: records older than their logs are read from ' +
+        'it, and archiving goes on. The replicas that wrote to it before must not run any more.',
+    ],
+    args: [
+      { name: 'archive', help: 'A directory, file:///directory or s3://bucket/prefix.' },
+      { name: 'directory', help: 'The data directory to make; empty or not there.' },
+    ],
+    options: [
+      {
+        name: 'replica',
+        placeholder: 'n',
+        value: { kind: 'count', least: 0, most: 2 },
+        required: true,
+        help: 'Number of the replica: 0, 1 or 2.',
+      },
+      {
+        name: 'generation',
+        placeholder: 'n',
+        value: { kind: 'count', least: 1 },
+        help: 'Generation of the membership, as in the configuration.',
+        defaultText: '1',
+      },
+      { name: 'region', placeholder: 'name', value: { kind: 'text' }, help: 'Of the bucket.' },
+      {
+        name: 'endpoint',
+        placeholder: 'url',
+        value: { kind: 'text' },
+        help: 'Server of a bucket that is not at AWS.',
+      },
+      { name: 'path-style', help: 'The bucket in the path, not in the host name.' },
+    ],
+    connects: false,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'directory', help: 'what was made' },
+        { name: 'cluster', help: 'the cluster' },
+        { name: 'instance', help: 'the instance' },
+        { name: 'replica', help: 'its number' },
+        { name: 'generation', help: 'of the membership' },
+        { name: 'entries', help: 'entries in the restored order' },
+        { name: 'timestamp', help: 'last archived position, microseconds since 1970' },
+        { name: 'hash', help: 'of the restored order' },
+      ],
+    },
+    examples: [
+      {
+        text: 'From a bucket',
+        command: 'meridian restore s3://archive/orders /var/lib/meridian/orders --replica 0',
+      },
+      { text: 'From a directory', command: 'meridian restore ./archive ./data-1 --replica 1' },
+    ],
+    load: () => import('../commands/restore.ts'),
+  },
+  {
     path: ['verify'],
     summary: 'Check the data directory of a replica',
     about: [
