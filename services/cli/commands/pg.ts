@@ -4,6 +4,7 @@ import { SidecarService } from '../../../libs/gen/meridian/sidecar/v1/sidecar_pb
 import type { StatusResponse } from '../../../libs/gen/meridian/sidecar/v1/sidecar_pb.ts';
 import { connect } from '../../../libs/rpc/rpc.ts';
 import type { Channel } from '../../../libs/rpc/rpc.ts';
+import { openClientSecurity } from '../../../libs/security/client-security.ts';
 import { UsageError } from '../arguments.ts';
 import { columns } from '../columns.ts';
 import { parseReplicas } from '../endpoint.ts';
@@ -170,7 +171,15 @@ function sidecarsOf(call: Invocation): { sidecars: Sidecar[]; target: () => Side
       : [given, '--sidecars'];
   const addresses =
     parseReplicas(text, where, fail) ?? fail('--sidecars is missing (MERIDIAN_SIDECARS)');
-  const sidecars = addresses.map((it) => ({ ...it, channel: connect(it.address) }));
+  const {
+    MERIDIAN_TLS_CA: ca,
+    MERIDIAN_TLS_CERTIFICATE: certificate,
+    MERIDIAN_TLS_KEY: key,
+  } = call.environment;
+  const cluster = call.values.text('cluster') ?? '';
+  const security = ca === undefined ? undefined : { tls: { ca, certificate, key } };
+  const secure = openClientSecurity(security)?.({ cluster, role: 'sidecar' }) ?? null;
+  const sidecars = addresses.map((it) => ({ ...it, channel: connect(it.address, {}, secure) }));
   const target = (): Sidecar => {
     const region = call.values.text('region') ?? '';
     const regions = addresses.map((it) => it.region);
