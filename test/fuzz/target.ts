@@ -64,6 +64,8 @@ function shown(value: unknown): string {
     if (typeof it === 'bigint') return `${it}n`;
     if (typeof it === 'symbol') return it.toString();
     if (it instanceof Uint8Array) return Buffer.from(it).toString('hex');
-    return it;
+    if (typeof it !== 'object' || it === null || Array.isArray(it)) return it;
+    // In which order the fields came is no part of the value.
+    return Object.fromEntries(Object.entries(it).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
 }
