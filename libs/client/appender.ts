@@ -78,6 +78,11 @@ export class Appender {
   #moveTo: Region | null = null;
   /** How many, from the oldest, go one at a time, to find the one that a replica cannot take. */
   #alone = 0;
+  /**
+   * `previous` names a number, not an epoch: until the journal has taken the first append of a writer
+   * that goes on behind a former self, numbers of that self may still come in its way.
+   */
+  #continuing: boolean;
   #lastTimestamp = 0;
   #lastError: MeridianError | null = null;
   #ended: MeridianError | null = null;
@@ -91,6 +96,7 @@ export class Appender {
     this.#options = options;
     this.#identity = new Identity(options.writer);
     this.#route = new Route(options);
+    this.#continuing = (options.writer?.lastSeq ?? 0) > 0;
   }
 
   /** Why this writer takes nothing more; null while it does. */
@@ -205,7 +211,7 @@ export class Appender {
 
   #maySend(pipe: Pipe, pending: Pending): boolean {
     const { sent, encoded, uncertain } = this.#pipeline;
-    if (this.#alone > 0 && sent > 0) return false;
+    if ((this.#alone > 0 || this.#continuing) && sent > 0) return false;
     // A QUORUM writer on an ORDERED session: only repetitions belong there.
     if (pipe.ack !== this.#options.ack && sent >= uncertain) return false;
     return pending.frame !== null || encoded < UNANSWERED_MAX;
@@ -270,7 +276,10 @@ export class Appender {
     const { duplicate } = run;
     const forwardedVia = run.forwardedVia === '' ? null : run.forwardedVia;
     let seqNum = Number(run.firstSeqNum);
-    if (failure === null) this.#lastTimestamp = Math.max(this.#lastTimestamp, timestamp);
+    if (failure === null) {
+      this.#continuing = false;
+      this.#lastTimestamp = Math.max(this.#lastTimestamp, timestamp);
+    }
     for (let answered = 0; answered < run.count; answered += 1) {
       const pending = pipeline.answered();
       if (this.#alone > 0) this.#alone -= 1;

@@ -169,7 +169,7 @@ export class FakeRegions {
     const header = decodeBatchHeader(frame);
     const { id, epoch, seq, previous } = header.writer ?? { id: '', epoch: 0, seq: 0, previous: 0 };
     const mine = this.kept.filter(({ writer }) => writer === id);
-    const before = mine.find((each) => each.seq === seq);
+    const before = mine.find((each) => each.seq === seq && each.epoch === epoch);
     if (before === undefined && previous !== (mine.at(-1)?.seq ?? 0)) {
       const details = { previous: String(previous), last: String(mine.at(-1)?.seq ?? 0) };
       const failure = { reason: 'WRITER_GAP', message: 'gap', details, noEffect: true };
