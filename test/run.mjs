@@ -1,7 +1,7 @@
 /**
  * `npm test`: every stage of stages.mjs, one after the other, each with its time (neighbours of one
  * `group` together: none of them needs more than one processor; those of the `background` beside all
- * others, at the lowest priority, on what real processes that wait leave of the processors); the output
+ * that follow, at the lowest priority, on what real processes that wait leave of the processors); the output
  * of one that fails in full; at the end one line `N passed, M failed` over all of them.
  *
  *   npm test                        everything
@@ -34,19 +34,18 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 
-await Promise.all([
-  runAll(plan.filter((stage) => stage.background)),
-  runAll(plan.filter((stage) => !stage.background)),
-]);
+/** Those of the background that have been reached, one after the other. */
+let behind = Promise.resolve();
+for (const stages of neighbours(plan)) {
+  if (stages[0].background) behind = behind.then(() => runAndTell(stages[0]));
+  else await Promise.all(stages.map(runAndTell));
+}
+await behind;
 
 rmSync(directory, { recursive: true, force: true });
 if (failures.length > 0) console.log(`failed: ${failures.join(', ')} (output above)`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
-
-async function runAll(list) {
-  for (const stages of neighbours(list)) await Promise.all(stages.map(runAndTell));
-}
 
 /** Runs of stages with the same group; a stage without one is alone. */
 function neighbours(stages) {

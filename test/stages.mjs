@@ -20,6 +20,7 @@ export const stages = [
   { name: 'format', group: 'static', command: [bin('prettier'), '--check', '.'], minutesMax: 5 },
   { name: 'types', group: 'static', command: [bin('tsc'), '-p', 'tsconfig.json'], minutesMax: 5 },
   { name: 'unit', vitest: true, command: [process.execPath, ...vitest('unit')], minutesMax: 20 },
+  { name: 'model', command: [process.execPath, 'dist/test/model/main.js'], minutesMax: 20 },
   {
     name: 'simulation',
     background: true,
@@ -32,7 +33,6 @@ export const stages = [
     command: [process.execPath, 'dist/test/simulation/main.js', '--planted'],
     minutesMax: 20,
   },
-  { name: 'model', command: [process.execPath, 'dist/test/model/main.js'], minutesMax: 20 },
   {
     name: 'integration',
     vitest: true,

@@ -65,6 +65,7 @@ describe('a doctor', () => {
         watermarkLagMs: 0,
         disk: {},
         damage: { open: [] },
+        divergences: [],
         lanes: [],
       },
     });

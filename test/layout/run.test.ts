@@ -96,7 +96,7 @@ describe('npm test', () => {
     expect(lines.at(-1)).toBe('3 passed, 0 failed');
   });
 
-  it('runs the background beside all others, one after the other and at the lowest priority', () => {
+  it('runs the background beside all that follow, one after the other and at the lowest priority', () => {
     const there = (name: string): string =>
       `require('fs').existsSync(${JSON.stringify(join(directory, name))})`;
     const make = (name: string): string =>
