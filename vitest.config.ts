@@ -3,6 +3,17 @@ import { defineConfig } from 'vitest/config';
 /** Tests of more than one part that start no process: they run, and count, as unit tests. */
 const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
 
+/**
+ * Real processes for half a minute and more, each deepening what another test or a chaos scenario tries
+ * as well: not part of a plain `npm test`, but of `npm test -- --nightly`.
+ */
+const LONG = [
+  'test/crossbar/resume.test.ts',
+  'test/journal/flood.test.ts',
+  'test/journal/forwarding.test.ts',
+  'test/local/start.test.ts',
+];
+
 /** One file at a time: two clusters on one machine delay each other beyond a seal timeout. */
 const REAL_PROCESSES = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
 
@@ -20,10 +31,11 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: [...PURE, 'test/terraform'].map((folder) => `${folder}/**`),
+          exclude: [...[...PURE, 'test/terraform'].map((folder) => `${folder}/**`), ...LONG],
           ...REAL_PROCESSES,
         },
       },
+      { test: { name: 'long', include: LONG, ...REAL_PROCESSES } },
       {
         test: {
           name: 'terraform',

@@ -4,7 +4,8 @@
  * that follow, at the lowest priority, on what real processes that wait leave of the processors); the output
  * of one that fails in full; at the end one line `N passed, M failed` over all of them.
  *
- *   npm test                        everything
+ *   npm test                        everything but what takes a night
+ *   npm test -- --nightly           everything
  *   npm test -- lint unit           only these stages
  *   npm test -- --also-node 24      the unit tests on that Node as well, fetched from the registry
  *
@@ -79,9 +80,11 @@ async function runAndTell(stage) {
 async function planFrom(args) {
   const names = [];
   const extra = [];
+  let nightly = false;
   let module = new URL('stages.mjs', import.meta.url);
   for (let i = 0; i < args.length; i++) {
-    if (args[i] === '--also-node') extra.push(args[++i]);
+    if (args[i] === '--nightly') nightly = true;
+    else if (args[i] === '--also-node') extra.push(args[++i]);
     else if (args[i] === '--stages') module = pathToFileURL(args[++i]);
     else names.push(args[i]);
   }
@@ -92,7 +95,9 @@ async function planFrom(args) {
     console.error(`no stage ${unknown.join(', ')}; there are: ${known.join(', ')}`);
     process.exit(2);
   }
-  const chosen = stages.filter((stage) => names.length === 0 || names.includes(stage.name));
+  const chosen = stages.filter((stage) =>
+    names.length === 0 ? nightly || !stage.nightly : names.includes(stage.name),
+  );
   return [...chosen, ...extra.map((major) => unitOnNode(major))];
 }
 

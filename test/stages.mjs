@@ -10,6 +10,18 @@ import { join } from 'node:path';
 const bin = (name) => join('node_modules', '.bin', name);
 const vitest = (project) => ['node_modules/vitest/vitest.mjs', 'run', '--project', project];
 
+/** Of the scenarios of `npm run chaos`, some of each kind of fault; `--nightly` runs all. */
+const SCENARIOS = [
+  'net/partial-chain',
+  'net/resets',
+  'proc/kill-each',
+  'proc/pause-kill',
+  'clock/jump',
+  'disk/wiped',
+  'merged/region-dies',
+  'pg/kill-replica',
+];
+
 export const stages = [
   {
     name: 'lint',
@@ -20,7 +32,6 @@ export const stages = [
   { name: 'format', group: 'static', command: [bin('prettier'), '--check', '.'], minutesMax: 5 },
   { name: 'types', group: 'static', command: [bin('tsc'), '-p', 'tsconfig.json'], minutesMax: 5 },
   { name: 'unit', vitest: true, command: [process.execPath, ...vitest('unit')], minutesMax: 20 },
-  { name: 'model', command: [process.execPath, 'dist/test/model/main.js'], minutesMax: 20 },
   {
     name: 'simulation',
     background: true,
@@ -31,6 +42,12 @@ export const stages = [
     name: 'planted',
     background: true,
     command: [process.execPath, 'dist/test/simulation/main.js', '--planted'],
+    minutesMax: 20,
+  },
+  {
+    name: 'model',
+    background: true,
+    command: [process.execPath, 'dist/test/model/main.js'],
     minutesMax: 20,
   },
   {
@@ -46,14 +63,43 @@ export const stages = [
     minutesMax: 15,
   },
   {
+    name: 'fuzz',
+    command: [process.execPath, 'dist/test/fuzz/main.js', '--seconds', '1', '--seed', '1'],
+    minutesMax: 5,
+  },
+  {
+    name: 'chaos',
+    command: [process.execPath, 'dist/chaos/main.js', ...SCENARIOS, '--seed', '1'],
+    minutesMax: 10,
+  },
+  {
     name: 'check',
     command: [process.execPath, 'dist/services/local/main.js', '--check'],
     minutesMax: 3,
   },
+  {
+    name: 'long',
+    nightly: true,
+    vitest: true,
+    command: [process.execPath, ...vitest('long')],
+    minutesMax: 20,
+  },
+  {
+    name: 'all chaos',
+    nightly: true,
+    command: [process.execPath, 'dist/chaos/main.js', 'all'],
+    minutesMax: 30,
+  },
+  {
+    name: 'long fuzz',
+    nightly: true,
+    command: [process.execPath, 'dist/test/fuzz/main.js', '--seconds', '15'],
+    minutesMax: 20,
+  },
 ];
 
-/** What another Node could break: not the parts whose tests are about another program. */
-const NOT_ON_NODE = ['libs/postgres', 'libs/processes', 'services/local', 'services/sidecar'];
+/** What another Node could break: the parts that lean on it, and the core. */
+const ON_NODE = ['client', 'config', 'frames', 'http', 'lane', 'order', 'rpc', 'storage'];
 
 /** The unit tests of the parts once more on another Node; not part of a plain `npm test`. */
 export function unitOnNode(major) {
@@ -61,12 +107,7 @@ export function unitOnNode(major) {
     name: `unit on Node ${major}`,
     vitest: true,
     prepare: () => nodeFromRegistry(major),
-    command: [
-      'node',
-      ...vitest('unit'),
-      ...['libs', 'services'],
-      ...NOT_ON_NODE.map((folder) => `--exclude=${folder}/**`),
-    ],
+    command: ['node', ...vitest('unit'), ...ON_NODE.map((name) => `libs/${name}/`)],
     minutesMax: 20,
   };
 }

@@ -24,6 +24,7 @@ interface Stage {
   readonly minutesMax?: number;
   readonly group?: string;
   readonly background?: boolean;
+  readonly nightly?: boolean;
 }
 
 function run(
@@ -153,6 +154,16 @@ describe('npm test', () => {
     ]);
     expect(lines).toContain('stopped: it took longer than 0.005 minutes');
     expect(lines.at(-1)).toBe('0 passed, 1 failed');
+  });
+
+  it('runs what takes a night only when it is told to', () => {
+    const stages = [
+      { name: 'one', program: '' },
+      { name: 'two', program: '', nightly: true },
+    ];
+    expect(run(stages).lines.at(-1)).toBe('1 passed, 0 failed');
+    expect(run(stages, '--nightly').lines.at(-1)).toBe('2 passed, 0 failed');
+    expect(run(stages, 'two').lines.at(-1)).toBe('1 passed, 0 failed');
   });
 
   it('runs only the stages that are named, and refuses a name it does not know', () => {
