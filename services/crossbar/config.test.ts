@@ -5,7 +5,16 @@ import { crossbarSchema } from './config.ts';
 const REPLICAS = 'replicas: [{region: a, address: "h:1"}]';
 
 function load(instances: string) {
-  const argv = ['--cluster', 'c', '--region', 'a', '--listen', '127.0.0.1:1', '--instances', instances];
+  const argv = [
+    '--cluster',
+    'c',
+    '--region',
+    'a',
+    '--listen',
+    '127.0.0.1:1',
+    '--instances',
+    instances,
+  ];
   return loadConfig({ schema: crossbarSchema, name: 'meridian crossbar', argv, env: {} });
 }
 
