@@ -5,9 +5,10 @@ const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
 
 /**
  * Real processes for half a minute and more, each deepening what another test or a chaos scenario tries
- * as well: not part of a plain `npm test`, but of `npm test -- --nightly`.
+ * as well, and what needs a browser: not part of a plain `npm test`, but of `npm test -- --nightly`.
  */
 const LONG = [
+  'test/console/console.test.ts',
   'test/crossbar/resume.test.ts',
   'test/journal/flood.test.ts',
   'test/journal/forwarding.test.ts',
