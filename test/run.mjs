@@ -1,8 +1,7 @@
 /**
  * `npm test`: every stage of stages.mjs, one after the other, each with its time (neighbours of one
- * `group` together: none of them needs more than one processor; those of the `background` beside all
- * that follow, at the lowest priority, on what real processes that wait leave of the processors); the output
- * of one that fails in full; at the end one line `N passed, M failed` over all of them.
+ * `group` together: none of them needs more than one processor); the output of one that fails in full;
+ * at the end one line `N passed, M failed` over all of them.
  *
  *   npm test                        everything but what takes a night
  *   npm test -- --nightly           everything
@@ -35,13 +34,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 
-/** Those of the background that have been reached, one after the other. */
-let behind = Promise.resolve();
-for (const stages of neighbours(plan)) {
-  if (stages[0].background) behind = behind.then(() => runAndTell(stages[0]));
-  else await Promise.all(stages.map(runAndTell));
-}
-await behind;
+for (const stages of neighbours(plan)) await Promise.all(stages.map(runAndTell));
 
 rmSync(directory, { recursive: true, force: true });
 if (failures.length > 0) console.log(`failed: ${failures.join(', ')} (output above)`);
@@ -109,9 +102,7 @@ async function run(stage) {
     return { passed: 0, failed: 1, output: error.message };
   }
   const report = join(directory, `${stage.name.replaceAll(' ', '-')}.json`);
-  const [command, ...args] = stage.background
-    ? ['nice', '-n', '19', ...stage.command]
-    : stage.command;
+  const [command, ...args] = stage.command;
   if (stage.vitest) {
     args.push('--reporter=default', '--reporter=json', `--outputFile.json=${report}`);
   }

@@ -1,7 +1,6 @@
 /**
  * What `npm test` consists of, in order: cheap and telling stages first. A stage is one command; one
- * that runs Vitest counts its tests, any other counts as one. What computes on virtual time runs in the
- * background; nothing it finds depends on how long it takes.
+ * that runs Vitest counts its tests, any other counts as one.
  */
 import { mkdirSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
@@ -24,19 +23,16 @@ export const stages = [
   { name: 'unit', vitest: true, command: [process.execPath, ...unit], minutesMax: 20 },
   {
     name: 'simulation',
-    background: true,
     command: [process.execPath, 'dist/test/simulation/main.js', '--seeds', '2000'],
     minutesMax: 20,
   },
   {
     name: 'planted',
-    background: true,
     command: [process.execPath, 'dist/test/simulation/main.js', '--planted'],
     minutesMax: 20,
   },
   {
     name: 'model',
-    background: true,
     command: [process.execPath, 'dist/test/model/main.js'],
     minutesMax: 20,
   },

@@ -23,7 +23,6 @@ interface Stage {
   readonly vitest?: boolean;
   readonly minutesMax?: number;
   readonly group?: string;
-  readonly background?: boolean;
   readonly nightly?: boolean;
 }
 
@@ -95,26 +94,6 @@ describe('npm test', () => {
       { name: 'three', program: apart },
     ]);
     expect(lines.at(-1)).toBe('3 passed, 0 failed');
-  });
-
-  it('runs the background beside all that follow, one after the other and at the lowest priority', () => {
-    const there = (name: string): string =>
-      `require('fs').existsSync(${JSON.stringify(join(directory, name))})`;
-    const make = (name: string): string =>
-      `require('fs').writeFileSync(${JSON.stringify(join(directory, name))}, '');`;
-    const waitFor = (name: string): string =>
-      `const until = Date.now() + 10_000; while (!${there(name)}) if (Date.now() > until) process.exit(1);`;
-    const { lines } = run([
-      {
-        name: 'behind',
-        background: true,
-        program: `${make('behind')} ${waitFor('last')} process.exit(require('os').getPriority() === 19 ? 0 : 1)`,
-      },
-      { name: 'behind it', background: true, program: `process.exit(${there('last')} ? 0 : 1)` },
-      { name: 'first', program: waitFor('behind') },
-      { name: 'last', program: make('last') },
-    ]);
-    expect(lines.at(-1)).toBe('4 passed, 0 failed');
   });
 
   it('prints in full what failed, goes on with the rest, and fails', () => {
