@@ -10,6 +10,7 @@ const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
 const LONG = [
   'test/console/console.test.ts',
   'test/crossbar/resume.test.ts',
+  'test/journal/archive.test.ts',
   'test/journal/flood.test.ts',
   'test/journal/forwarding.test.ts',
   'test/local/start.test.ts',
