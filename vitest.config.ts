@@ -14,6 +14,7 @@ const LONG = [
   'test/journal/flood.test.ts',
   'test/journal/forwarding.test.ts',
   'test/local/start.test.ts',
+  'test/postgres/failover.test.ts',
 ];
 
 /** One file at a time: two clusters on one machine delay each other beyond a seal timeout. */
