@@ -11,6 +11,7 @@ import type { Recorder } from '../model/recorder.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { openLoop } from './open-loop.ts';
 import type { Rates } from './open-loop.ts';
+import { answerOf } from './recorded-journal.ts';
 import type { Traffic, Workload } from './workload.ts';
 
 export const FLEET = 'fleet';
@@ -84,15 +85,7 @@ class Client {
       { kind: 'append', instance: 1, stream, values: [value], ack },
       async () => {
         const body = Buffer.from(value);
-        const result = await this.#journal.append(stream, [{ body }], { ack });
-        const { timestamp, firstSeqNum, duplicate, region, forwardedVia } = result;
-        return {
-          timestamp,
-          duplicate,
-          servedBy: region,
-          ...(firstSeqNum === null ? {} : { firstSeqNum }),
-          ...(forwardedVia === null ? {} : { forwardedVia }),
-        };
+        return answerOf(await this.#journal.append(stream, [{ body }], { ack }));
       },
     );
   }

@@ -43,11 +43,8 @@ export interface AppenderOptions extends RouteSettings {
 
 /** As many as the order remembers outcomes of one writer: more could not be asked for again. */
 export const UNANSWERED_MAX = 4096;
-/**
- * A message is sent at this size; a larger batch goes alone. One message a turn of the event loop: it
- * leaves before the next one is encoded, so that client, home and disks work at the same time.
- */
-const MESSAGE_BYTES = 64 * 1024;
+/** A message is sent at this size; a larger batch goes alone. */
+const MESSAGE_BYTES = 256 * 1024;
 const CHECK_MS = 50;
 /** The order did not decide these; a chain with one of them cannot go on. */
 const CHAIN_BROKEN = new Set(['WRITER_FENCED', 'WRITER_GAP', 'WRITER_FORGOTTEN']);
@@ -179,9 +176,7 @@ export class Appender {
     const grant = this.#grant;
     if (grant === null || this.#moveTo !== null) return;
     if (pipeline.sent === 0) this.#heardAt = performance.now();
-    if (pipe.hasRoom && this.#sendMessage(pipe, grant) && pipeline.sent < pipeline.count) {
-      this.#schedule();
-    }
+    while (pipe.hasRoom && this.#sendMessage(pipe, grant));
     if (pipeline.count === 0) this.#tellIdle();
   }
 
