@@ -149,7 +149,8 @@ export class Journal {
 
   /**
    * The same, a record at a time and exactly those asked for, also where a batch holds others too.
-   * Easier, and several times slower than `read`.
+   * Easier, and several times slower than `read`. Begins behind what was trimmed; OUT_OF_RANGE where
+   * records are lost, or were trimmed while it was reading.
    */
   records(options: ReadOptions): AsyncGenerator<ReadRecord, void, undefined> {
     const { from, stream } = options;

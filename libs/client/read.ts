@@ -2,7 +2,7 @@
  * Reads as async iterators: a chunk at a time, or a record at a time. At most a few chunks wait for a
  * slow consumer; then the replica waits.
  */
-import type { MeridianError } from '../errors/errors.ts';
+import { MeridianError } from '../errors/errors.ts';
 import { decodeBatchHeader, decodeRecords } from '../frames/batch.ts';
 import { decodeDeliveries } from '../frames/delivery.ts';
 import type { Delivery } from '../frames/delivery.ts';
@@ -12,6 +12,7 @@ import type {
   FollowHandler,
   Position,
   ReadBatch,
+  ReadGap,
   ReadItem,
   ReadOptions,
   ReadRecord,
@@ -102,7 +103,10 @@ export class ReadIterator implements AsyncIterableIterator<ReadItem, undefined> 
   }
 }
 
-/** Exactly the records that were asked for: batches come whole, and may begin before or end after. */
+/**
+ * Exactly the records that were asked for: batches come whole, and may begin before or end after. It may
+ * begin behind what was trimmed; a record that is missing between two others, or lost, ends it.
+ */
 export async function* recordsOf(
   items: AsyncIterable<ReadItem>,
   { from, limit = Infinity, untilSeqNum = Infinity }: ReadOptions,
@@ -110,9 +114,13 @@ export async function* recordsOf(
   let fromSeqNum = typeof from === 'object' && 'seqNum' in from ? from.seqNum : 0;
   const after = typeof from === 'object' && 'after' in from ? from.after : null;
   let left = limit;
+  let begun = false;
   for await (const item of items) {
-    // A batch of which a part was trimmed comes whole.
-    if (item.type === 'gap') fromSeqNum = Math.max(fromSeqNum, item.seqNums?.to ?? 0);
+    if (item.type === 'gap') {
+      refuseMissing(item, begun);
+      // A batch of which a part was trimmed comes whole.
+      fromSeqNum = Math.max(fromSeqNum, item.seqNums?.to ?? 0);
+    }
     if (item.type !== 'batches') continue;
     for (const batch of item.batches) {
       const { indexes } = batch;
@@ -127,11 +135,21 @@ export async function* recordsOf(
         if (after?.timestamp === timestamp && recordOffset <= after.recordOffset) continue;
         if (left <= 0 || seqNum >= untilSeqNum) return;
         left -= 1;
+        begun = true;
         yield { ...record, stream, seqNum, timestamp, recordOffset };
       }
     }
     if (left <= 0) return;
   }
+}
+
+function refuseMissing({ kind, from, to }: ReadGap, begun: boolean): void {
+  if (kind === 'filtered' || (kind === 'trimmed' && !begun)) return;
+  throw new MeridianError(
+    'OUT_OF_RANGE',
+    `records from ${from.timestamp} to ${to.timestamp} are ${kind}; \`read\` says so and goes on`,
+    { details: { kind, from: from.timestamp, to: to.timestamp } },
+  );
 }
 
 class DecodedBatch implements ReadBatch {

@@ -9,6 +9,7 @@ import { LSN_ZERO, formatLsn, parseLsn } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
 import type { Source } from './change-format.ts';
 import { fromPostgres } from './connection.ts';
+import { LOCK_OURS } from './sql.ts';
 
 /** A place in the journal's order, and where a subscription resumes after it. */
 export interface JournalPosition {
@@ -40,9 +41,8 @@ export interface AppliedPosition {
   readonly historyUntil: number;
 }
 
-// The lock: two sessions that both find the schema missing would collide in the catalogue.
 const DEFINITION = `
-  SELECT pg_advisory_xact_lock(hashtext('meridian'));
+  ${LOCK_OURS};
   CREATE SCHEMA IF NOT EXISTS meridian;
   CREATE TABLE IF NOT EXISTS meridian.applied (
     name text PRIMARY KEY,

@@ -139,7 +139,12 @@ export class Applier {
 
   /** Rolls back a transaction whose final part has not come. Should it come: CORRUPT, and read again. */
   async abandonUnfinished(): Promise<void> {
-    if (this.#inTransaction) await this.#rollback();
+    try {
+      if (this.#inTransaction) await this.#rollback();
+    } catch (error) {
+      this.#broken = true;
+      throw error instanceof FlightError ? fromPostgres(error.cause) : fromPostgres(error);
+    }
     this.#assembler.reset();
   }
 

@@ -51,6 +51,14 @@ const SESSION_SETTINGS = [
   'idle_in_transaction_session_timeout=0',
 ];
 
+/** What `pg` says by itself, without a code, is about its connection. */
+const CONNECTION_WORDS = /connection|terminated|timeout|closed/i;
+
+/** Of Node: ECONNREFUSED, EPIPE, a name server that is away, a socket that was destroyed meanwhile. */
+const SOCKET_CODE = /^(E[A-Z]+|EAI_AGAIN|ERR_(STREAM|SOCKET)_[A-Z_]+)$/;
+
+const CATALOGUE_RACE = /tuple concurrently|could not open relation with OID|cache lookup failed/;
+
 /** Values stay the text that Postgres sent. */
 const TEXT_ONLY: pg.CustomTypesConfig = { getTypeParser: () => (value: string | Buffer) => value };
 
@@ -118,10 +126,27 @@ export function fromPostgres(error: unknown, context?: string): MeridianError {
   return new MeridianError(reason, text, { details, cause: error });
 }
 
+/**
+ * What Postgres or the connection to it threw, as it is or as the cause of something, translated; null:
+ * neither, so a mistake in this program, which nobody should take for an obstacle.
+ */
+export function maybeFromPostgres(error: unknown): MeridianError | null {
+  if (error instanceof MeridianError) return error;
+  if (!(error instanceof Error)) return null;
+  const { code, message } = errorFields(error);
+  const isTheirs =
+    error instanceof pg.DatabaseError ||
+    (code === undefined
+      ? error.name === 'Error' && CONNECTION_WORDS.test(message)
+      : SOCKET_CODE.test(code));
+  return isTheirs ? fromPostgres(error) : maybeFromPostgres(error.cause);
+}
+
 /** The five-character code, when the server sent one. */
 export function sqlStateOf(error: unknown): string | null {
   const { code } = errorFields(error);
-  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : null;
+  if (code === undefined || SOCKET_CODE.test(code)) return null; // EPIPE has five characters too
+  return /^[0-9A-Z]{5}$/.test(code) ? code : null;
 }
 
 interface ErrorFields {
@@ -141,12 +166,11 @@ function errorFields(error: unknown): ErrorFields {
 }
 
 function reasonOf(code: string | undefined, message: string): Reason {
-  if (code === undefined) {
-    // What `pg` says by itself, without a code, is about its connection.
-    return /connection|terminated|timeout|closed/i.test(message) ? 'UNAVAILABLE' : 'REFUSED';
-  }
-  if (/^E[A-Z]+$/.test(code)) return 'UNAVAILABLE'; // ECONNREFUSED, ECONNRESET, …
+  if (code === undefined) return CONNECTION_WORDS.test(message) ? 'UNAVAILABLE' : 'REFUSED';
+  if (SOCKET_CODE.test(code)) return 'UNAVAILABLE';
   switch (code) {
+    case 'XX000': // `elog`: two sessions changed one row of a catalogue, or one dropped what the other read
+      return CATALOGUE_RACE.test(message) ? 'UNAVAILABLE' : 'REFUSED';
     case '28000':
     case '28P01':
       return 'UNAUTHENTICATED';

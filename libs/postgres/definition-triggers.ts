@@ -14,6 +14,7 @@
 import type pg from 'pg';
 import { fromPostgres, sqlStateOf } from './connection.ts';
 import { DEFINITION_PREFIX } from './definitions.ts';
+import { LOCK_OURS } from './sql.ts';
 
 /** A state machine over lexemes: one pass, and as much of SQL as finds the end of a statement. */
 const NEXT_STATEMENT = `
@@ -230,6 +231,7 @@ export async function ensureDefinitionTriggers(client: pg.Client): Promise<boole
     await client.query('BEGIN');
     // COMMIT may be waiting for the very session that starts when this is done.
     await client.query('SET LOCAL synchronous_commit = local');
+    await client.query(LOCK_OURS);
     await client.query('CREATE SCHEMA IF NOT EXISTS meridian');
     for (const sql of [NEXT_STATEMENT, IS_CARRIED, SHIP_DEFINITION, NOTE_DROP, JUDGE_REWRITE]) {
       await client.query(sql);
@@ -262,7 +264,7 @@ export async function dropDefinitionTriggers(client: pg.Client): Promise<void> {
   if (rowCount === 0) return;
   try {
     await client.query(
-      `BEGIN; SET LOCAL synchronous_commit = local;
+      `BEGIN; SET LOCAL synchronous_commit = local; ${LOCK_OURS};
        ${names.map((name) => `DROP EVENT TRIGGER IF EXISTS ${name}`).join('; ')}; COMMIT`,
     );
   } catch (error) {

@@ -4,7 +4,7 @@
  * client hears an error.
  */
 import type pg from 'pg';
-import { quoteIdentifier } from './sql.ts';
+import { LOCK_OURS, quoteIdentifier } from './sql.ts';
 
 /**
  * New sessions of this database only read, unless they say otherwise; those that are there go on. Returns
@@ -14,8 +14,9 @@ export async function setReadOnly(client: pg.Client, readOnly: boolean): Promise
   const { rows } = await client.query<{ it: string }>('SELECT current_database() AS it');
   const database = quoteIdentifier(rows[0]?.it ?? '');
   const change = readOnly ? 'SET default_transaction_read_only = on' : null;
+  // One transaction; two sessions that change one row of the catalogue at once: the later one fails.
   await client.query(
-    `ALTER DATABASE ${database} ${change ?? 'RESET default_transaction_read_only'}`,
+    `${LOCK_OURS}; ALTER DATABASE ${database} ${change ?? 'RESET default_transaction_read_only'}`,
   );
   const now = await client.query<{ it: string }>('SELECT clock_timestamp()::text AS it');
   return now.rows[0]?.it ?? '';

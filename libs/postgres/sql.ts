@@ -10,6 +10,12 @@ export function quoteTable(schema: string, table: string): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
 }
 
+/**
+ * First in every transaction of ours that changes what stands in catalogues: two sessions that find the
+ * schema missing, grant on it, or change the settings of the database at once fail in each other's way.
+ */
+export const LOCK_OURS = "SELECT pg_advisory_xact_lock(hashtext('meridian'))";
+
 /** For commands that take no parameters; the result is the same with any standard_conforming_strings. */
 export function quoteLiteral(value: string): string {
   if (value.includes('\0')) throw new MeridianError('INVALID', 'a text with a zero byte');

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { create } from '@bufbuild/protobuf';
 import { encodeBatch } from '../../libs/frames/batch.ts';
 import { encodeDeliveries } from '../../libs/frames/delivery.ts';
+import {
+  Gap_Kind,
+  SubscribeResponseSchema,
+} from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { seqNum, timestamp } from '../../libs/values/numbers.ts';
 import { compareOrders, OrderRecorder } from './merged-order.ts';
 
@@ -44,6 +49,25 @@ describe('the merged order', () => {
     late.progress(100);
     late.deliver(frames(96, 1, 'y'));
     expect(compareOrders([late])[0]).toMatch(/came after the watermark 100/);
+  });
+
+  it('objects to a gap: what every region lacks alike is missing all the same', () => {
+    const [a, b] = [recorder('A', frames(8, 1, 'x')), recorder('B', frames(8, 1, 'x'))];
+    for (const each of [a, b]) {
+      each.receive(
+        create(SubscribeResponseSchema, {
+          message: {
+            case: 'gap',
+            value: { kind: Gap_Kind.LOST, instance: 'one', fromTimestamp: 9n, toTimestamp: 24n },
+          },
+        }),
+      );
+    }
+    expect(compareOrders([a, b])).toEqual(
+      ['A', 'B'].map((name) => `crossbar ${name}: records of instance one from 9 to 24 are lost`),
+    );
+    a.receive(create(SubscribeResponseSchema));
+    expect(a.problems).toHaveLength(2);
   });
 
   it('objects to a watermark that goes back', () => {

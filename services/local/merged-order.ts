@@ -1,13 +1,14 @@
 /**
  * Follows the merged order at every region's crossbar from the beginning and compares: every region
- * must deliver the same records in the same order, each once, and none at or below a watermark that
- * was announced before it. A crossbar that goes away is followed again from the cursor.
+ * must deliver the same records in the same order, each once, none at or below a watermark that was
+ * announced before it, and none may be missing: a gap is a problem, whatever it is due to. A crossbar that
+ * goes away is followed again from the cursor.
  */
 import { crc32 } from 'node:zlib';
 import { decodeDeliveries } from '../../libs/frames/delivery.ts';
 import { decodeBatchHeader } from '../../libs/frames/batch.ts';
-import { CrossbarService } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
-import type { SubscribeResponse } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
+import { CrossbarService, Gap_Kind } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
+import type { Gap, SubscribeResponse } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import type { Channel, ReadStream } from '../../libs/rpc/rpc.ts';
 import type { Ports, Region } from './topology.ts';
@@ -54,6 +55,31 @@ export class OrderRecorder {
     if (watermark < this.#watermark)
       this.#problem(`the watermark went back to ${String(watermark)}`);
     this.#watermark = watermark;
+  }
+
+  /** Nothing was trimmed here, so records that cannot be had are records that were lost. */
+  miss({ kind, instance, fromTimestamp, toTimestamp }: Gap): void {
+    const what = kind === Gap_Kind.TRIMMED ? 'trimmed' : 'lost';
+    this.#problem(
+      `records of instance ${instance} from ${String(fromTimestamp)} to ${String(toTimestamp)} are ${what}`,
+    );
+  }
+
+  /** One message of a subscription. */
+  receive({ message }: SubscribeResponse): void {
+    switch (message.case) {
+      case 'batches':
+        this.deliver(message.value.frames);
+        return;
+      case 'progress':
+        this.progress(Number(message.value.watermark));
+        return;
+      case 'gap':
+        this.miss(message.value);
+        return;
+      case undefined:
+        this.#problem('a message of a kind that is not known here');
+    }
   }
 
   deliver(frames: Uint8Array): void {
@@ -172,9 +198,9 @@ class Follower {
     );
   }
 
-  #message({ message }: SubscribeResponse): void {
-    if (message.case === 'batches') this.recorder.deliver(message.value.frames);
-    if (message.case === 'progress') this.recorder.progress(Number(message.value.watermark));
+  #message(response: SubscribeResponse): void {
+    this.recorder.receive(response);
+    const { message } = response;
     if (message.value !== undefined) this.#cursor = message.value.cursor.slice();
     this.#onProgress();
   }

@@ -1,6 +1,12 @@
 /** A journal instance of three regions as the sidecar's journal: libs/client behind journal-port.ts. */
 import { OFFSET_END, connectJournal } from '../../libs/client/client.ts';
-import type { Follow, Journal, StreamDescription, Writer } from '../../libs/client/client.ts';
+import type {
+  Follow,
+  Journal,
+  ReadGap,
+  StreamDescription,
+  Writer,
+} from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Security } from '../../libs/security/security.ts';
 import type { SidecarConfig } from './config.ts';
@@ -73,6 +79,7 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
     if (begin === nextSeqNum) return { batches, complete: firstSeqNum === 0 };
     const from = { seqNum: begin };
     for await (const item of this.#journal.read({ stream: this.#stream, from, follow: true })) {
+      if (item.type === 'gap') refuseGap(item); // the one that tells where the stream stands may be in it
       if (item.type !== 'batches') continue;
       for (const { firstSeqNum: first, records } of item.batches) {
         if (first < begin) continue; // it may be cut
@@ -196,9 +203,11 @@ class InstanceFeed implements Feed {
         onProgress: ({ watermark, stalled }) => {
           if (!stalled) this.#guarded(() => [progress(watermark)]);
         },
-        onGap: ({ kind, to }) => {
-          const message = `records up to ${to.timestamp} were ${kind}: copy this replica anew`;
-          this.#end(new MeridianError('OUT_OF_RANGE', message));
+        onGap: (gap) => {
+          this.#guarded(() => {
+            refuseGap(gap);
+            return [];
+          });
         },
         onEnd: (error) => {
           this.#end(error ?? new MeridianError('UNAVAILABLE', 'the read ended'));
@@ -222,6 +231,17 @@ class InstanceFeed implements Feed {
     this.cancel();
     this.#handler.onEnd(error instanceof Error ? error : new Error(String(error)));
   }
+}
+
+/** What was filtered out was not asked for; anything else is missing, and never skipped. */
+function refuseGap({ kind, from, to }: ReadGap): void {
+  if (kind === 'filtered') return;
+  throw new MeridianError(
+    'OUT_OF_RANGE',
+    `records of the stream from ${from.timestamp} to ${to.timestamp} are ${kind}: what they said cannot be ` +
+      'made up for; copy this replica anew, or ship into another stream',
+    { details: { kind, from: from.timestamp, to: to.timestamp } },
+  );
 }
 
 function progress(watermark: number): FeedItem {

@@ -27,7 +27,7 @@ export interface ShipJournal {
    * records. `complete`: there is nothing before them.
    */
   tail(count: number): Promise<StreamTail>;
-  /** A chain of appends of its own; `id` must not have been used before. */
+  /** A chain of appends; goes on where one of that id has ended. */
   openWriter(id: string, token: number): ShipWriter;
   /** A batch that belongs to no chain; resolves when its place in the order is final. */
   appendPart(records: readonly Uint8Array[], token: number): Promise<void>;

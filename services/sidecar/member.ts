@@ -36,8 +36,8 @@ export interface MemberOptions {
   readonly watermark: AppliedWatermark;
   readonly ship: ShipProgress;
   readonly apply: ApplyProgress;
-  /** Answers linearizable reads in SQL until `signal` aborts; never rejects. */
-  readonly answerReads: (signal: AbortSignal) => Promise<void>;
+  /** Answers linearizable reads in SQL, as this role does, until `signal` aborts; never rejects. */
+  readonly answerReads: (role: Role, signal: AbortSignal) => Promise<void>;
 }
 
 /** What a change of role works with. */
@@ -45,6 +45,8 @@ export interface RoleChange extends MemberOptions {
   readonly self: Source;
   readonly admin: PostgresClient;
   readonly signal: AbortSignal;
+  /** Ends the attempt that runs; until the change is over there is no other. */
+  readonly holdAttempts: () => Promise<void>;
 }
 
 /** After stepping down it leaves the stream to a successor for so long, then goes on itself. */
@@ -59,6 +61,8 @@ export class Member {
   /** Journal timestamp that covers all it has shipped, since it stepped down; 0: it has not. */
   #leftAt = 0;
   #changing = false;
+  /** Attempts wait for it: a change of role has the database for itself. */
+  #held: Promise<void> | null = null;
 
   constructor(options: MemberOptions) {
     this.#options = options;
@@ -72,6 +76,7 @@ export class Member {
   /** Whatever the database is, for as long as that works; resolves when `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      if (this.#held !== null) await orAborted(this.#held, signal);
       const over = new AbortController();
       const running = this.#runOnce(AbortSignal.any([signal, over.signal]));
       this.#attempt = { over, ended: running.catch(() => undefined) };
@@ -132,14 +137,16 @@ export class Member {
       if (status.state !== 'fenced') status.state = 'connecting';
       if (Date.now() < this.#awayUntil) await this.#stayAway(self, signal);
       const options = { address, settings: config.ship, timings, journal: shipTo, logger, status };
-      if (!signal.aborted) await ship(options, signal);
+      const answerReads = (until: AbortSignal): Promise<void> =>
+        this.#options.answerReads(role, until);
+      if (!signal.aborted) await ship({ ...options, answerReads }, signal);
     } else {
       const status = this.#options.apply;
       this.#options.ship.state = 'off';
       status.state = 'connecting';
       const options = { address, settings: config.apply, journal: applyFrom, watermark, logger };
       const over = new AbortController();
-      const answering = this.#options.answerReads(AbortSignal.any([signal, over.signal]));
+      const answering = this.#options.answerReads(role, AbortSignal.any([signal, over.signal]));
       try {
         await apply({ ...options, status, self }, signal);
       } finally {
@@ -187,19 +194,27 @@ export class Member {
       });
     }
     this.#changing = true;
-    const admin = await this.#connect().catch((error: unknown) => {
-      this.#changing = false;
-      throw error;
-    });
+    let admin: PostgresClient | null = null;
+    let goOn: (() => void) | null = null;
+    const holdAttempts = async (): Promise<void> => {
+      this.#held = new Promise((resolve) => {
+        goOn = resolve;
+      });
+      this.#attempt?.over.abort();
+      await orAborted(this.#attempt?.ended, signal);
+    };
     try {
+      admin = await this.#connect();
       const { config } = this.#options;
       const self = await identify(config.postgres, config.ship.applicationName);
-      return await change({ ...this.#options, self, admin, signal });
+      return await change({ ...this.#options, self, admin, signal, holdAttempts });
     } catch (error) {
       throw fromPostgres(error);
     } finally {
       this.#changing = false;
-      await admin.end().catch(() => undefined);
+      this.#held = null;
+      (goOn as (() => void) | null)?.();
+      await admin?.end().catch(() => undefined);
     }
   }
 
@@ -207,5 +222,21 @@ export class Member {
     const { config } = this.#options;
     const applicationName = `${config.ship.applicationName} member`;
     return connectPostgres({ address: config.postgres, applicationName });
+  }
+}
+
+async function orAborted(ended: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    const stop = (): void => {
+      reject(new MeridianError('DEADLINE', 'the attempt under way does not end'));
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true, signal: over.signal });
+  });
+  try {
+    await Promise.race([ended, aborted]);
+  } finally {
+    over.abort();
   }
 }

@@ -86,7 +86,7 @@ export class MemoryJournal implements ShipJournal, ApplyJournal {
   }
 
   openWriter(id: string, token: number): ShipWriter {
-    let previous = 0;
+    let previous = this.writers.get(id) ?? 0;
     let ended: MeridianError | null = null;
     return {
       append: async (records, seq) => {

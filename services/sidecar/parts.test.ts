@@ -4,6 +4,7 @@ import { lsn } from '../../libs/postgres/lsn.ts';
 import { sidecarSchema } from './config.ts';
 import { comparePositions } from './delivered.ts';
 import { LinearizableReads } from './reads.ts';
+import { RecentTransactions } from './recent-transactions.ts';
 import { ShipWindow } from './ship-window.ts';
 import { AppliedWatermark } from './watermark.ts';
 
@@ -112,4 +113,19 @@ test('names every mistake in the configuration, and keeps the password to itself
   for (const expected of ['host:port', 'postgres://', '1 to 28', 'schema.table']) {
     expect(text).toContain(expected);
   }
+});
+
+test('finds among the shipped transactions those that Postgres has in progress, listed or beyond the list', () => {
+  const recent = new RecentTransactions();
+  expect([...recent.inProgress('10:12:10')]).toEqual([]);
+  for (const xid of [10, 11, 12, 2 ** 32 - 1]) recent.add(xid);
+  expect([...recent.inProgress('13:13:')]).toEqual([]);
+  expect([...recent.inProgress('10:12:10')]).toEqual([10, 12]);
+  // The numbers of the log begin anew after 2^32, those of a snapshot do not.
+  const beyond = 2 ** 32 + 11;
+  expect([...recent.inProgress(`${beyond - 12}:${beyond}:${beyond - 12}`)]).toEqual([
+    ...[11, 12, 2 ** 32 - 1],
+  ]);
+  for (let xid = 100; xid < 100 + 20_000; xid++) recent.add(xid);
+  expect([...recent.inProgress('10:20099:11,20098')]).toEqual([20_098, 20_099]);
 });

@@ -1,12 +1,14 @@
 /**
  * Linearizable reads of the local database: ask for a read point, wait until everything up to it is
- * applied. Reads that come while a request for a read point is under way share the next one: sharing
+ * applied. At a primary everything is there as soon as it is certain that it is one, and that nothing is
+ * visible elsewhere already whose COMMIT has not returned here (`ShipProgress.settle`). Reads that come while a request for a read point is under way share the next one: sharing
  * the running one would be wrong, for it began before them.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { ApplyJournal } from './journal-port.ts';
-import type { AppliedWatermark } from './watermark.ts';
+import type { ShipProgress } from './shipper.ts';
+import { AppliedWatermark } from './watermark.ts';
 
 export interface ReadPoint {
   readonly readPoint: number;
@@ -23,6 +25,14 @@ export class LinearizableReads {
   constructor(journal: Pick<ApplyJournal, 'heartbeat'>, watermark: AppliedWatermark) {
     this.#journal = journal;
     this.#watermark = watermark;
+  }
+
+  static atPrimary(ship: Pick<ShipProgress, 'settle'>): LinearizableReads {
+    const heartbeat = async (): Promise<number> => {
+      await ship.settle();
+      return 0;
+    };
+    return new LinearizableReads({ heartbeat }, new AppliedWatermark());
   }
 
   /** Resolves when everything completed before the call is applied. DEADLINE when `signal` aborts. */

@@ -39,6 +39,7 @@ export async function rejoin(change: RoleChange, leftAt: number): Promise<Rejoin
       'the stream still comes from this database: it is the primary; promote another one first',
     );
   }
+  await change.holdAttempts();
   // First nobody waits for a quorum any more: with the setting gone, Postgres would tell them "committed".
   const since = await setReadOnly(admin, true);
   for (;;) {

@@ -3,7 +3,8 @@
  * wrong once, not at every attempt, and when it is over.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MeridianError } from '../../libs/errors/errors.ts';
+import type { MeridianError } from '../../libs/errors/errors.ts';
+import { maybeFromPostgres } from '../../libs/postgres/connection.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 
 export interface RetryOptions {
@@ -18,7 +19,7 @@ export interface RetryOptions {
   readonly endsWith: (error: MeridianError) => boolean;
 }
 
-/** Resolves when `signal` aborts; rejects with an error that ends the role, or one that is no MeridianError. */
+/** Resolves when `signal` aborts; rejects with an error that ends the role, or that only a mistake of ours can be. */
 export async function keepTrying(
   attempt: (signal: AbortSignal) => Promise<void>,
   options: RetryOptions,
@@ -32,9 +33,11 @@ export async function keepTrying(
     try {
       await attempt(signal);
       return;
-    } catch (error) {
+    } catch (thrown) {
       if (isAborted(signal)) return;
-      if (!(error instanceof MeridianError) || options.endsWith(error)) throw error;
+      // A Postgres that dies does so under any statement, also one whose errors nobody translates.
+      const error = maybeFromPostgres(thrown);
+      if (error === null || options.endsWith(error)) throw error ?? thrown;
       options.onFailure(error);
       const healthy = Date.now() - began > (options.healthyMs ?? 5_000);
       if (healthy) pauseMs = options.retryMs;

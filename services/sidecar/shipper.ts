@@ -36,6 +36,7 @@ import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import type { ShipJournal, ShipWriter } from './journal-port.ts';
 import { ShipLease, superseded, whyFenced } from './ship-lease.ts';
+import { RecentTransactions } from './recent-transactions.ts';
 import { placeOf, refuseHandedOver } from './ship-place.ts';
 import { findStart, holderOf, identify, writerIdOf } from './ship-start.ts';
 import { ShipWindow } from './ship-window.ts';
@@ -48,6 +49,8 @@ export interface ShipperOptions {
   readonly journal: ShipJournal;
   readonly logger: Logger;
   readonly status: ShipProgress;
+  /** Answers linearizable reads in SQL, from when it ships until `signal` aborts; never rejects. */
+  readonly answerReads: (signal: AbortSignal) => Promise<void>;
 }
 
 /** What is told about shipping, over all attempts. */
@@ -65,6 +68,23 @@ export class ShipProgress {
   /** Of the initial copy, the last word; null: this process made none. */
   copy: CopyProgress | null = null;
   readonly latency = new Latency();
+  /**
+   * Resolves when every transaction that a replica may have shown before the call is visible here, and this
+   * database is certainly the primary still. Rejects while it does not ship.
+   */
+  settle: () => Promise<void> = () => this.#cannotTell();
+
+  /** The attempt that could tell is over. */
+  unsettle(): void {
+    this.settle = () => this.#cannotTell();
+  }
+
+  #cannotTell(): Promise<never> {
+    const reason = this.state === 'fenced' ? 'FENCED' : 'UNAVAILABLE';
+    const why = this.error === '' ? '' : `: ${this.error}`;
+    const message = `this primary does not ship (${this.state}${why})`;
+    return Promise.reject(new MeridianError(reason, message));
+  }
 }
 
 interface Queued {
@@ -74,6 +94,7 @@ interface Queued {
 }
 
 const RETRY_MS = 50;
+const SETTLE_MS = 1;
 const SEQUENCES_MS = 1_000;
 /** Parts of one transaction that may be unanswered. */
 const PARTS_MAX = 8;
@@ -91,8 +112,15 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
   let stream: ShipStream | null = null;
   let lease: ShipLease | null = null;
   let self: Source | null = null;
+  const shipping = new AbortController();
+  let answering: Promise<void> | null = null;
   try {
     await preflightSource(admin);
+    const source = await identify(address, settings.applicationName);
+    self = source;
+    const { journal } = options;
+    // Before anything is changed in the database: it may be waiting to be made a replica.
+    await refuseHandedOver(journal, source);
     const tables = settings.tables.length === 0 ? 'all' : settings.tables;
     const unnamed = await ensurePublication(admin, settings.publication, tables);
     if (unnamed.length > 0) {
@@ -102,11 +130,7 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
     else if (!(await ensureDefinitionTriggers(admin))) {
       logger.warn('definitions are not shipped: only a superuser may create event triggers');
     }
-    const source = await identify(address, settings.applicationName);
-    self = source;
-    const { journal } = options;
     await journal.requireFencing();
-    await refuseHandedOver(journal, source);
     const holder = holderOf(source, settings.slot);
     lease = new ShipLease({ journal, holder, ttlMs: settings.leaseMs, onLost: fail });
     const limits = { ...PART_LIMITS, bytesMax: settings.batchBytesMax - FRAME_BYTES };
@@ -123,6 +147,9 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
     await stream.start(admin, from);
     if (settings.synchronous) await ensureSynchronous(admin, settings.applicationName);
     status.synchronous = settings.synchronous;
+    const reading = stream;
+    status.settle = () => reading.settle(admin);
+    answering = options.answerReads(AbortSignal.any([signal, shipping.signal]));
     status.state = 'streaming';
     status.error = '';
     logger.info({ from: formatLsn(from), epoch: status.epoch }, 'shipping');
@@ -137,7 +164,10 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
     throw await whyFenced(options.journal, self, holderOf(self, settings.slot));
   } finally {
     lease?.stop();
+    status.unsettle();
     status.token = 0;
+    shipping.abort();
+    await answering;
     await stream?.close();
     await admin.end().catch(() => undefined);
   }
@@ -165,6 +195,8 @@ class ShipStream {
   #lastAppend = Date.now();
   #draining = false;
   #timers: NodeJS.Timeout[] = [];
+  readonly #recent = new RecentTransactions();
+  #closed = false;
 
   constructor(
     options: ShipperOptions,
@@ -232,7 +264,29 @@ class ShipStream {
     return this.#underWay === 0 && !over.aborted;
   }
 
+  /** See `ShipProgress`. The journal says whether we are the primary, Postgres what is visible. */
+  async settle(admin: PostgresClient): Promise<void> {
+    const held = await this.#options.journal.leaseHolder();
+    if (held?.token !== this.#lease.token) {
+      throw new MeridianError('FENCED', 'another database is becoming the primary', {
+        details: { holder: held?.holder ?? '' },
+      });
+    }
+    const sql = 'SELECT pg_current_snapshot()::text AS it';
+    let awaited: ReadonlySet<number> | null = null;
+    while (!this.#closed) {
+      const { rows } = await admin.query<{ it: string }>(sql);
+      const found = this.#recent.inProgress(rows[0]?.it ?? '');
+      // Only those of the first look: what came later a reader need not see.
+      awaited = new Set([...found].filter((xid) => awaited?.has(xid) ?? true));
+      if (awaited.size === 0) return;
+      await sleep(SETTLE_MS);
+    }
+    throw new MeridianError('UNAVAILABLE', 'shipping ended while a read waited');
+  }
+
   async close(): Promise<void> {
+    this.#closed = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#writer?.close();
     await this.#session?.close();
@@ -337,6 +391,7 @@ class ShipStream {
         }
         if (this.#parts.length > 0) await Promise.all(this.#parts);
         this.#parts = [];
+        this.#recent.add(part.header.xid);
         void this.#append(part.records, part.header.endLsn, bytes, arrived);
       }
     } catch (error) {

@@ -360,6 +360,45 @@ test('a linearizable read contains every commit that had returned: by gRPC and b
   await reader.query('ROLLBACK');
 });
 
+test('a linearizable read at the primary shows what a replica may show already, though its COMMIT waits', async () => {
+  await define('CREATE TABLE t (id int PRIMARY KEY)');
+  const { sidecar: shipping } = await start('ship', { ship: { synchronous: true } });
+  await synchronous();
+  const channel = connect(`127.0.0.1:${shipping.port}`);
+  const reader = await open(primary);
+  const offered = "SELECT FROM pg_proc WHERE proname = 'wait_linearizable'";
+  await eventually(async () => (await reader.query(offered)).rowCount === 1);
+  for (let i = 1; i <= 6; i++) {
+    journal.hold();
+    const transactions = (): number =>
+      journal.batches.filter(
+        ({ records }) => decodeChangeBatch(records).header.kind === 'transaction',
+      ).length;
+    const shipped = transactions();
+    const committed = sql.query('INSERT INTO t VALUES ($1)', [i]);
+    await eventually(() => transactions() > shipped);
+    let over = false;
+    const waited = (
+      i % 2 === 0
+        ? reader.query('SELECT meridian.wait_linearizable()')
+        : channel.unary(SidecarService.method.wait, { cluster: 'test' }, { deadlineMs: 30_000 })
+    ).then(() => {
+      over = true;
+    });
+    // It asks Postgres again and again, and the row is not there.
+    for (let look = 0; look < 20; look++) expect((await copy.query('SELECT 1')).rowCount).toBe(1);
+    expect(over).toBe(false);
+    journal.release();
+    await waited;
+    expect((await reader.query('SELECT FROM t')).rowCount).toBe(i);
+    await committed;
+  }
+  channel.close();
+  await reader.query('SET default_transaction_read_only = on');
+  await expect(reader.query('SELECT meridian.wait_linearizable()')).rejects.toThrow(/only read/);
+  await reader.query('SET default_transaction_read_only = off');
+});
+
 type Overrides = Partial<Record<'ship' | 'apply', Record<string, unknown>>> & { postgres?: string };
 
 /** The sidecar, and what ends one of its roles for good. */

@@ -11,6 +11,7 @@ import type { Security } from '../../libs/security/security.ts';
 import { refusalsTo } from '../../libs/telemetry/audit.ts';
 import { serveKeepers } from '../../libs/telemetry/keepers.ts';
 import type { Keepers } from '../../libs/telemetry/keepers.ts';
+import type { Role } from '../../libs/postgres/applied-position.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
 import { addSecurityMetrics } from '../../libs/telemetry/security-metrics.ts';
@@ -52,13 +53,16 @@ const NEEDS_A_PERSON = new Set<string>([
   'INVALID',
 ]);
 
+const WORKED = new Set<string>(['streaming', 'applying', 'fenced']);
+
 export class Sidecar {
   readonly #options: SidecarOptions;
   readonly #stop = new AbortController();
   readonly #ship: ShipProgress | null;
   readonly #apply: ApplyProgress | null;
   readonly #watermark = new AppliedWatermark();
-  readonly #reads: LinearizableReads | null;
+  /** At a replica, and at a primary. */
+  readonly #reads: Readonly<Record<Role, LinearizableReads | null>>;
   readonly #member: Member | null;
   #server: RpcServer | null = null;
   #keepers: Keepers | null = null;
@@ -69,16 +73,17 @@ export class Sidecar {
     this.#options = options;
     this.#ship = options.shipTo === null ? null : new ShipProgress();
     this.#apply = options.applyFrom === null ? null : new ApplyProgress();
-    this.#reads =
-      options.applyFrom === null ? null : new LinearizableReads(options.applyFrom, this.#watermark);
     const { shipTo, applyFrom } = options;
     const [ship, apply] = [this.#ship, this.#apply];
+    this.#reads = {
+      replica: applyFrom === null ? null : new LinearizableReads(applyFrom, this.#watermark),
+      primary: ship === null ? null : LinearizableReads.atPrimary(ship),
+    };
     const isMember = shipTo !== null && applyFrom !== null && ship !== null && apply !== null;
     this.#member = isMember
       ? new Member({
           ...{ ...options, shipTo, applyFrom, watermark: this.#watermark, ship, apply },
-          answerReads: (signal) =>
-            options.config.apply.sqlWait ? this.#keepAnswering(signal) : Promise.resolve(),
+          answerReads: (role, signal) => this.#keepAnswering(role, signal),
         })
       : null;
   }
@@ -109,7 +114,7 @@ export class Sidecar {
       ship: this.#ship,
       apply: this.#apply,
       appliedWatermark: () => this.#watermark.value,
-      waitLatency: () => this.#reads?.latency.snapshot() ?? null,
+      waitLatency: () => this.#readsHere?.latency.snapshot() ?? null,
       wall: () => Date.now() * 1000,
     });
     addSecurityMetrics(registry, {
@@ -135,8 +140,8 @@ export class Sidecar {
     if (this.#member !== null) run(this.#keepMember(this.#member));
     else if (shipTo !== null) run(this.#keepShipping(shipTo));
     else if (applyFrom !== null) run(this.#keepApplying(applyFrom));
-    if (this.#member === null && applyFrom !== null && config.apply.sqlWait) {
-      run(this.#keepAnswering(this.#stop.signal));
+    if (this.#member === null && applyFrom !== null) {
+      run(this.#keepAnswering('replica', this.#stop.signal));
     }
     this.#healthTimer = setInterval(() => {
       this.#tellHealth();
@@ -159,7 +164,9 @@ export class Sidecar {
     const { postgres: address, ship: settings, timings } = config;
     await this.#keep('ship', [status], (signal) => {
       status.state = 'connecting';
-      return ship({ address, settings, timings, journal, logger, status }, signal);
+      const answerReads = (until: AbortSignal): Promise<void> =>
+        this.#keepAnswering('primary', until);
+      return ship({ address, settings, timings, journal, logger, status, answerReads }, signal);
     });
   }
 
@@ -179,7 +186,10 @@ export class Sidecar {
     });
   }
 
-  /** A role that never worked and cannot work ends; one that did is tried for ever. */
+  /**
+   * A role that never worked and cannot work ends; one that did is tried for ever, and a primary that the
+   * stream has gone on without is waiting for `rejoin`, whatever else is wrong with it.
+   */
   async #keep(
     role: 'ship' | 'apply' | 'member',
     progress: readonly (ShipProgress | ApplyProgress)[],
@@ -198,7 +208,7 @@ export class Sidecar {
           this.#tellFailure(progress, error);
         },
         endsWith: (error) => {
-          worked ||= progress.some(({ state }) => state === 'streaming' || state === 'applying');
+          worked ||= progress.some(({ state }) => WORKED.has(state));
           if (error.reason === 'WRITER_FENCED') return true;
           if (error.reason === 'FENCED') return role !== 'member';
           return !worked && NEEDS_A_PERSON.has(error.reason);
@@ -221,10 +231,10 @@ export class Sidecar {
     this.#tellHealth();
   }
 
-  async #keepAnswering(until: AbortSignal): Promise<void> {
+  async #keepAnswering(role: Role, until: AbortSignal): Promise<void> {
     const { config, logger } = this.#options;
-    const reads = this.#reads;
-    if (reads === null) return;
+    const reads = this.#reads[role];
+    if (reads === null || !config.apply.sqlWait) return;
     const { retryMs, retryMsMax } = config.timings;
     await keepTrying(
       (signal) =>
@@ -262,17 +272,14 @@ export class Sidecar {
     return bind(SidecarService, {
       wait: async ({ cluster, readPoint }, context) => {
         this.#checkCluster(cluster);
-        if (this.#reads === null) {
-          throw new MeridianError(
-            'REFUSED',
-            'this sidecar does not apply: its database is the one that is written',
-          );
-        }
+        const reads = this.#readsHere;
+        if (reads === null) throw new MeridianError('UNAVAILABLE', 'starting: no role yet');
         const signal = deadlineOf(context);
-        const answer =
-          readPoint === 0n
-            ? await this.#reads.wait(signal)
-            : await this.#reads.waitFor(Number(readPoint), signal);
+        // A primary holds whatever any read point covers, or is none any more.
+        const isPlain = readPoint === 0n || reads === this.#reads.primary;
+        const answer = isPlain
+          ? await reads.wait(signal)
+          : await reads.waitFor(Number(readPoint), signal);
         return { readPoint: BigInt(answer.readPoint), watermark: BigInt(answer.watermark) };
       },
       status: ({ cluster }) => {
@@ -284,7 +291,7 @@ export class Sidecar {
           role: this.#member?.role ?? '',
           ...(isOn(this.#ship) ? { ship: shipStatus(this.#ship) } : {}),
           ...(isOn(this.#apply)
-            ? { apply: applyStatus(this.#apply, this.#watermark, this.#reads) }
+            ? { apply: applyStatus(this.#apply, this.#watermark, this.#reads.replica) }
             : {}),
         });
       },
@@ -302,6 +309,13 @@ export class Sidecar {
         return { rebuilt, ...(discarded === null ? {} : { discarded }) };
       },
     });
+  }
+
+  /** null: a member that does not know yet what its database is. */
+  get #readsHere(): LinearizableReads | null {
+    const only: Role = this.#apply === null ? 'primary' : 'replica';
+    const role = this.#member === null ? only : this.#member.role;
+    return role === null ? null : this.#reads[role];
   }
 
   #memberOf(cluster: string): Member {

@@ -13,13 +13,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectPostgres, fromPostgres, sqlStateOf } from '../../libs/postgres/connection.ts';
 import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
+import { LOCK_OURS } from '../../libs/postgres/sql.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import type { LinearizableReads } from './reads.ts';
 
 export interface SqlWaitOptions {
   readonly address: PostgresAddress;
   readonly name: string;
-  readonly reads: LinearizableReads;
+  readonly reads: Pick<LinearizableReads, 'wait'>;
   readonly logger: Logger;
 }
 
@@ -29,9 +30,8 @@ const BUSY_MS = 2;
 const BUSY_FOR_MS = 1_000;
 const WAIT_MS = 10_000;
 
-// The lock: two sessions that both find the schema missing would collide in the catalogue.
 const DEFINITION = `
-SELECT pg_advisory_xact_lock(hashtext('meridian'));
+${LOCK_OURS};
 CREATE SCHEMA IF NOT EXISTS meridian;
 CREATE SEQUENCE IF NOT EXISTS meridian.read_asked AS bigint;
 CREATE SEQUENCE IF NOT EXISTS meridian.read_answered AS bigint MINVALUE 0 START 0;
@@ -46,6 +46,11 @@ BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'meridian.wait_linearizable works in READ COMMITTED only: at this level the snapshot is older than the wait'
       USING ERRCODE = 'invalid_transaction_state';
+  END IF;
+  IF current_setting('transaction_read_only') = 'on' THEN
+    RAISE EXCEPTION 'meridian.wait_linearizable draws a ticket from a sequence, and this transaction may only read'
+      USING ERRCODE = 'read_only_sql_transaction',
+        HINT = 'SET default_transaction_read_only = off; but in a primary that was fenced nobody answers before it has rejoined.';
   END IF;
   ticket := nextval('meridian.read_asked');
   LOOP

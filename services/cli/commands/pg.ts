@@ -22,24 +22,29 @@ interface Sidecar {
 }
 
 export async function run(call: Invocation): Promise<number> {
-  const { sidecars, target } = sidecarsOf(call);
+  const cluster = clusterOf(call);
+  const { sidecars, target } = sidecarsOf(call, cluster);
   try {
     switch (call.command.path[1]) {
       case 'promote':
-        return await promote(call, sidecars, target());
+        return await promote(call, cluster, sidecars, target());
       case 'rejoin':
-        return await rejoin(call, target());
+        return await rejoin(call, cluster, target());
       default:
-        return await status(call, sidecars);
+        return await status(call, cluster, sidecars);
     }
   } finally {
     for (const { channel } of sidecars) channel.close();
   }
 }
 
-async function status(call: Invocation, sidecars: readonly Sidecar[]): Promise<number> {
+async function status(
+  call: Invocation,
+  cluster: string,
+  sidecars: readonly Sidecar[],
+): Promise<number> {
   const views = await Promise.all(
-    sidecars.map(async (sidecar) => viewOf(sidecar, await ask(call, sidecar))),
+    sidecars.map(async (sidecar) => viewOf(sidecar, await ask(cluster, sidecar))),
   );
   call.output.document({ sidecars: views }, () =>
     columns([
@@ -55,18 +60,18 @@ async function status(call: Invocation, sidecars: readonly Sidecar[]): Promise<n
 
 async function promote(
   call: Invocation,
+  cluster: string,
   sidecars: readonly Sidecar[],
   target: Sidecar,
 ): Promise<number> {
   const { values, output } = call;
   const deadline = Date.now() + (values.number('wait') ?? WAIT_MS);
-  const cluster = values.text('cluster') ?? '';
   const left = (): number => Math.max(1, deadline - Date.now());
   let steppedDown: string | null = null;
   if (!values.flag('no-step-down')) {
     for (const sidecar of sidecars) {
       if (sidecar === target) continue;
-      const answer = await ask(call, sidecar);
+      const answer = await ask(cluster, sidecar);
       if (answer instanceof MeridianError || answer.ship?.state !== 'streaming') continue;
       output.note(`${sidecar.region}: stepping down`);
       const limits = { deadlineMs: left() };
@@ -86,11 +91,14 @@ async function promote(
   return EXIT.ok;
 }
 
-async function rejoin(call: Invocation, { region, channel }: Sidecar): Promise<number> {
+async function rejoin(
+  call: Invocation,
+  cluster: string,
+  { region, channel }: Sidecar,
+): Promise<number> {
   const { values, output } = call;
-  const request = { cluster: values.text('cluster') ?? '' };
   const limits = { deadlineMs: values.number('wait') ?? WAIT_MS };
-  const answer = await channel.unary(SidecarService.method.rejoin, request, limits);
+  const answer = await channel.unary(SidecarService.method.rejoin, { cluster }, limits);
   const { rebuilt, discarded = null } = answer;
   output.document({ region, discarded, rebuilt }, () => {
     const lost = discarded === null ? 'an unknown number of' : String(discarded);
@@ -101,13 +109,10 @@ async function rejoin(call: Invocation, { region, channel }: Sidecar): Promise<n
   return EXIT.ok;
 }
 
-async function ask(
-  { values }: Invocation,
-  { channel }: Sidecar,
-): Promise<StatusResponse | MeridianError> {
-  const request = { cluster: values.text('cluster') ?? '' };
+async function ask(cluster: string, { channel }: Sidecar): Promise<StatusResponse | MeridianError> {
+  const limits = { deadlineMs: STATUS_MS };
   try {
-    return await channel.unary(SidecarService.method.status, request, { deadlineMs: STATUS_MS });
+    return await channel.unary(SidecarService.method.status, { cluster }, limits);
   } catch (error) {
     if (error instanceof MeridianError) return error;
     throw error;
@@ -160,7 +165,17 @@ function stateOf({ ship, apply }: StatusResponse): string {
   return `copying ${copy.table}: ${copy.rows} of about ${copy.rowsEstimated} rows`;
 }
 
-function sidecarsOf(call: Invocation): { sidecars: Sidecar[]; target: () => Sidecar } {
+/** As the commands of a journal: the option over the environment. */
+function clusterOf({ values, environment, command }: Invocation): string {
+  const cluster = values.text('cluster') ?? environment['MERIDIAN_CLUSTER'] ?? '';
+  if (cluster === '') throw new UsageError('--cluster is missing (MERIDIAN_CLUSTER)', command);
+  return cluster;
+}
+
+function sidecarsOf(
+  call: Invocation,
+  cluster: string,
+): { sidecars: Sidecar[]; target: () => Sidecar } {
   const fail = (message: string): never => {
     throw new UsageError(message, call.command);
   };
@@ -176,7 +191,6 @@ function sidecarsOf(call: Invocation): { sidecars: Sidecar[]; target: () => Side
     MERIDIAN_TLS_CERTIFICATE: certificate,
     MERIDIAN_TLS_KEY: key,
   } = call.environment;
-  const cluster = call.values.text('cluster') ?? '';
   const security = ca === undefined ? undefined : { tls: { ca, certificate, key } };
   const secure = openClientSecurity(security)?.({ cluster, role: 'sidecar' }) ?? null;
   const sidecars = addresses.map((it) => ({ ...it, channel: connect(it.address, {}, secure) }));

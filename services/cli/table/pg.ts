@@ -6,8 +6,8 @@ const CLUSTER: OptionSpec = {
   name: 'cluster',
   placeholder: 'name',
   value: { kind: 'text' },
-  required: true,
   help: 'Name of the cluster; a sidecar of another one refuses the call.',
+  environment: 'MERIDIAN_CLUSTER',
 };
 const SIDECARS: OptionSpec = {
   name: 'sidecars',
