@@ -21,7 +21,7 @@ function segment(first: number): SegmentRef {
   const times = { firstTimestamp: first * 10, lastTimestamp: first * 10 };
   const sha256 = sha256Of(encodeJson({ first }));
   return {
-    key: segmentKey(first),
+    key: segmentKey(first, sha256),
     bytes: 1,
     sha256,
     first,
@@ -91,6 +91,24 @@ describe('the catalog', () => {
     expect(all).toEqual(many.map(({ first }) => first));
   });
 
+  it('follows the others once, however many of its users look at the same time', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    for (let i = 0; i < 3; i += 1) await b.commit(next);
+    await Promise.all([a.refresh(), a.refresh(), a.commit(next), a.refresh()]);
+    expect(a.manifest).toMatchObject({ number: 4, end: 4 });
+  });
+
+  it('refuses a manifest that would delete what is never deleted', async () => {
+    const catalog = await open('a');
+    await catalog.commit(next);
+    for (const key of ['journal.json', 'latest.json', manifestKey(1), '../x.seg']) {
+      const garbage = [{ key, since: 1 }];
+      const forged = { ...next(catalog.manifest), number: 2, garbage };
+      store.objects.set(manifestKey(2), encodeJson(forged));
+      await expect(catalog.refresh()).rejects.toThrow(/never deleted/);
+    }
+  });
+
   it('refuses the archive of another journal', async () => {
     await open('a');
     await expect(
@@ -114,7 +132,8 @@ describe('the catalog', () => {
 
 describe('an object', () => {
   const bytes = Buffer.from('content');
-  const ref = { key: segmentKey(0), bytes: bytes.length, sha256: sha256Of(bytes) };
+  const sha256 = sha256Of(bytes);
+  const ref = { key: segmentKey(0, sha256), bytes: bytes.length, sha256 };
 
   it('that is there already with the same bytes is success, with others a loud end', async () => {
     expect(await createChecked(store, ref, bytes)).toBe('created');

@@ -89,23 +89,27 @@ export class Catalog {
   /** Takes what others have written since. */
   async refresh(): Promise<Manifest> {
     for (;;) {
-      const bytes = await this.#readManifest(this.#manifest.number + 1);
-      if (bytes === null) return this.#manifest;
-      this.#adopt(bytes, this.#manifest.number + 1, this.#hash);
+      const { number } = this.#manifest;
+      const bytes = await this.#readManifest(number + 1);
+      if (bytes === null) {
+        if (this.#manifest.number === number) return this.#manifest;
+      } else this.#follow(bytes, number + 1);
     }
   }
 
   /** Makes the next manifest, and reads it back: what it returns is what the store holds. */
   async commit(change: Change): Promise<Manifest> {
     for (let race = 0; race < RACES_MAX; race += 1) {
-      const before = await this.refresh();
+      await this.refresh();
+      const before = this.#manifest;
+      const previous = this.#hash;
       const changed = change(before);
       if (changed === null) return before;
       const { by } = this.#options;
       const next: Manifest = {
         ...(await this.#withFullPages(changed)),
         number: before.number + 1,
-        previous: this.#hash,
+        previous,
         by,
         at: this.#options.now(),
       };
@@ -114,7 +118,7 @@ export class Catalog {
       // Created or not, an answer lost or not: what stands there has decided.
       const standing = await this.#readManifest(next.number);
       if (standing === null) continue;
-      this.#adopt(standing, next.number, this.#hash);
+      this.#follow(standing, next.number);
       if (!Buffer.from(standing).equals(bytes)) continue;
       await this.store
         .replace(HINT_KEY, encodeJson({ number: next.number }))
@@ -153,13 +157,30 @@ export class Catalog {
   async pageContent(page: PageRef): Promise<readonly SegmentRef[]> {
     const known = this.#pages.get(page.key);
     if (known !== undefined) return known;
-    const content = decodePage(await readChecked(this.store, page), page.key);
+    const content = decodePage(await this.fetch(page), page.key);
     this.#pages.set(page.key, content);
     for (const key of this.#pages.keys()) {
       if (this.#pages.size <= PAGES_KEPT) break;
       this.#pages.delete(key);
     }
     return content;
+  }
+
+  /**
+   * The bytes of a segment or page that was named when it was found. OUT_OF_RANGE when the janitor has
+   * deleted it since: the manifest is the newer one then, and does not name it; CORRUPT otherwise.
+   */
+  async fetch(ref: SegmentRef | PageRef): Promise<Uint8Array> {
+    try {
+      return await readChecked(this.store, ref);
+    } catch (error) {
+      if (!(error instanceof MeridianError) || error.reason !== 'CORRUPT') throw error;
+      if (ref.end > (await this.refresh()).first) throw error;
+      throw new MeridianError('OUT_OF_RANGE', `${ref.key} was deleted while it was asked for`, {
+        details: { key: ref.key },
+        cause: error,
+      });
+    }
   }
 
   /** From the hint on, in leaps: a hint that lags far behind costs a few questions more. */
@@ -203,6 +224,11 @@ export class Catalog {
     return this.store.read(manifestKey(number), MANIFEST_BYTES_MAX);
   }
 
+  /** The manifest after ours; nothing when a reader of the same catalog was faster. */
+  #follow(bytes: Uint8Array, number: number): void {
+    if (number === this.#manifest.number + 1) this.#adopt(bytes, number, this.#hash);
+  }
+
   /** `previous` null: not known, this is the first one we see. */
   #adopt(bytes: Uint8Array, number: number, previous: string | null): void {
     const key = manifestKey(number);
@@ -233,10 +259,11 @@ export class Catalog {
       const last = full.at(-1);
       if (head === undefined || last === undefined) break;
       const bytes = encodeJson(full);
+      const sha256 = sha256Of(bytes);
       const page: PageRef = {
-        key: pageKey(head.first),
+        key: pageKey(head.first, sha256),
         bytes: bytes.length,
-        sha256: sha256Of(bytes),
+        sha256,
         first: head.first,
         end: last.end,
         firstTimestamp: head.firstTimestamp,

@@ -19,6 +19,8 @@ export type S3Fault =
   | 'reset'
   /** Half of the body is taken, or sent, then the connection is cut. */
   | 'cut-body'
+  /** 200 without a body, whatever is there: something on the way has answered. */
+  | 'empty'
   /** 400 ExpiredToken. */
   | 'expired'
   /** 409: another put of this key is under way. */
@@ -94,7 +96,8 @@ export class FaultyS3 {
     const answer = this.#perform(call, request, body);
     if (fault === 'error-after') refuse(response, 500, 'InternalError');
     else if (fault === 'lost-answer') request.socket.destroy();
-    else if (fault === 'cut-body') cut(response, answer.body);
+    else if (fault === 'empty') response.writeHead(200, { 'content-length': 0 }).end();
+    else if (fault === 'cut-body' && answer.error === undefined) cut(response, answer.body);
     else if (answer.error !== undefined) refuse(response, answer.status, answer.error);
     else {
       response.writeHead(answer.status, { 'content-length': answer.body.length, etag: '"x"' });

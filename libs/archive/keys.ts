@@ -1,19 +1,25 @@
 /**
  * Names of the objects of an archive (SPEC.md). Numbers are padded, so that people who list a bucket
- * see them in order; programs never list.
+ * see them in order; programs never list. Segments and pages have the beginning of their hash in
+ * their name: content that was never named (a restored journal writes another order from there on) is in
+ * nobody's way. So have states, or chance in its place.
  */
 import { assert } from '../values/assert.ts';
 
 const DIGITS = 16;
+const HASH_DIGITS = 16;
 
 export const ROOT_KEY = 'journal.json';
 /** Overwritten after each manifest; may lag, may be lost. */
 export const HINT_KEY = 'latest.json';
 
-export const segmentKey = (first: number): string => `segments/${padded(first)}.seg`;
-export const pageKey = (first: number): string => `pages/${padded(first)}.json`;
+export const segmentKey = (first: number, sha256: string): string =>
+  `segments/${named(first, sha256)}.seg`;
+export const pageKey = (first: number, sha256: string): string =>
+  `pages/${named(first, sha256)}.json`;
+export const stateKey = (ordinal: number, sha256: string): string =>
+  `states/${named(ordinal, sha256)}.state`;
 export const manifestKey = (number: number): string => `manifests/${padded(number)}.json`;
-export const stateKey = (ordinal: number): string => `states/${padded(ordinal)}.state`;
 
 /** Keys come from this file or from a manifest; one that leads elsewhere is a programmer's error. */
 export function checkKey(key: string): void {
@@ -22,6 +28,15 @@ export function checkKey(key: string): void {
 
 export function isKey(key: string): boolean {
   return /^([a-z]+\/)?[a-z0-9]+\.[a-z]+$/.test(key);
+}
+
+/** Only these are ever deleted: never the root, a manifest or the hint. */
+export function isRemovable(key: string): boolean {
+  return isKey(key) && /^(segments|pages|states)\//.test(key);
+}
+
+function named(number: number, sha256: string): string {
+  return `${padded(number)}x${sha256.slice(0, HASH_DIGITS)}`;
 }
 
 function padded(value: number): string {

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { MeridianError } from '../errors/errors.ts';
 import type { CutRule } from './cut.ts';
-import { isKey } from './keys.ts';
+import { isKey, isRemovable } from './keys.ts';
 import type { BuiltSegment, StreamRange } from './segment.ts';
 import { otherVersion } from './segment.ts';
 
@@ -97,6 +97,12 @@ export interface Manifest {
   readonly segments: readonly SegmentRef[];
   readonly holds: readonly Hold[];
   readonly garbage: readonly Garbage[];
+  /** The janitor's: the order's state at an ordinal behind `first`, so that it goes on from there. */
+  readonly known?: KnownState;
+}
+
+export interface KnownState extends ObjectRef {
+  readonly ordinal: number;
 }
 
 export function sha256Of(bytes: Uint8Array): string {
@@ -193,6 +199,14 @@ export function decodeManifest(bytes: Uint8Array, key: string): Manifest {
   if (![...(pages ?? []), ...(segments ?? [])].every((it) => isRange(it))) {
     throw malformed(key, 'it names something without a place');
   }
+  const { state, known } = manifest;
+  const states = (state === null || isRef(state)) && (known === undefined || isKnown(known));
+  if (!states) throw malformed(key, 'its state has no place');
+  if (!(holds ?? []).every((it) => isHold(it)))
+    throw malformed(key, 'it has a hold without a name');
+  if (!(garbage ?? []).every((it) => isGarbage(it))) {
+    throw malformed(key, 'it would delete what is never deleted');
+  }
   const whole = manifest as Manifest;
   checkContiguous(whole.pages, whole.segments, whole.end, key);
   return whole;
@@ -248,6 +262,20 @@ function isRange(value: unknown): boolean {
     [first, end, firstTimestamp, lastTimestamp].every((it) => isCount(it)) &&
     (first ?? 0) < (end ?? 0)
   );
+}
+
+function isKnown(value: unknown): boolean {
+  return isRef(value) && isCount((value as Partial<KnownState>).ordinal);
+}
+
+function isHold(value: unknown): boolean {
+  const { name, timestamp, expiresAt } = (value ?? {}) as Partial<Hold>;
+  return typeof name === 'string' && isCount(timestamp) && isCount(expiresAt);
+}
+
+function isGarbage(value: unknown): boolean {
+  const { key, since } = (value ?? {}) as Partial<Garbage>;
+  return typeof key === 'string' && isRemovable(key) && isCount(since);
 }
 
 function malformed(key: string, what: string): MeridianError {

@@ -14,8 +14,8 @@ export class MemoryStore implements ObjectStore {
   readonly calls: string[] = [];
   /** Asked before every call; what it says goes wrong. */
   fault: (call: string, key: string) => Fault | null = () => null;
-  /** What a read returns instead. */
-  corrupt: (key: string, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
+  /** What a read returns instead, also of what is not there (null). */
+  corrupt: (key: string, bytes: Uint8Array | null) => Uint8Array | null = (_, bytes) => bytes;
 
   create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
     return this.#call('create', key, () => {
@@ -32,10 +32,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   read(key: string): Promise<Uint8Array | null> {
-    return this.#call('read', key, () => {
-      const bytes = this.objects.get(key);
-      return bytes === undefined ? null : this.corrupt(key, bytes);
-    });
+    return this.#call('read', key, () => this.corrupt(key, this.objects.get(key) ?? null));
   }
 
   remove(key: string): Promise<void> {

@@ -61,10 +61,16 @@ describe('a bucket as a store', () => {
     },
   );
 
-  it('does not take half a body for an object', async () => {
+  it.each<S3Fault>(['cut-body', 'empty'])('does not take %s for an object', async (fault) => {
     await store.create(KEY, bytes);
-    failing('GET', 'cut-body');
+    failing('GET', fault);
     await expect(store.read(KEY, 1e6)).rejects.toMatchObject({ reason: 'UNAVAILABLE' });
+  });
+
+  it('does not take an empty answer for an object that is not there', async () => {
+    failing('GET', 'empty', 1);
+    await expect(store.read(KEY, 1e6)).rejects.toMatchObject({ reason: 'UNAVAILABLE' });
+    expect(await store.read(KEY, 1e6)).toBeNull();
   });
 
   it.each<[S3Fault, string]>([

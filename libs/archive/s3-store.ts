@@ -102,7 +102,8 @@ export class S3Store implements ObjectStore {
           abortSignal: signal,
         });
         const { Body: body, ContentLength: said = 0 } = answer;
-        if (body === undefined) return new Uint8Array();
+        // Nothing empty is ever written: whoever answers so, the object has not spoken.
+        if (body === undefined || said === 0) throw new Error('the answer is empty');
         return await collect(body as AsyncIterable<Uint8Array>, said, bytesMax, () =>
           tooLarge(`${this.url}/${key}`, said, bytesMax),
         );

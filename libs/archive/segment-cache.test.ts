@@ -14,7 +14,7 @@ function harness(limits: { bytesMax?: number; fetchesMax?: number; readAhead?: n
     if (first >= COUNT * 10) return Promise.resolve(null);
     const times = { firstTimestamp: first, lastTimestamp: first + 9, streams: null };
     return Promise.resolve({
-      key: segmentKey(first),
+      key: segmentKey(first, 'ab'.repeat(32)),
       bytes: 100,
       sha256: '',
       first,

@@ -4,8 +4,8 @@
  * store stays away it waits, ever longer, while the local log keeps what is not archived.
  *
  * Owns the archive's catalog, which readers look into. Several replicas may share a bucket: their segments
- * are the same bytes, so each compares its own with what is named; other bytes mean that one order was not
- * one, and end archiving here until somebody has looked. What may leave the log is said by `archivedTo`.
+ * are the same bytes, so each compares its own with what is named; other bytes, seen again and again, mean that
+ * one order was not one, and end archiving here until somebody has put it right. What may leave the log is said by `archivedTo`.
  */
 import { Catalog, createChecked } from '../../libs/archive/catalog.ts';
 import type { CutRule } from '../../libs/archive/cut.ts';
@@ -49,9 +49,14 @@ export interface ArchiverFigures {
   failures: number;
 }
 
+const BACKOFF_MS_LEAST = 500;
 const BACKOFF_MS_MAX = 30_000;
-/** Other content, another journal's archive: waiting does not help. */
+/** Other content, another journal's archive: waiting does not help, unless the answer was a lie. */
 const FINAL = new Set(['CORRUPT', 'WRONG_TARGET']);
+/** Looks in a row that must say so before it is believed: one answer may be damaged on its way. */
+const DOUBTS = 3;
+/** Between two looks at an archive that holds what it must not: somebody may have put it right. */
+const HALTED_MS = 60_000;
 
 export class Archiver {
   readonly #options: ArchiverOptions;
@@ -63,6 +68,8 @@ export class Archiver {
   #archivedTo = 0;
   #archivedTimestamp = 0;
   #halted = false;
+  /** Looks in a row that found what must not be there. */
+  #doubts = 0;
   #failing = false;
   #backoffMs = 0;
   #stopped = false;
@@ -87,7 +94,7 @@ export class Archiver {
     return this.#archivedTimestamp;
   }
 
-  /** Nothing is archived any more: somebody must look. */
+  /** Nothing is archived any more: somebody must put right what is there. */
   get halted(): boolean {
     return this.#halted;
   }
@@ -108,19 +115,22 @@ export class Archiver {
   }
 
   async #run(): Promise<void> {
-    while (!this.#isOver()) {
-      try {
-        const moved = await this.round();
-        if (this.#failing) this.#options.logger.info({}, 'the archive is written again');
-        this.#failing = false;
-        this.#backoffMs = 0;
-        if (!moved) await this.#pause(this.#options.pollMs);
-      } catch (error) {
-        if (!(error instanceof MeridianError)) throw error;
-        if (this.#isOver()) return;
-        if (!this.#failed(error)) return;
-        await this.#pause(this.#backoffMs);
-      }
+    while (!this.#isOver()) await this.#pause(await this.attempt());
+  }
+
+  /** A round, and what becomes of its failure; returns how long to wait before the next, milliseconds. */
+  async attempt(): Promise<number> {
+    try {
+      const moved = await this.round();
+      if (this.#failing) this.#options.logger.info({}, 'the archive is written again');
+      this.#halted = false;
+      this.#failing = false;
+      this.#doubts = 0;
+      this.#backoffMs = 0;
+      return moved ? 0 : this.#options.pollMs;
+    } catch (error) {
+      if (!(error instanceof MeridianError)) throw error;
+      return this.#isOver() ? 0 : this.#failed(error);
     }
   }
 
@@ -180,7 +190,8 @@ export class Archiver {
     if (index.first === 0) return null;
     const bytes = baseState();
     if (bytes === null) throw new MeridianError('UNAVAILABLE', 'the base checkpoint is not there');
-    const ref = { key: stateKey(index.first), bytes: bytes.length, sha256: sha256Of(bytes) };
+    const sha256 = sha256Of(bytes);
+    const ref = { key: stateKey(index.first, sha256), bytes: bytes.length, sha256 };
     await createChecked(store, ref, bytes);
     return ref;
   }
@@ -236,7 +247,9 @@ export class Archiver {
 
   async #upload(catalog: Catalog): Promise<void> {
     const made = [...this.#made];
-    const refs = made.map((segment) => segmentRef(segment, segmentKey(segment.first)));
+    const refs = made.map((segment) =>
+      segmentRef(segment, segmentKey(segment.first, segment.sha256)),
+    );
     await Promise.all(
       made.map(async ({ bytes }, at) => {
         const ref = refs[at];
@@ -244,31 +257,37 @@ export class Archiver {
       }),
     );
     if (this.#stopped) return;
-    const follow = (manifest: Manifest): Manifest | null =>
-      manifest.end === made[0]?.first ? withSegments(manifest, refs) : null;
+    const outcome = { isOurs: false };
+    const follow = (manifest: Manifest): Manifest | null => {
+      outcome.isOurs = manifest.end === made[0]?.first;
+      return outcome.isOurs ? withSegments(manifest, refs) : null;
+    };
     await catalog.commit(follow);
+    if (!outcome.isOurs) return;
     this.figures.segments += made.length;
     this.figures.bytes += made.reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
 
-  /** false: it is no use to go on. An outage is told once. */
-  #failed(error: MeridianError): boolean {
+  /** Told once: an outage, and a halt. Returns the pause before the next look. */
+  #failed(error: MeridianError): number {
     const { logger, store } = this.#options;
     const fields = { archive: store.url, reason: error.reason, details: error.details };
     this.figures.failures += 1;
-    if (FINAL.has(error.reason)) {
+    this.#doubts = FINAL.has(error.reason) ? this.#doubts + 1 : 0;
+    if (this.#doubts >= DOUBTS) {
+      const message =
+        'ARCHIVING HAS STOPPED: the archive holds what it must not; appends go on, and the log keeps everything from here on';
+      if (!this.#halted) logger.error({ ...fields, found: error.message }, message);
       this.#halted = true;
-      logger.error(
-        { ...fields, found: error.message },
-        'ARCHIVING HAS STOPPED: the archive holds what it must not; appends go on, and the log keeps everything from here on',
-      );
-      return false;
+      this.#failing = true;
+      return HALTED_MS;
     }
     const message = 'the archive cannot be written; the log keeps what is not archived';
     if (!this.#failing) logger.warn({ ...fields, found: error.message }, message);
     this.#failing = true;
-    this.#backoffMs = Math.min(BACKOFF_MS_MAX, Math.max(500, this.#backoffMs * 2));
-    return true;
+    this.#backoffMs = Math.min(BACKOFF_MS_MAX, Math.max(BACKOFF_MS_LEAST, this.#backoffMs * 2));
+    // What may be a lie is asked again soon: while in doubt nothing is archived.
+    return this.#doubts > 0 ? BACKOFF_MS_LEAST : this.#backoffMs;
   }
 
   /** A method, because it changes while something is awaited. */
@@ -277,7 +296,7 @@ export class Archiver {
   }
 
   async #pause(ms: number): Promise<void> {
-    if (this.#stopped) return;
+    if (this.#stopped || ms === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {

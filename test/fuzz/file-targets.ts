@@ -136,7 +136,7 @@ function archiveTargets(): Target[] {
   const manifest = emptyManifest(root, 'ab');
   const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
   const sha256 = 'ab'.repeat(32);
-  const place = { key: segmentKey(0), bytes: 9, sha256, first: 0, end: 4 };
+  const place = { key: segmentKey(0, sha256), bytes: 9, sha256, first: 0, end: 4 };
   const page = [{ ...place, firstTimestamp: 1, lastTimestamp: 9, streams: ['s'] }];
   const builder = new SegmentBuilder(0, sha256);
   for (const [i, frame] of ENTRIES.entries()) {
