@@ -3,7 +3,6 @@
  * and entries, so that a read goes on through them and into the log without noticing. Fetching, reading
  * ahead and the bound on memory are the cache's (libs/archive); what is deleted there is gone.
  */
-import { readChecked } from '../../libs/archive/catalog.ts';
 import type { Catalog } from '../../libs/archive/catalog.ts';
 import type { SegmentRef } from '../../libs/archive/manifest.ts';
 import { SegmentCache } from '../../libs/archive/segment-cache.ts';
@@ -93,7 +92,7 @@ export class ArchiveHistory implements History {
       fetch: async (ref) => {
         const open = catalog();
         assert(open !== null, 'a segment was located in it');
-        return new ArchiveView(decodeSegment(await readChecked(open.store, ref), ref.key));
+        return new ArchiveView(decodeSegment(await open.fetch(ref), ref.key));
       },
     });
   }
@@ -129,8 +128,10 @@ export class ArchiveHistory implements History {
     );
   }
 
+  /** Not what is deleted: readers have been told, or will be, that there is a gap. */
   peek(ordinal: number): ArchiveView | null {
-    return this.#cache.peek(ordinal);
+    const first = this.#options.catalog()?.manifest.first ?? 0;
+    return ordinal < first ? null : this.#cache.peek(ordinal);
   }
 
   find(
@@ -139,14 +140,19 @@ export class ArchiveHistory implements History {
     fromSeqNum: number,
     answer: (error: MeridianError | null, view: ArchiveView | null) => void,
   ): void {
+    const settle = (error: MeridianError | null, view: ArchiveView | null): void => {
+      // Deleted while it was asked for: what is left begins later, and the reader tells the gap.
+      if (error?.reason === 'OUT_OF_RANGE') this.find(place, stream, fromSeqNum, answer);
+      else answer(error, view);
+    };
     this.#locate(place, stream, fromSeqNum).then(
       (ref) => {
-        if (ref === null) answer(null, null);
-        else this.#cache.ask(ref.first, answer);
+        if (ref === null) settle(null, null);
+        else this.#cache.ask(ref.first, settle);
       },
       (error: unknown) => {
         if (!(error instanceof MeridianError)) throw error;
-        answer(error, null);
+        settle(error, null);
       },
     );
   }

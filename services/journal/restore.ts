@@ -6,24 +6,17 @@
  * replicas are restored independently of each other.
  */
 import { existsSync, readdirSync } from 'node:fs';
-import { Catalog, readChecked } from '../../libs/archive/catalog.ts';
+import { Catalog } from '../../libs/archive/catalog.ts';
 import type { ObjectStore } from '../../libs/archive/object-store.ts';
-import { decodeSegment } from '../../libs/archive/segment.ts';
-import type { Segment } from '../../libs/archive/segment.ts';
-import { decodeState } from '../../libs/archive/state.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { decodeBatchHeader } from '../../libs/frames/batch.ts';
-import { ENTRY_HEADER_BYTES } from '../../libs/frames/entry.ts';
 import type { Mark } from '../../libs/lane/types.ts';
-import { createOrderMachine, restoreOrderMachine } from '../../libs/order/machine.ts';
-import type { HashedOrderMachine } from '../../libs/order/machine.ts';
 import { openLog } from '../../libs/storage/log.ts';
 import { at } from '../../libs/values/assert.ts';
 import { REPLICAS, TIMESTAMP_STRIDE, nextEpoch } from '../../libs/values/numbers.ts';
 import type { Epoch, Index, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
-import { ArchiveView } from './archive-history.ts';
 import { headSection, machineSection, newHead } from './checkpoint-sections.ts';
 import { makeLog } from './recovery.ts';
+import { Replay } from './replay.ts';
 
 export interface RestoreOptions {
   readonly store: ObjectStore;
@@ -61,8 +54,17 @@ export async function restoreReplica(options: RestoreOptions): Promise<Restored>
   const names = { cluster: root?.cluster ?? '', instance: root?.instance ?? '' };
   const catalog = await Catalog.open({ store, ...names, by: 'restore', now: () => wall / 1000 });
   if (catalog === null) throw new MeridianError('REFUSED', `there is no archive at ${store.url}`);
-  const { order, lanes } = await replay(catalog);
-  const { end, lastTimestamp } = catalog.manifest;
+  const {
+    order,
+    lanes: reached,
+    ordinal: end,
+    timestamp: lastTimestamp,
+  } = await replayAll(catalog);
+  const lanes = REPLICAS.map((lane) => {
+    const mark = at(reached, lane);
+    // A lane without entries gets a first one that nobody has: a log begins behind something.
+    return mark.index === 0 ? unwritten(lane) : (mark as Mark);
+  });
   const identity = { ...names, replica, generation };
   await makeLog({ directory, identity, self: replica, incarnation: wall, voting: true });
   const timestamp = lastTimestamp as Timestamp;
@@ -95,57 +97,21 @@ export async function restoreReplica(options: RestoreOptions): Promise<Restored>
   }
 }
 
-interface Replayed {
-  readonly order: HashedOrderMachine;
-  readonly lanes: readonly Mark[];
-}
+/** Deleted under the hands of a restore, the archive begins later: so does the restore. */
+const BEGINNINGS_MAX = 10;
 
-async function replay(catalog: Catalog): Promise<Replayed> {
-  const { state } = catalog.manifest;
-  const archived =
-    state === null ? null : decodeState(await readChecked(catalog.store, state), state.key);
-  const order = archived === null ? createOrderMachine() : restoreOrderMachine(archived.machine);
-  const lanes = REPLICAS.map((lane) => {
-    const mark = archived?.lanes[lane];
-    // A lane without entries gets a first one that nobody has: a log begins behind something.
-    return mark === undefined || mark.index === 0 ? unwritten(lane) : (mark as Mark);
-  });
-  let chain: string | null = null;
-  for await (const ref of catalog.allSegments()) {
-    const segment = decodeSegment(await readChecked(catalog.store, ref), ref.key);
-    if (segment.first !== ref.first || (chain !== null && segment.previous !== chain)) {
-      throw new MeridianError('CORRUPT', `${ref.key} does not follow the segment before it`, {
-        details: { key: ref.key },
-      });
+async function replayAll(catalog: Catalog): Promise<Replay> {
+  for (let beginning = 1; ; beginning += 1) {
+    const { first } = catalog.manifest;
+    try {
+      const replay = await Replay.from(catalog, catalog.manifest.state);
+      for await (const ref of catalog.allSegments()) await replay.execute(ref);
+      return replay;
+    } catch (error) {
+      if (!(error instanceof MeridianError) || beginning === BEGINNINGS_MAX) throw error;
+      if ((await catalog.refresh()).first === first) throw error;
     }
-    execute(order, lanes, segment, ref.key);
-    chain = ref.sha256;
   }
-  return { order, lanes };
-}
-
-/** What the order makes of it now must be what it made of it then. */
-function execute(order: HashedOrderMachine, lanes: Mark[], segment: Segment, key: string): void {
-  const { index } = new ArchiveView(segment);
-  segment.entries.forEach(({ header, frame }, number) => {
-    const ordinal = segment.first + number;
-    const seen = new Set<string>();
-    for (let offset = ENTRY_HEADER_BYTES; offset < frame.length;) {
-      const batch = decodeBatchHeader(frame, offset);
-      offset += batch.bytes;
-      const outcome = order.apply(batch, header.timestamp);
-      if (outcome.kind !== 'appended' || seen.has(batch.stream)) continue;
-      seen.add(batch.stream);
-      if (index.rows(batch.stream)?.firstSeqNumIn(ordinal) === outcome.firstSeqNum) continue;
-      throw new MeridianError(
-        'CORRUPT',
-        `${key}: the order makes number ${outcome.firstSeqNum} of entry ${ordinal} in ${batch.stream}, the archive says otherwise`,
-        { details: { key } },
-      );
-    }
-    const { lane, epoch, index: slot, timestamp } = header;
-    lanes[lane] = { ...at(lanes, lane), epoch, index: slot, timestamp };
-  });
 }
 
 function unwritten(lane: ReplicaId): Mark {

@@ -12,11 +12,14 @@ import { Cluster, RawSession, batchOf, readAll, readSettled, until } from './clu
 import type { ReadResult } from './cluster.ts';
 
 const BATCHES = 300;
+/** After an outage an archiver waits up to half a minute before it looks again. */
+const PATIENCE_MS = 200_000;
 /** Sent at once: they share entries. */
 const GROUP = 6;
 const RESTORE = fileURLToPath(
   new URL('../../dist/services/journal/restore-main.js', import.meta.url),
 );
+const MERIDIAN = fileURLToPath(new URL('../../dist/services/cli/main.js', import.meta.url));
 const BODY = 'x'.repeat(2000);
 
 let s3: FaultyS3;
@@ -81,9 +84,31 @@ const firstSegment = (replica: number): number =>
     ),
   );
 
+/** Runs to its end, which must be a good one; returns the JSON it printed behind any warnings. */
+async function run(name: string, args: readonly string[]): Promise<string> {
+  const { env } = cluster;
+  const child = await spawnChild({ name, command: process.execPath, args, env });
+  const { code } = await child.exited;
+  expect(code, child.lastLines(5).join('\n')).toBe(0);
+  const lines = child.lastLines(Infinity);
+  return lines.slice(lines.findIndex((line) => line.startsWith('{'))).join('\n');
+}
+
+const restore = async (replica: number, directory: string): Promise<Restored> => {
+  const place = { url: 's3://bucket/orders', endpoint: s3.endpoint, pathStyle: true };
+  const task = { ...place, directory, replica, generation: 1 };
+  return JSON.parse(await run(`restore-${replica}`, [RESTORE, JSON.stringify(task)])) as Restored;
+};
+
+interface Restored {
+  readonly hash: string;
+  readonly timestamp: number;
+  readonly entries: number;
+}
+
 const order = ({ lines }: ReadResult): string[] => lines.map((line) => line.slice(0, 60));
 
-describe('a journal with an archive', () => {
+describe('a journal with an archive', { timeout: 2 * PATIENCE_MS }, () => {
   let whole: string[] = [];
 
   it('lets old log go and serves it from the archive, whole and by stream, on every replica', async () => {
@@ -125,15 +150,16 @@ describe('a journal with an archive', () => {
     const archived = await metric('timestamp_seconds');
     await fill(BATCHES);
     expect(await metric('timestamp_seconds')).toBe(archived);
-    await until(async () => (await metric('backlog_entries')) > BATCHES / 10);
+    await until(async () => (await metric('backlog_entries')) > BATCHES / 10, PATIENCE_MS);
     const kept = firstSegment(0);
     s3.fault = () =>
       Math.random() < 0.2
-        ? ((['error-after', 'lost-answer', 'cut-body'] as const)[(faults += 1) % 3] ?? null)
+        ? ((['error-after', 'lost-answer', 'cut-body', 'empty'] as const)[(faults += 1) % 4] ??
+          null)
         : null;
-    await until(async () => (await metric('timestamp_seconds')) > archived);
+    await until(async () => (await metric('timestamp_seconds')) > archived, PATIENCE_MS);
     s3.fault = () => null;
-    await until(async () => (await metric('backlog_entries')) < BATCHES / 12);
+    await until(async () => (await metric('backlog_entries')) < BATCHES / 12, PATIENCE_MS);
     await fill(2 * BATCHES);
     await until(() => firstSegment(0) > kept);
     whole = order(await readSettled(cluster, 1));
@@ -149,24 +175,12 @@ describe('a journal with an archive', () => {
   });
 
   it('is built from the bucket alone, up to the last archived position, and goes on', async () => {
-    await until(async () => (await metric('backlog_entries')) === 0);
+    await until(async () => (await metric('backlog_entries')) === 0, PATIENCE_MS);
     await Promise.all([0, 1, 2].map((replica) => cluster.kill(replica)));
     const hashes = new Set<string>();
     for (const replica of [0, 1, 2]) {
       rmSync(cluster.dataOf(replica), { recursive: true });
-      const place = { url: 's3://bucket/orders', endpoint: s3.endpoint, pathStyle: true };
-      const task = { ...place, directory: cluster.dataOf(replica), replica, generation: 1 };
-      const child = await spawnChild({
-        name: `restore-${replica}`,
-        command: process.execPath,
-        args: [RESTORE, JSON.stringify(task)],
-        env: cluster.env,
-      });
-      expect((await child.exited).code).toBe(0);
-      const restored = JSON.parse(child.lastLines(1)[0] ?? '') as {
-        hash: string;
-        timestamp: number;
-      };
+      const restored = await restore(replica, cluster.dataOf(replica));
       expect(`${restored.timestamp}`).toBe(whole.at(-1)?.split(' ')[0]);
       hashes.add(restored.hash);
     }
@@ -179,6 +193,28 @@ describe('a journal with an archive', () => {
       expect(now.slice(0, whole.length)).toEqual(whole);
       expect(now).toHaveLength(whole.length + BATCHES);
     }
-    await until(async () => (await metric('backlog_entries')) < BATCHES / 10);
+    await until(async () => (await metric('backlog_entries')) < BATCHES / 10, PATIENCE_MS);
+  });
+
+  it('a janitor deletes beside the replicas: reads begin with a gap, and a restore behind it', async () => {
+    await until(async () => (await metric('backlog_entries')) === 0, PATIENCE_MS);
+    const all = order(await readSettled(cluster, 1));
+    const before = await restore(0, `${cluster.directory}/whole`);
+    const options = ['--endpoint', s3.endpoint, '--path-style', '--grace', '0s', '-o', 'json'];
+    const clean = ['archive', 'clean', 's3://bucket/orders', '--max-size', '500KB', ...options];
+    const first = JSON.parse(await run('clean', [MERIDIAN, ...clean])) as { goneTo: number };
+    expect(first.goneTo).toBeGreaterThan(0);
+    const segments = [...s3.objects.keys()].filter((key) => key.includes('segments/'));
+    await run('clean', [MERIDIAN, ...clean]);
+    const left = [...s3.objects.keys()].filter((key) => key.includes('segments/'));
+    expect(left.length).toBeLessThan(segments.length);
+    for (const replica of [0, 1, 2]) {
+      await until(async () => order(await readSettled(cluster, replica)).length < all.length);
+      const read = order(await readSettled(cluster, replica));
+      expect(read).toEqual(all.slice(-read.length));
+      expect(Number(read[0]?.split(' ')[0])).toBeGreaterThan(first.goneTo);
+    }
+    const after = await restore(0, `${cluster.directory}/behind`);
+    expect(after).toMatchObject({ hash: before.hash, entries: before.entries });
   });
 });

@@ -177,8 +177,11 @@ export class Cluster {
 }
 
 /** Asks again until true; what it throws counts as not yet. */
-export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS;
+export async function until(
+  condition: () => Promise<boolean> | boolean,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
   let last: unknown = 'it stayed false';
   for (;;) {
     try {

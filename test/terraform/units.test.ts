@@ -29,12 +29,30 @@ const units = readdirSync(join(ROOT, 'services')).flatMap((service) => {
     : [];
 });
 
+const JANITOR = /^meridian-janitor@/;
+const daemons = units.filter(({ name }) => !JANITOR.test(name));
+
+const linesOf = (path: string): string[] => readFileSync(path, 'utf8').split('\n');
+
 it('there is one for each service that hosts run', () => {
-  expect(units.map(({ service }) => service).sort()).toEqual(['crossbar', 'journal', 'sidecar']);
+  expect(daemons.map(({ service }) => service).sort()).toEqual(['crossbar', 'journal', 'sidecar']);
 });
 
-describe.each(units)('$name', ({ service, path }) => {
-  const lines = readFileSync(path, 'utf8').split('\n');
+it('the janitor runs by a timer, a round a time, as nobody that a replica is, and confined', () => {
+  const path = (end: string): string =>
+    units.find(({ name }) => JANITOR.test(name) && name.endsWith(end))?.path ?? '';
+  const lines = linesOf(path('.service'));
+  expect(lines).toContain('Type=oneshot');
+  expect(lines).toContain('DynamicUser=yes');
+  const open = CONFINEMENT.filter((line) => !lines.includes(line));
+  expect(open).toEqual(['RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX']);
+  const start = lines.find((line) => line.startsWith('ExecStart='));
+  expect(start).toMatch(/dist\/services\/cli\/main\.js archive clean \$\{ARCHIVE\} \$RULES$/);
+  expect(linesOf(path('.timer'))).toContain('WantedBy=timers.target');
+});
+
+describe.each(daemons)('$name', ({ service, path }) => {
+  const lines = linesOf(path);
 
   it('starts a program that a release holds', () => {
     const [start = '', ...others] = lines.filter((line) => line.startsWith('ExecStart='));

@@ -3,8 +3,8 @@
  * restores, as a process; here its result is shown.
  */
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { MeridianError } from '../../../libs/errors/errors.ts';
+import { placeOf } from '../archive-place.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Invocation } from '../invocation.ts';
 import { runProgram } from '../programs.ts';
@@ -23,15 +23,11 @@ interface Restored {
 }
 
 export async function run({ values, output }: Invocation): Promise<number> {
-  const place = values.text('archive') ?? '';
   const task = {
-    url: place.includes('://') ? place : pathToFileURL(resolve(place)).href,
+    ...placeOf(values),
     directory: resolve(values.text('directory') ?? ''),
     replica: values.number('replica') ?? 0,
     generation: values.number('generation') ?? 1,
-    region: values.text('region'),
-    endpoint: values.text('endpoint'),
-    pathStyle: values.flag('path-style'),
   };
   const program = 'journal/restore-main.js';
   const { code, stdout, stderr } = await runProgram({ program, args: [JSON.stringify(task)] });

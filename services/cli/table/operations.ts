@@ -1,6 +1,7 @@
 /** Commands for who runs a journal. */
 import { EXIT } from '../exit-codes.ts';
 import type { CommandSpec } from '../spec.ts';
+import { ARCHIVE_ARGUMENT, PLACE_OPTIONS } from './archive.ts';
 import { TIMESTAMP_FIELDS } from './options.ts';
 
 export const OPERATION_COMMANDS: readonly CommandSpec[] = [
@@ -205,7 +206,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
         'it, and archiving goes on. The replicas that wrote to it before must not run any more.',
     ],
     args: [
-      { name: 'archive', help: 'A directory, file:///directory or s3://bucket/prefix.' },
+      ARCHIVE_ARGUMENT,
       { name: 'directory', help: 'The data directory to make; empty or not there.' },
     ],
     options: [
@@ -223,14 +224,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
         help: 'Generation of the membership, as in the configuration.',
         defaultText: '1',
       },
-      { name: 'region', placeholder: 'name', value: { kind: 'text' }, help: 'Of the bucket.' },
-      {
-        name: 'endpoint',
-        placeholder: 'url',
-        value: { kind: 'text' },
-        help: 'Server of a bucket that is not at AWS.',
-      },
-      { name: 'path-style', help: 'The bucket in the path, not in the host name.' },
+      ...PLACE_OPTIONS,
     ],
     connects: false,
     json: {

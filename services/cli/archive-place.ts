@@ -1,0 +1,34 @@
+/** Which archive a command means: a directory, or a bucket, with what it takes to get there. */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Catalog } from '../../libs/archive/catalog.ts';
+import { openStore } from '../../libs/archive/open-store.ts';
+import type { StoreSettings } from '../../libs/archive/open-store.ts';
+import { MeridianError } from '../../libs/errors/errors.ts';
+import type { Values } from './arguments.ts';
+
+export type Place = Omit<StoreSettings, 'timeoutMs'>;
+
+const TIMEOUT_MS = 60_000;
+
+export function placeOf(values: Values): Place {
+  const place = values.text('archive') ?? '';
+  return {
+    url: place.includes('://') ? place : pathToFileURL(resolve(place)).href,
+    region: values.text('region'),
+    endpoint: values.text('endpoint'),
+    pathStyle: values.flag('path-style'),
+  };
+}
+
+/** Throws REFUSED when there is none. */
+export async function openCatalog(place: Place): Promise<Catalog> {
+  const store = await openStore({ ...place, timeoutMs: TIMEOUT_MS });
+  const root = await Catalog.rootOf(store);
+  if (root === null) throw new MeridianError('REFUSED', `there is no archive at ${store.url}`);
+  const { cluster, instance } = root;
+  const options = { store, cluster, instance, by: 'meridian archive', now: () => Date.now() };
+  const catalog = await Catalog.open(options);
+  if (catalog === null) throw new MeridianError('UNAVAILABLE', `${store.url} lost its root`);
+  return catalog;
+}
