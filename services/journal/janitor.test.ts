@@ -11,7 +11,7 @@ import { MemoryJournal } from './memory-journal.ts';
 import type { MemoryBatch } from './memory-journal.ts';
 import { Replay } from './replay.ts';
 import { drain, open, place, records } from './testing-reads.ts';
-import type { Request } from './testing-reads.ts';
+import type { Open, Request } from './testing-reads.ts';
 
 const STEP = 96;
 const ENTRIES = 60;
@@ -86,27 +86,36 @@ async function isWhole(): Promise<void> {
 const kinds = (kind: string): string[] =>
   [...store.objects.keys()].filter((key) => key.startsWith(`${kind}/`));
 
-async function readAll(request: Request, of: () => Catalog | null): Promise<string[]> {
+function historyOf(of: () => Catalog | null, bytesMax = 1500): ArchiveHistory {
   const { index } = journal;
-  journal.history = new ArchiveHistory({
-    catalog: of,
-    index,
-    bytesMax: 1500,
-    fetchesMax: 2,
-    readAhead: 1,
-  });
-  index.dropBefore(archiver.archivedTo - 1);
+  return new ArchiveHistory({ catalog: of, index, bytesMax, fetchesMax: 2, readAhead: 1 });
+}
+
+async function readAll(
+  request: Request,
+  of: () => Catalog | null,
+  history = historyOf(of),
+): Promise<string[]> {
+  journal.history = history;
+  journal.index.dropBefore(archiver.archivedTo - 1);
   const opened = open(journal, request, 200);
+  const { gaps, places } = await finish(opened);
+  const { ended } = opened.stream;
+  const failed = ended instanceof MeridianError ? [`failed ${ended.reason}`] : [];
+  return [...gaps.map((gap) => `gap ${gap}`), ...places, ...failed];
+}
+
+/** Gaps come before what was sent in these reads. */
+async function finish(opened: Open): Promise<{ gaps: string[]; places: string[] }> {
   opened.reader.onRoom = opened.pump;
-  const seen: string[] = [];
+  const seen = { gaps: [] as string[], places: [] as string[] };
   for (let over = false; !over;) {
     over = opened.reader.done;
     const { deliveries, gaps } = drain(opened);
-    seen.push(...gaps.map((gap) => `gap ${gap}`), ...deliveries.map(place));
+    seen.gaps.push(...gaps);
+    seen.places.push(...deliveries.map(place));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  const { ended } = opened.stream;
-  if (ended instanceof MeridianError) seen.push(`failed ${ended.reason}`);
   return seen;
 }
 
@@ -252,13 +261,36 @@ describe('the janitor', () => {
 
   it('a segment in memory is no way round a gap that was told', async () => {
     const whole = await readAll({}, () => archiver.catalog);
-    const opened = open(journal, { limitRecords: 2n }, 200);
-    opened.pump();
+    // The segments that the reader before has fetched are still in memory.
+    journal.history = historyOf(() => archiver.catalog, 1_000_000);
+    const warm = await readAll({}, () => archiver.catalog, journal.history);
+    expect(warm).toEqual(whole);
     await clean({ retentionBytes: 3000 });
-    await archiver.round();
-    const seen = await readAll({}, () => archiver.catalog);
+    while (await archiver.round());
+    const seen = await readAll({}, () => archiver.catalog, journal.history);
     expect(seen[0]).toMatch(/^gap TRIMMED/);
+    expect(seen.length).toBeLessThan(whole.length);
     expect(seen.slice(1)).toEqual(whole.slice(-seen.length + 1));
+  });
+
+  it('a reader on its way through what is deleted is told the gap, then what is behind it', async () => {
+    const whole = await readAll({}, () => archiver.catalog);
+    journal.history = historyOf(() => archiver.catalog, 1_000_000);
+    await readAll({}, () => archiver.catalog, journal.history);
+    const opened = open(journal, {}, 200);
+    opened.pump();
+    const begun = drain(opened).deliveries.map(place);
+    await clean({ retentionBytes: 3000 });
+    while (await archiver.round());
+    const { gaps, places } = await finish(opened);
+    expect(gaps).toHaveLength(1);
+    const told = [...begun, ...places];
+    expect(told.length).toBeLessThan(whole.length);
+    expect(told.slice(-3)).toEqual(whole.slice(-3));
+    expect(new Set(told).size).toBe(told.length);
+    const { goneTo } = archiver.catalog?.manifest ?? { goneTo: 0 };
+    const afterGap = places.filter((line) => Number(line.split('+')[0]) <= goneTo);
+    expect(afterGap).toEqual([]);
   });
 
   it.each(['before', 'after'] as const)(
