@@ -4,6 +4,7 @@ import { MemoryStore } from '../../libs/archive/memory-store.ts';
 import { tightestHold, withHold, withoutHold } from '../../libs/archive/removal.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { ArchiveHistory } from './archive-history.ts';
+import type { History } from './archive-history.ts';
 import { Archiver } from './archiver.ts';
 import { cleanArchive } from './janitor.ts';
 import type { JanitorOptions, JanitorReport } from './janitor.ts';
@@ -94,7 +95,7 @@ function historyOf(of: () => Catalog | null, bytesMax = 1500): ArchiveHistory {
 async function readAll(
   request: Request,
   of: () => Catalog | null,
-  history = historyOf(of),
+  history: History = historyOf(of),
 ): Promise<string[]> {
   journal.history = history;
   journal.index.dropBefore(archiver.archivedTo - 1);
