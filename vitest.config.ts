@@ -13,6 +13,7 @@ const LONG = [
   'test/journal/archive.test.ts',
   'test/journal/flood.test.ts',
   'test/journal/forwarding.test.ts',
+  'test/journal/rolled-back.test.ts',
   'test/local/start.test.ts',
   'test/postgres/failover.test.ts',
 ];

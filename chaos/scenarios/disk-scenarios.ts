@@ -102,6 +102,8 @@ export const diskScenarios: readonly Plan[] = [
       });
       await stage.pause(1_500);
       await stage.during(rolledBack(replica, copy), 500, { regions: othersOf(region) });
+      // Its peers recognise the copy; it is set aside and recovered from them.
+      await stage.untilVoting();
     },
   },
 ];

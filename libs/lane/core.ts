@@ -16,9 +16,11 @@ import { Home } from './home.ts';
 import type { Inspection } from './inspect.ts';
 import { inspectLane } from './inspect.ts';
 import { Lane } from './lane.ts';
+import { Lives } from './lives.ts';
 import { Post } from './post.ts';
 import { Recovery } from './recovery.ts';
 import { Release } from './release.ts';
+import { Standing } from './standing.ts';
 import type {
   Append,
   Control,
@@ -46,11 +48,12 @@ import {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 
 export class LaneCore<Content, A extends Append = Append> {
-  private readonly options: LaneOptions<Content, A>;
   private readonly context: Context<Content, A>;
   private readonly clock: Clock;
   private readonly lanes: readonly Lane<Content, A>[];
   private readonly home: Home<Content, A>;
+  private readonly lives: Lives<Content, A>;
+  private readonly standing: Standing<Content, A>;
   private readonly hearing: Hearing<Content, A>;
   private readonly heartbeats: Heartbeats<Content, A>;
   private readonly recovery: Recovery<Content, A>;
@@ -66,7 +69,6 @@ export class LaneCore<Content, A extends Append = Append> {
   private preparedAt = -Infinity;
 
   constructor(options: LaneOptions<Content, A>) {
-    this.options = options;
     const { self, recovered, settings } = options;
     const broken = options.broken ?? new Set();
     const { reservation } = recovered;
@@ -108,10 +110,12 @@ export class LaneCore<Content, A extends Append = Append> {
     }
     this.home = new Home(this.context);
     this.order = new Release(this.context, this.lanes, this.home, recovered.watermark);
-    this.hearing = new Hearing(this.context, recovered.incarnations);
+    this.lives = new Lives(this.context, recovered);
+    this.hearing = new Hearing(this.context, this.lives);
     this.heartbeats = new Heartbeats(this.context);
     const { incarnation, voting } = recovered;
     this.recovery = new Recovery(this.context, this.lanes, incarnation, voting);
+    this.standing = new Standing(self, recovered, this.lives, this.recovery, broken);
     this.post = new Post(this.context, this.lanes, this.hearing);
   }
 
@@ -130,6 +134,7 @@ export class LaneCore<Content, A extends Append = Append> {
     };
     this.context.now = now;
     this.clock.advance(now, wall);
+    this.standing.begin();
     this.forgiveOwnStall(now);
     // What has left the log is read by nothing that follows, whatever came first.
     for (const input of inputs) if (input.type === 'trimmed') trimLanes(this.lanes, input.bases);
@@ -145,8 +150,14 @@ export class LaneCore<Content, A extends Append = Append> {
       this.writes = [];
     }
     effects.seq = this.issued;
-    effects.packets = this.post.packets(this.status(), now, wall);
+    const speaks = this.standing.speaks(this.persistedTo);
+    effects.packets = speaks ? this.post.packets(this.status(), now, wall) : [];
     return effects;
+  }
+
+  /** M4: peers know more of this replica than its disk does; see `Standing.voided`. */
+  get voided(): number | null {
+    return this.standing.voided;
   }
 
   /** The replica through which this one exchanges something with the third; null: nothing. */
@@ -248,17 +259,26 @@ export class LaneCore<Content, A extends Append = Append> {
     effects: Mutable<Effects<Content, A>>,
   ): void {
     this.noteStatus(packet.status);
-    if (packet.status.incarnation < this.hearing.incarnationOf(from)) return;
+    if (!this.lives.believes(packet.status)) {
+      this.lives.refuse(packet.status);
+      return;
+    }
+    this.lives.heard(from, packet.clock);
     this.hearing.arrived(from, packet);
-    if (packet.relayed !== null) this.noteStatus(packet.relayed);
+    if (packet.relayed !== null) {
+      this.noteStatus(packet.relayed);
+      // What is merely of an earlier life has been passed on late.
+      if (this.lives.isVoid(packet.relayed.replica)) this.lives.refuse(packet.relayed);
+    }
     this.clock.hear(from, packet.clock);
     for (const feed of packet.feeds) {
       const lane = at(this.lanes, feed.lane);
       if (!this.recovery.voting) this.recovery.handleFeed(feed);
+      else if (!this.standing.acts) continue;
       else if (feed.adoption) adopt(this.context, lane, from, feed);
       else lane.follow(feed, from);
     }
-    if (this.recovery.voting) {
+    if (this.standing.acts) {
       for (const announcement of packet.announcements) {
         at(this.lanes, announcement.lane).hear(announcement);
       }
@@ -272,11 +292,13 @@ export class LaneCore<Content, A extends Append = Append> {
   /** A replica's word about itself: facts (L1, O3), and whether somebody promised a higher epoch. */
   private noteStatus(status: Status): void {
     const { replica } = status;
-    const before = this.hearing.incarnationOf(replica);
-    if (!this.hearing.note(status)) return;
-    if (this.hearing.incarnationOf(replica) !== before) this.forgetFacts(replica);
+    const before = this.lives.incarnationOf(replica);
+    const isNews = this.hearing.note(status);
+    if (!isNews) return;
+    if (this.lives.incarnationOf(replica) !== before) this.forgetFacts(replica);
     this.post.relay(status);
     if (!status.voting) return;
+    this.standing.confirm(status);
     for (const lane of this.lanes) {
       const theirs = at(status.lanes, lane.id);
       lane.facts.learn(replica, theirs);
@@ -291,15 +313,27 @@ export class LaneCore<Content, A extends Append = Append> {
 
   private handleLetter(letter: Letter, effects: Mutable<Effects<Content, A>>): void {
     const { from, control } = letter;
-    if (control.type === 'recoverAnswer') this.recovery.handleAnswer(from, control);
+    if (this.lives.isVoid(from)) return;
+    if (control.type === 'void') this.handleVoid(control, effects);
+    else if (control.type === 'recoverAnswer') this.recovery.handleAnswer(from, control);
     else if (control.type === 'mismatch') this.handleMismatch(from, control);
-    else if (this.recovery.voting) this.handleVotersLetter(from, control, effects);
+    else if (this.standing.acts) this.handleVotersLetter(from, control, effects);
+  }
+
+  private handleVoid(
+    control: Extract<Control, { type: 'void' }>,
+    effects: Mutable<Effects<Content, A>>,
+  ): void {
+    if (!this.standing.handleVoid(control)) return;
+    this.unanswered.length = 0;
+    for (const lane of this.lanes) lane.role = { name: 'follower' };
+    this.home.refuseQueue('RECOVERING', effects.refused);
   }
 
   private handleMismatch(from: ReplicaId, control: Extract<Control, { type: 'mismatch' }>): void {
     const lane = at(this.lanes, control.lane);
     if (!this.recovery.voting) this.recovery.handleMismatch(from, lane.id, control.resume);
-    else if (control.epoch !== lane.promised) return;
+    else if (!this.standing.acts || control.epoch !== lane.promised) return;
     else if (lane.role.name === 'adopting') {
       handleFetchMismatch(this.context, lane, from, control.resume);
     } else this.post.mismatch(from, lane.id, control.resume);
@@ -307,7 +341,7 @@ export class LaneCore<Content, A extends Append = Append> {
 
   private handleVotersLetter(
     from: ReplicaId,
-    control: Exclude<Control, { type: 'recoverAnswer' | 'mismatch' }>,
+    control: Exclude<Control, { type: 'recoverAnswer' | 'mismatch' | 'void' }>,
     effects: Mutable<Effects<Content, A>>,
   ): void {
     const { context } = this;
@@ -355,10 +389,12 @@ export class LaneCore<Content, A extends Append = Append> {
         );
         return;
       case 'recover': {
-        const written = this.hearing.noteIncarnation(from, control.incarnation);
-        if (written !== null) this.forgetFacts(from);
+        if (this.lives.noteIncarnation(from, control.incarnation)) {
+          this.hearing.forget(from);
+          this.forgetFacts(from);
+        }
         // The question comes again; it is answered once the old incarnation is void on disk.
-        const settled = this.hearing.incarnationsWritten <= this.persistedTo;
+        const settled = this.lives.incarnationsWritten <= this.persistedTo;
         if (settled) this.recovery.answer(from, control.nonce);
         return;
       }
@@ -375,7 +411,7 @@ export class LaneCore<Content, A extends Append = Append> {
   /** Opens the own lane, seals silent ones, steps down where somebody went higher. */
   private pursueRoles(effects: Mutable<Effects<Content, A>>): void {
     this.recovery.pursue();
-    if (!this.recovery.voting) return;
+    if (!this.standing.acts) return;
     for (const lane of this.lanes) {
       if (lane.seen > lane.promised) this.stepDown(lane);
       if (lane.role.name === 'follower') {
@@ -433,16 +469,17 @@ export class LaneCore<Content, A extends Append = Append> {
 
   private reserve(): void {
     const timestamp = this.clock.reservation(this.issued + 1);
-    if (timestamp !== null) this.context.write({ type: 'reserve', timestamp });
+    if (timestamp === null) return;
+    this.context.write({ type: 'reserve', timestamp });
+    this.lives.writeClocks();
   }
 
   private status(): Omit<Status, 'version'> {
     return {
       replica: this.context.self,
-      incarnation: this.options.recovered.incarnation,
+      ...this.standing.statement(),
       hears: this.hearing.hearsMask(),
       lanes: this.lanes.map((lane) => lane.status(this.hearing.feederFor(lane.writer))),
-      voting: this.recovery.voting,
     };
   }
 

@@ -10,6 +10,7 @@ import type { Context } from './context.ts';
 import { others, third } from './context.ts';
 import { Freshness } from './freshness.ts';
 import type { Lane } from './lane.ts';
+import type { Lives } from './lives.ts';
 import type { Append, Control, Packet, Status } from './types.ts';
 
 interface PeerEars {
@@ -37,7 +38,6 @@ interface Question {
 export class Hearing<Content, A extends Append> {
   /** Newest statement of each replica. */
   readonly statuses: (Status | null)[] = REPLICAS.map(() => null);
-  private readonly incarnations: number[];
   private readonly context: Context<Content, A>;
   private readonly ears: PeerEars[];
   private readonly questions: (Question | null)[] = REPLICAS.map(() => null);
@@ -46,12 +46,11 @@ export class Hearing<Content, A extends Append> {
   /** When the first packet of this life left. */
   private spokeAt = Infinity;
   private nonce: number;
-  /** Number of the last write of an incarnation. */
-  incarnationsWritten = 0;
+  private readonly lives: Lives<Content, A>;
 
-  constructor(context: Context<Content, A>, incarnations: readonly number[]) {
+  constructor(context: Context<Content, A>, lives: Lives<Content, A>) {
     this.context = context;
-    this.incarnations = REPLICAS.map((replica) => incarnations[replica] ?? 0);
+    this.lives = lives;
     this.nonce = context.clock.reserved;
     this.ears = REPLICAS.map(() => ({
       heardAt: -Infinity,
@@ -153,30 +152,22 @@ export class Hearing<Content, A extends Append> {
     return at(this.ears, peer).roundTrip;
   }
 
-  /** Keeps the newest statement; false for an old one, or one of a lost disk. */
+  /** Keeps the newest statement; false for an old one, one of a lost disk, or of one put back (§7). */
   note(status: Status): boolean {
-    if (status.replica === this.context.self) return false;
-    const known = this.incarnationOf(status.replica);
-    if (status.incarnation < known) return false;
-    if (status.incarnation > known) this.noteIncarnation(status.replica, status.incarnation);
-    const old = at(this.statuses, status.replica);
-    const sameLife = old?.incarnation === status.incarnation;
-    if (old !== null && sameLife && old.version >= status.version) return false;
-    this.statuses[status.replica] = status;
+    const { replica, incarnation } = status;
+    if (replica === this.context.self) return false;
+    const old = at(this.statuses, replica);
+    this.lives.note(status, old);
+    if (!this.lives.believes(status)) return false;
+    const isOld = old?.incarnation === incarnation && old.version >= status.version;
+    if (isOld) return false;
+    this.statuses[replica] = status;
     return true;
   }
 
-  /** What an earlier incarnation said is void (SPEC.md §7); returns the write to wait for, or null. */
-  noteIncarnation(replica: ReplicaId, incarnation: number): number | null {
-    if (incarnation <= this.incarnationOf(replica)) return null;
-    this.incarnations[replica] = incarnation;
+  /** Its disk is another one: what it said last is void. */
+  forget(replica: ReplicaId): void {
     this.statuses[replica] = null;
-    this.incarnationsWritten = this.context.write({ type: 'incarnation', replica, incarnation });
-    return this.incarnationsWritten;
-  }
-
-  incarnationOf(replica: ReplicaId): number {
-    return at(this.incarnations, replica);
   }
 
   /**

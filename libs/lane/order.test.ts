@@ -241,4 +241,7 @@ tellAll('clocks, order, heartbeats, lost disks', stories, (rule) => !isOfWriters
   'T2-marker-behind',
   'O2-keep-closed',
   'O5-close-ahead',
+  // lives.test.ts
+  'rollback-believed',
+  'unconfirmed-acts',
 ]);

@@ -39,6 +39,7 @@ export class Recovery<Content, A extends Append> {
   private copies: (Copy | null)[] | null = null;
   private askedAt = -Infinity;
   private doneSeq: number | null = null;
+  private isOver = false;
 
   constructor(
     context: Context<Content, A>,
@@ -53,8 +54,15 @@ export class Recovery<Content, A extends Append> {
     this.nonce = incarnation;
   }
 
+  /** M4: not with this directory: there will be another one. */
+  giveUp(): void {
+    this.voting = false;
+    this.isOver = true;
+    this.copies = null;
+  }
+
   pursue(): void {
-    if (this.voting || this.doneSeq !== null) return;
+    if (this.voting || this.isOver || this.doneSeq !== null) return;
     const { context } = this;
     if (this.copies !== null) {
       this.copies.forEach((copy, lane) => {
@@ -93,7 +101,8 @@ export class Recovery<Content, A extends Append> {
   }
 
   handleAnswer(from: ReplicaId, answer: Answer): void {
-    if (this.voting || this.copies !== null || answer.nonce !== this.nonce) return;
+    if (this.voting || this.isOver || this.copies !== null) return;
+    if (answer.nonce !== this.nonce) return;
     this.answers.set(from, answer);
     const needed = this.context.broken.has('recover-one') ? 1 : 2;
     if (this.answers.size < needed) return;
@@ -172,7 +181,7 @@ export class Recovery<Content, A extends Append> {
 
   /** Votes again once everything copied is on disk. True at that moment. */
   persisted(seq: number): boolean {
-    if (this.voting || this.doneSeq === null || seq < this.doneSeq) return false;
+    if (this.voting || this.isOver || this.doneSeq === null || seq < this.doneSeq) return false;
     this.voting = true;
     return true;
   }

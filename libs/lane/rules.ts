@@ -104,6 +104,16 @@ export const RULES = [
     rule: 'membership',
     what: 'acknowledgements of the lost disk still count',
   },
+  {
+    id: 'rollback-believed',
+    rule: 'membership',
+    what: 'a replica whose directory was put back from an older copy is believed',
+  },
+  {
+    id: 'unconfirmed-acts',
+    rule: 'membership',
+    what: 'a replica that starts takes part before a peer has found it to be who it was',
+  },
 ] as const;
 
 export type RuleId = (typeof RULES)[number]['id'];

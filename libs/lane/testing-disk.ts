@@ -2,11 +2,14 @@
  * The disk of a replica in tests: writes lie in a buffer until their sync, a crash keeps what was
  * synced and as many of the first buffered writes as the test says.
  */
-import { assert } from '../values/assert.ts';
-import type { Epoch, Index, LaneId, Timestamp } from '../values/numbers.ts';
+import { assert, at } from '../values/assert.ts';
+import type { Epoch, Index, LaneId, ReplicaId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import { wholeLog } from './lane-log.ts';
 import type { Entry, Recovered, Write } from './types.ts';
+
+const nothingHeard = (): { life: number; clock: number }[] =>
+  REPLICAS.map(() => ({ life: 0, clock: 0 }));
 
 interface Group<Content> {
   readonly writes: readonly Write<Content>[];
@@ -25,20 +28,28 @@ export class TestDisk<Content = readonly string[]> {
   }));
   private reservation = 0 as Timestamp;
   private incarnations = REPLICAS.map(() => 0);
+  private heard = nothingHeard();
+  /** Starts of this directory and of the copies of it: each life has a number of its own. */
+  private starts = 0;
+  private readonly self: ReplicaId;
   private buffered: Group<Content>[] = [];
 
-  constructor(voting: boolean, incarnation: number) {
+  constructor(self: ReplicaId, voting: boolean, incarnation: number) {
+    this.self = self;
     this.voting = voting;
     this.incarnation = incarnation;
   }
 
   recovered(): Recovered<Content> {
+    this.starts += 1;
     return {
       lanes: this.lanes.map(({ promised, entries }) => ({ promised, ...wholeLog([...entries]) })),
       watermark: 0 as Timestamp,
       reservation: this.reservation,
       incarnation: this.incarnation,
       incarnations: [...this.incarnations],
+      life: { number: this.starts, previous: at(this.heard, this.self).life },
+      heard: [...this.heard],
       voting: this.voting,
     };
   }
@@ -71,7 +82,19 @@ export class TestDisk<Content = readonly string[]> {
     this.incarnation += 1;
     this.reservation = 0 as Timestamp;
     this.incarnations = REPLICAS.map(() => 0);
+    this.heard = nothingHeard();
     for (const lane of this.lanes) lane.promised = lane.entries.at(-1)?.epoch ?? lane.promised;
+  }
+
+  /** What was on disk at this moment, to be put back later. */
+  copy(): () => void {
+    const lanes = this.lanes.map(({ promised, entries }) => ({ promised, entries: [...entries] }));
+    const { voting, incarnation, reservation } = this;
+    const [incarnations, heard] = [[...this.incarnations], [...this.heard]];
+    return () => {
+      Object.assign(this, { voting, incarnation, reservation, incarnations, heard });
+      this.lanes.forEach((lane, id) => Object.assign(lane, at(lanes, id)));
+    };
   }
 
   /** An entry that the core no longer keeps in memory. */
@@ -104,6 +127,10 @@ export class TestDisk<Content = readonly string[]> {
         break;
       case 'incarnation':
         this.incarnations[write.replica] = write.incarnation;
+        this.heard[write.replica] = { life: 0, clock: 0 };
+        break;
+      case 'life':
+        this.heard[write.replica] = { life: write.life, clock: write.clock };
         break;
       case 'recovered':
         this.voting = true;

@@ -118,7 +118,7 @@ export class Trio {
     this.replicas = REPLICAS.map((id) => ({
       id,
       core: null,
-      disk: new TestDisk(true, 1),
+      disk: new TestDisk(id, true, 1),
       inputs: [],
       wallOffset: 0,
       paused: false,
@@ -176,8 +176,13 @@ export class Trio {
 
   /** The region burns down and gets an empty disk. */
   wipe(id: ReplicaId): void {
+    this.anew(id, this.replica(id).disk.incarnation + 1);
+  }
+
+  /** The directory is set aside, and the replica begins without one. */
+  anew(id: ReplicaId, incarnation: number): void {
     this.crash(id);
-    this.replica(id).disk = new TestDisk(false, this.replica(id).disk.incarnation + 1);
+    this.replica(id).disk = new TestDisk(id, false, incarnation);
   }
 
   // ---- links ------------------------------------------------------------------------------------

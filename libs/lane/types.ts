@@ -74,16 +74,37 @@ export type Write<Content> =
   | { readonly type: 'reserve'; readonly timestamp: Timestamp }
   /** The peer lost its disk and is another one now: what its earlier incarnation said is void. */
   | { readonly type: 'incarnation'; readonly replica: ReplicaId; readonly incarnation: number }
+  /** The replica was heard in this life and told this clock, at least (M2, M3). */
+  | {
+      readonly type: 'life';
+      readonly replica: ReplicaId;
+      readonly incarnation: number;
+      readonly life: number;
+      readonly clock: number;
+    }
   /** Recovery from both others is complete: from here on the replica votes again. */
   | { readonly type: 'recovered' };
 
 // ---- what travels between replicas ----------------------------------------------------------
+
+/** One start of a replica, as it tells it: what its disk knew then (M1). */
+export interface Life {
+  /** Higher than any before it of this incarnation, and like none; 0: the replica does not tell. */
+  readonly number: number;
+  /** The life before this one, by its own disk; 0: this is the first. */
+  readonly previous: number;
+  /** The clock reservation that it began with. */
+  readonly reservation: Timestamp;
+}
 
 /** A replica's own statements about itself; each was true on disk when it was made. */
 export interface Status {
   readonly replica: ReplicaId;
   /** See `Recovered.incarnation`. */
   readonly incarnation: number;
+  readonly life: Life;
+  /** The newest life of each replica that this one goes by; 0: none (M5). */
+  readonly lives: readonly number[];
   /** Grows with every statement, restarts included; an older statement is ignored. */
   readonly version: number;
   /** Replicas from which something arrived directly a moment ago, and not much later than it could. */
@@ -167,6 +188,13 @@ export type Control =
         readonly tail: Tail;
         readonly committed: Index;
       }[];
+    }
+  /** M4: this life of this incarnation is not believed; a new incarnation must be above `known`. */
+  | {
+      readonly type: 'void';
+      readonly incarnation: number;
+      readonly life: number;
+      readonly known: number;
     };
 
 /** A control message and whom it concerns; the third replica passes it on where a link is cut. */
@@ -271,6 +299,10 @@ export interface Recovered<Content> {
   readonly incarnation: number;
   /** Highest incarnations of each replica that were written; 0 where none was. */
   readonly incarnations: readonly number[];
+  /** This start, a new number, and the one before it, as it was written. Zeros: lives are not told (M1). */
+  readonly life: { readonly number: number; readonly previous: number };
+  /** What was written of each replica's newest life; zeros where nothing was. */
+  readonly heard: readonly { readonly life: number; readonly clock: number }[];
   /** false: the directory was empty or damaged, so promises may be forgotten (design §3, Membership). */
   readonly voting: boolean;
 }

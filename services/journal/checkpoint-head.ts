@@ -42,10 +42,20 @@ function isMark(value: unknown): boolean {
 
 function isState(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { promised, reservation, incarnations, voting } = value;
+  const { promised, reservation, incarnations, voting, heard } = value;
   return (
-    isRow(promised) && isCount(reservation) && isRow(incarnations) && typeof voting === 'boolean'
+    isRow(promised) &&
+    isCount(reservation) &&
+    isRow(incarnations) &&
+    typeof voting === 'boolean' &&
+    (heard === undefined || isHeard(heard))
   );
+}
+
+function isHeard(value: unknown): boolean {
+  const isLife = (one: unknown): boolean =>
+    isObject(one) && isCount(one['life']) && isCount(one['clock']);
+  return Array.isArray(value) && value.length === LANES && value.every(isLife);
 }
 
 function isRow(value: unknown): boolean {

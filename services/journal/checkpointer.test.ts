@@ -122,6 +122,7 @@ class Half {
         onFatal: (error) => {
           throw error;
         },
+        anew: null,
         onNoSpace: (error) => {
           throw error;
         },

@@ -19,11 +19,17 @@ const KINDS = {
   heartbeatAnswer: 8,
   recover: 9,
   recoverAnswer: 10,
+  void: 11,
 } as const satisfies Record<Control['type'], number>;
 
 const TYPES = new Map<number, Control['type']>(
   Object.entries(KINDS).map(([type, kind]) => [kind, type as Control['type']]),
 );
+
+/** Letters that a replica which reads packets of version 2 does not know. */
+export function isOfVersion3({ control }: Letter): boolean {
+  return control.type === 'void';
+}
 
 export function writeLetter(writer: ByteWriter, letter: Letter): void {
   const { control } = letter;
@@ -78,6 +84,11 @@ export function writeLetter(writer: ByteWriter, letter: Letter): void {
         writer.u64(lane.committed);
       }
       break;
+    case 'void':
+      writer.u64(control.incarnation);
+      writer.u64(control.life);
+      writer.u64(control.known);
+      break;
     default:
       unreachable(control);
   }
@@ -129,6 +140,8 @@ function readControl(reader: ByteReader): Control {
           committed: reader.u64() as Index,
         })),
       };
+    case 'void':
+      return { type, incarnation: reader.u64(), life: reader.u64(), known: reader.u64() };
     default:
       return unreachable(type);
   }

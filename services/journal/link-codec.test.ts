@@ -6,7 +6,7 @@ import { LinkResponseSchema } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import { epoch, index, micros, timestamp } from '../../libs/values/numbers.ts';
 import type { JournalPacket } from './content.ts';
 import { linkMessage, linkSerializer } from './link-codec.ts';
-import { decodePacket, splitPackets } from './packet.ts';
+import { PACKET_VERSION_MAX, decodePacket, splitPackets } from './packet.ts';
 
 function packetOf(bodyBytes: number): JournalPacket {
   const tail = { epoch: epoch(8), index: index(0) };
@@ -35,6 +35,8 @@ function packetOf(bodyBytes: number): JournalPacket {
     status: {
       replica: 0,
       incarnation: 1,
+      life: { number: 7, previous: 6, reservation: timestamp(3) },
+      lives: [7, 8, 9],
       version: 2,
       hears: [true, true, true],
       lanes: [lane, lane, lane],
@@ -59,8 +61,8 @@ describe('link message', () => {
     'is what any protobuf decoder reads, with %d bytes of body',
     (bodyBytes) => {
       const serialize = linkSerializer((entry) => entry.content ?? new Uint8Array());
-      serialize(linkMessage([packetOf(50)]));
-      const message = linkMessage([packetOf(bodyBytes), packetOf(1)]);
+      serialize(linkMessage([packetOf(50)], PACKET_VERSION_MAX));
+      const message = linkMessage([packetOf(bodyBytes), packetOf(1)], PACKET_VERSION_MAX);
       const decoded = fromBinary(LinkResponseSchema, Buffer.from(serialize(message)));
       const packets = [...splitPackets(Buffer.from(decoded.packets))].map(decodePacket);
       expect(packets.length).toBe(2);

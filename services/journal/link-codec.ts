@@ -16,11 +16,17 @@ const TAG = 0x0a;
 const PREFIX_BYTES = 5;
 
 const EMPTY = create(LinkResponseSchema);
-const sources = new WeakMap<LinkResponse, readonly JournalPacket[]>();
+interface Source {
+  readonly packets: readonly JournalPacket[];
+  /** Of the format that the receiver reads. */
+  readonly version: number;
+}
 
-export function linkMessage(packets: readonly JournalPacket[]): LinkResponse {
+const sources = new WeakMap<LinkResponse, Source>();
+
+export function linkMessage(packets: readonly JournalPacket[], version: number): LinkResponse {
   const message = { ...EMPTY };
-  sources.set(message, packets);
+  sources.set(message, { packets, version });
   return message;
 }
 
@@ -33,7 +39,10 @@ export function linkSerializer(
     writer.reset();
     writer.u8(TAG);
     writer.u32(0);
-    for (const packet of sources.get(message) ?? []) writePacket(writer, packet, contentOf);
+    const source = sources.get(message);
+    for (const packet of source?.packets ?? []) {
+      writePacket(writer, packet, contentOf, source?.version);
+    }
     // The length as a varint of always four bytes, since it is known only now.
     const length = writer.length - PREFIX_BYTES;
     const septet = (number: number): number => (length >>> (7 * number)) & 0x7f;

@@ -17,6 +17,7 @@ export const FRAME_TYPES = {
   reserve: 4,
   recovered: 5,
   incarnation: 6,
+  life: 7,
 } as const satisfies Record<Write<Frame>['type'], number>;
 
 export type StateWrite = Exclude<Write<Frame>, { type: 'entry' }>;
@@ -32,6 +33,14 @@ export function encodeWrite(write: StateWrite): Uint8Array {
       return pair(0, write.timestamp);
     case 'incarnation':
       return pair(write.replica, write.incarnation);
+    case 'life': {
+      const body = new Uint8Array(LIFE_BYTES);
+      body[0] = write.replica;
+      writeU64(body, 1, write.incarnation);
+      writeU64(body, 9, write.life);
+      writeU64(body, 17, write.clock);
+      return body;
+    }
     case 'recovered':
       return new Uint8Array(0);
   }
@@ -53,6 +62,14 @@ export function decodeWrite(type: number, body: Uint8Array): StateWrite {
         replica: replicaIn(type, body),
         incarnation: readU64(body, 1),
       };
+    case FRAME_TYPES.life:
+      return {
+        type: 'life',
+        replica: replicaIn(type, body, LIFE_BYTES),
+        incarnation: readU64(body, 1),
+        life: readU64(body, 9),
+        clock: readU64(body, 17),
+      };
     case FRAME_TYPES.recovered:
       return { type: 'recovered' };
     default:
@@ -61,6 +78,7 @@ export function decodeWrite(type: number, body: Uint8Array): StateWrite {
 }
 
 const PAIR_BYTES = 9;
+const LIFE_BYTES = 25;
 
 function pair(replica: number, value: number): Uint8Array {
   const body = new Uint8Array(PAIR_BYTES);
@@ -69,9 +87,9 @@ function pair(replica: number, value: number): Uint8Array {
   return body;
 }
 
-function replicaIn(type: number, body: Uint8Array): ReplicaId {
+function replicaIn(type: number, body: Uint8Array, bytes = PAIR_BYTES): ReplicaId {
   const replica = body[0] ?? 0;
-  if (body.length !== PAIR_BYTES || !isReplicaId(replica)) {
+  if (body.length !== bytes || !isReplicaId(replica)) {
     throw new MeridianError('CORRUPT', `log frame of type ${type} has a malformed body`);
   }
   return replica;

@@ -142,10 +142,11 @@ export class LogRepair {
   /** Everything the log says of the protocol so far, as far as it still matters. */
   #writeStateAgain(): Promise<void> {
     const { log, state } = this.#options;
-    const { promised, reservation, incarnations, voting } = state.copy();
+    const { promised, reservation, incarnations, voting, heard } = state.copy();
     const writes: StateWrite[] = REPLICAS.flatMap((id) => [
       { type: 'promise', lane: id, epoch: at(promised, id) as Epoch },
       { type: 'incarnation', replica: id, incarnation: at(incarnations, id) },
+      { type: 'life', replica: id, incarnation: at(incarnations, id), ...at(heard, id) },
     ]);
     writes.push({ type: 'reserve', timestamp: reservation as Timestamp });
     if (voting) writes.push({ type: 'recovered' });

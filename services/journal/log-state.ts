@@ -1,11 +1,13 @@
 /**
- * The protocol state that stands in the log between the entries: promises, reservation, incarnations,
- * the right to vote. The same fold at a start (over what was written) and while running (over what is
+ * The protocol state that stands in the log between the entries: promises, reservation, incarnations and
+ * lives, the right to vote. The same fold at a start (over what was written) and while running (over what is
  * being written), so that a checkpoint can say what the log said up to here.
  */
 import { at } from '../../libs/values/assert.ts';
 import type { Epoch, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import type { StateWrite } from './log-frames.ts';
+
+type LifeWrite = Extract<StateWrite, { type: 'life' }>;
 
 export interface ProtocolState {
   /** Highest promised epoch per lane. */
@@ -14,13 +16,24 @@ export interface ProtocolState {
   /** Highest incarnation of each replica. */
   readonly incarnations: readonly number[];
   readonly voting: boolean;
+  /** The newest life of each replica that was heard, of its highest incarnation; absent in old checkpoints. */
+  readonly heard?: readonly HeardLife[];
 }
+
+export interface HeardLife {
+  readonly life: number;
+  /** The highest clock that it told. */
+  readonly clock: number;
+}
+
+const NOTHING: HeardLife = { life: 0, clock: 0 };
 
 export class LogState implements ProtocolState {
   promised: Epoch[] = [0, 0, 0] as Epoch[];
   reservation = 0 as Timestamp;
   incarnations = [0, 0, 0];
   voting = false;
+  heard: HeardLife[] = [NOTHING, NOTHING, NOTHING];
 
   /** What a checkpoint said; the writes that follow are taken on top, again if need be. */
   load(state: ProtocolState): void {
@@ -28,6 +41,7 @@ export class LogState implements ProtocolState {
     this.reservation = state.reservation as Timestamp;
     this.incarnations = [...state.incarnations];
     this.voting = state.voting;
+    this.heard = [...(state.heard ?? this.heard)];
   }
 
   take(write: StateWrite): void {
@@ -41,10 +55,12 @@ export class LogState implements ProtocolState {
         this.reservation = Math.max(this.reservation, write.timestamp) as Timestamp;
         break;
       case 'incarnation':
-        this.incarnations[write.replica] = Math.max(
-          this.incarnationOf(write.replica),
-          write.incarnation,
-        );
+        if (write.incarnation <= this.incarnationOf(write.replica)) break;
+        this.incarnations[write.replica] = write.incarnation;
+        this.heard[write.replica] = NOTHING;
+        break;
+      case 'life':
+        this.#takeLife(write);
         break;
       case 'recovered':
         this.voting = true;
@@ -56,8 +72,24 @@ export class LogState implements ProtocolState {
     return at(this.incarnations, replica);
   }
 
-  copy(): ProtocolState {
-    const { promised, reservation, incarnations, voting } = this;
-    return { promised: [...promised], reservation, incarnations: [...incarnations], voting };
+  copy(): Required<ProtocolState> {
+    const { promised, reservation, incarnations, voting, heard } = this;
+    return {
+      promised: [...promised],
+      reservation,
+      incarnations: [...incarnations],
+      voting,
+      heard: [...heard],
+    };
+  }
+
+  /** Frames from before a checkpoint may be taken again: they lower nothing. */
+  #takeLife({ replica, incarnation, life, clock }: LifeWrite): void {
+    if (incarnation !== this.incarnationOf(replica)) return;
+    const before = at(this.heard, replica);
+    this.heard[replica] = {
+      life: Math.max(life, before.life),
+      clock: Math.max(clock, before.clock),
+    };
   }
 }

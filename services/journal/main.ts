@@ -11,6 +11,7 @@ import type { Logger } from '../../libs/telemetry/logger.ts';
 import { systemClocks } from './clocks.ts';
 import { journalSchema } from './config.ts';
 import type { JournalConfig } from './config.ts';
+import type { OpenOptions } from './open-log.ts';
 import { makeLog } from './recovery.ts';
 import { identityOf, startReplica } from './replica.ts';
 import type { Replica } from './replica.ts';
@@ -65,20 +66,20 @@ async function run(): Promise<void> {
   exitWithParent();
   const fatal = crashWith(logger);
   let stopping = false;
-  const start = (hopeless: boolean): Promise<Replica> =>
-    startReplica({ config, logger, fatal, onRestart, hopeless });
-  const onRestart = (why: Restart): void => {
+  const start = (anew: OpenOptions['anew']): Promise<Replica> =>
+    startReplica({ config, logger, fatal, onRestart, anew });
+  const onRestart = (how: Restart): void => {
     if (stopping) return;
     running = running.then(async (replicaBefore) => {
       await replicaBefore.stop();
-      return start(why === 'hopeless');
+      return start(how.kind === 'anew' ? how : null);
     });
     running.catch((error: unknown) => {
       fatal(error, 'the replica cannot start again');
     });
   };
   // One start after the other; a signal stops the last of them.
-  let running = start(false);
+  let running = start(null);
   await running;
   const stop = (signal: string): void => {
     if (stopping) {

@@ -12,7 +12,7 @@ import type { ReplicaId } from '../../libs/values/numbers.ts';
 import type { CheckpointHead, CheckpointSource } from './checkpoint-sections.ts';
 import type { Frame } from './content.ts';
 import type { LogState } from './log-state.ts';
-import { Replay, makeLog, writeState } from './recovery.ts';
+import { Replay, makeLog, newLife, writeState } from './recovery.ts';
 
 export interface OpenOptions {
   readonly directory: string;
@@ -22,8 +22,11 @@ export interface OpenOptions {
   readonly cacheBytesMax: number;
   /** Microseconds since 1970: the number of a new directory's life. */
   readonly wall: number;
-  /** Nothing can repair the data: it is set aside whatever it looks like. */
-  readonly hopeless?: boolean;
+  /**
+   * The data is of no use any more: it is set aside whatever it looks like. The new directory's life is
+   * above `above`, the highest that anybody knows of; null: the data is fine as far as anybody knows.
+   */
+  readonly anew: { readonly above: number } | null;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
   /** A write found the disk full, and waits. */
@@ -39,7 +42,7 @@ export interface OpenedLog extends CheckpointSource {
 
 export async function openReplicaLog(options: OpenOptions): Promise<OpenedLog> {
   const { directory, logger } = options;
-  if (options.hopeless === true) {
+  if (options.anew !== null) {
     logger.error({ directory, aside: setAside(directory) }, 'the data was set aside');
   }
   await maybeMake(options, 'no data here');
@@ -75,7 +78,8 @@ async function maybeMake(options: OpenOptions, why: string): Promise<void> {
     { directory, why },
     'this replica recovers from both others before it votes (a new instance is made with the command "format")',
   );
-  await makeLog({ directory, identity, self, incarnation: wall, voting: false });
+  const incarnation = Math.max(wall, (options.anew?.above ?? 0) + 1);
+  await makeLog({ directory, identity, self, incarnation, voting: false });
 }
 
 async function open(options: OpenOptions): Promise<OpenedLog> {
@@ -118,5 +122,6 @@ async function open(options: OpenOptions): Promise<OpenedLog> {
       log.sync(resolve);
     });
   }
-  return { log, state, head, recovered: replay.result(), order, index, store };
+  const recovered = replay.result(newLife(state, self, wall));
+  return { log, state, head, recovered, order, index, store };
 }

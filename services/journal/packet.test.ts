@@ -9,7 +9,7 @@ import { epoch, index, micros, timestamp } from '../../libs/values/numbers.ts';
 import type { LaneId, ReplicaId } from '../../libs/values/numbers.ts';
 import type { Frame, JournalEntry, JournalPacket } from './content.ts';
 import { ByteWriter } from './packet-bytes.ts';
-import { decodePacket, splitPackets, writePacket } from './packet.ts';
+import { PACKET_VERSION, decodePacket, splitPackets, writePacket } from './packet.ts';
 
 const number = fc.oneof(fc.nat(1000), fc.maxSafeNat());
 const replica = fc.constantFrom<ReplicaId>(0, 1, 2);
@@ -19,6 +19,8 @@ const lane = { lane: replica, epoch: number.map(epoch) };
 const status: fc.Arbitrary<Status> = fc.record({
   replica,
   incarnation: number,
+  life: fc.record({ number, previous: number, reservation: number.map(timestamp) }),
+  lives: fc.array(number, { minLength: 3, maxLength: 3 }),
   version: number,
   hears: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
   lanes: fc.array(
@@ -54,6 +56,12 @@ const control: fc.Arbitrary<Control> = fc.oneof(
     persisted: number.map(timestamp),
   }),
   fc.record({ type: fc.constant('recover' as const), nonce: number, incarnation: number }),
+  fc.record({
+    type: fc.constant('void' as const),
+    incarnation: number,
+    life: number,
+    known: number,
+  }),
   fc.record({
     type: fc.constant('recoverAnswer' as const),
     nonce: number,
@@ -150,6 +158,24 @@ describe('packet', () => {
         expect(plain(received)).toEqual(plain(sent));
       }),
     );
+  });
+
+  it('is read by a replica of the version before, without lives and what is said of them', () => {
+    const writer = new ByteWriter();
+    const letters: Letter[] = [
+      { from: 0, to: 1, control: { type: 'void', incarnation: 1, life: 2, known: 3 } },
+      { from: 0, to: 1, control: { type: 'heartbeat', round: 4 } },
+    ];
+    const { status: told } = sample();
+    writePacket(writer, { ...sample(), relayed: told, letters }, contentOf, PACKET_VERSION);
+    const bytes = Buffer.from(writer.bytes());
+    expect(bytes[8]).toBe(2);
+    const received = decodePacket(bytes);
+    const life = { number: 0, previous: 0, reservation: 0 };
+    const stated = { ...told, life, lives: [0, 0, 0] };
+    expect(plain(received.status)).toEqual(plain(stated));
+    expect(plain(received.relayed)).toEqual(plain(stated));
+    expect(received.letters).toEqual(letters.slice(1));
   });
 
   it('reads evicted entries back from where they are kept', () => {

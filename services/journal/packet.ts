@@ -2,12 +2,13 @@
  * What one replica tells another, as bytes. A packet is a head with all fields and, after it, the
  * entry frames of its feeds one after the other, in the very bytes that go to disk:
  *
- *   u32 total bytes · u32 checksum over [8, head end) · u8 version = 2 · 3 × u8 0 · u32 head end
- *   status · clocks · announcements · feeds · relayed status · letters      (to head end)
+ *   u32 total bytes · u32 checksum over [8, head end) · u8 version = 2 or 3 · 3 × u8 0 · u32 head end
+ *   status · clocks · announcements · feeds · relayed status · letters
+ *   version 3: lives of the status · lives of the relayed status            (to head end)
  *   entry frames
  *
  * The checksum covers the head only, because every entry frame carries its own, which the receiver
- * verifies: the payload is summed once. `writePacket` reads evicted entries back through `contentOf`.
+ * verifies: the payload is summed once. Who dials says which versions it reads; version 2 tells no lives. `writePacket` reads evicted entries back through `contentOf`.
  * Deliberately not here: whether what a packet says is true. That is the lane core's business.
  */
 import { crc32 } from 'node:zlib';
@@ -18,11 +19,13 @@ import type { Epoch, Index, LaneId, Micros, Timestamp } from '../../libs/values/
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { Frame, JournalEntry, JournalPacket } from './content.ts';
 import { readEntry } from './entry-codec.ts';
-import { readLetter, readReplica, writeLetter } from './letter-codec.ts';
+import { isOfVersion3, readLetter, readReplica, writeLetter } from './letter-codec.ts';
 import { ByteReader } from './packet-bytes.ts';
 import type { ByteWriter } from './packet-bytes.ts';
 
+/** What every replica reads and writes, and the newest that this one does. */
 export const PACKET_VERSION = 2;
+export const PACKET_VERSION_MAX = 3;
 const PREFIX_BYTES = 16;
 const FLAG_ECHO = 1;
 const FLAG_RELAYED = 2;
@@ -38,9 +41,10 @@ export function writePacket(
   to: ByteWriter,
   packet: JournalPacket,
   contentOf: (entry: JournalEntry) => Frame,
+  version = PACKET_VERSION_MAX,
 ): void {
   const start = to.length;
-  writeHead(to, packet);
+  writeHead(to, packet, version);
   const headEnd = to.length;
   to.patchU32(start + 12, headEnd - start);
   to.patchU32(start + 4, crc32(to.bytes(start + 8)));
@@ -59,8 +63,9 @@ export function packetBytes(packet: JournalPacket): number {
 export function decodePacket(bytes: Buffer): JournalPacket {
   if (bytes.length < PREFIX_BYTES) throw invalid(`${bytes.length} bytes are too few for a packet`);
   if (bytes.readUInt32LE(0) !== bytes.length) throw invalid('length of the packet does not match');
-  if (bytes[8] !== PACKET_VERSION) {
-    throw invalid(`format version ${bytes[8] ?? 0}, expected ${PACKET_VERSION}`);
+  const version = bytes[8] ?? 0;
+  if (version < PACKET_VERSION || version > PACKET_VERSION_MAX) {
+    throw invalid(`format version ${version}, expected up to ${PACKET_VERSION_MAX}`);
   }
   const headEnd = bytes.readUInt32LE(12);
   if (headEnd < PREFIX_BYTES || headEnd > bytes.length) throw invalid('head outside the packet');
@@ -70,7 +75,7 @@ export function decodePacket(bytes: Buffer): JournalPacket {
   const reader = new ByteReader(bytes, PREFIX_BYTES, headEnd);
   const flags = reader.u8();
   if (flags > (FLAG_ECHO | FLAG_RELAYED)) throw reader.invalid('unknown flags');
-  const status = readStatus(reader);
+  const stated = readStatus(reader);
   const sentAt = reader.u64() as Micros;
   const wall = reader.u64();
   const clock = reader.u64() as Timestamp;
@@ -80,8 +85,11 @@ export function decodePacket(bytes: Buffer): JournalPacket {
   const announcements = readMany(reader, reader.u16(), ANNOUNCEMENT_BYTES, readAnnouncement);
   const entries = new EntryCursor(bytes, headEnd);
   const feeds = readMany(reader, reader.u16(), FEED_BYTES, () => readFeed(reader, entries));
-  const relayed = (flags & FLAG_RELAYED) === 0 ? null : readStatus(reader);
+  const passedOn = (flags & FLAG_RELAYED) === 0 ? null : readStatus(reader);
   const letters = readMany(reader, reader.u16(), LETTER_BYTES, readLetter);
+  const lives = version === PACKET_VERSION ? null : reader;
+  const status = { ...stated, ...readLives(lives) };
+  const relayed = passedOn === null ? null : { ...passedOn, ...readLives(lives) };
   if (reader.remaining !== 0) throw reader.invalid(`${reader.remaining} bytes left over`);
   if (entries.offset !== bytes.length) throw invalid('bytes after the last entry');
   return { status, sentAt, echo, wall, clock, heardThird, announcements, feeds, relayed, letters };
@@ -100,9 +108,9 @@ export function* splitPackets(message: Buffer): Generator<Buffer> {
   }
 }
 
-function writeHead(head: ByteWriter, packet: JournalPacket): void {
+function writeHead(head: ByteWriter, packet: JournalPacket, version: number): void {
   head.u64(0);
-  head.u32(PACKET_VERSION);
+  head.u32(version);
   head.u32(0);
   head.u8((packet.echo === null ? 0 : FLAG_ECHO) | (packet.relayed === null ? 0 : FLAG_RELAYED));
   writeStatus(head, packet.status);
@@ -133,8 +141,27 @@ function writeHead(head: ByteWriter, packet: JournalPacket): void {
     head.u32(feed.entries.length);
   }
   if (packet.relayed !== null) writeStatus(head, packet.relayed);
-  head.u16(packet.letters.length);
-  for (const letter of packet.letters) writeLetter(head, letter);
+  const tellsLives = version > PACKET_VERSION;
+  const letters = tellsLives ? packet.letters : packet.letters.filter((it) => !isOfVersion3(it));
+  head.u16(letters.length);
+  for (const letter of letters) writeLetter(head, letter);
+  if (!tellsLives) return;
+  writeLives(head, packet.status);
+  if (packet.relayed !== null) writeLives(head, packet.relayed);
+}
+
+function writeLives(head: ByteWriter, { life, lives }: Status): void {
+  head.u64(life.number);
+  head.u64(life.previous);
+  head.u64(life.reservation);
+  for (const replica of REPLICAS) head.u64(at(lives, replica));
+}
+
+/** null: the sender tells none. */
+function readLives(reader: ByteReader | null): Pick<Status, 'life' | 'lives'> {
+  const next = (): number => reader?.u64() ?? 0;
+  const life = { number: next(), previous: next(), reservation: next() as Timestamp };
+  return { life, lives: REPLICAS.map(next) };
 }
 
 function writeStatus(head: ByteWriter, status: Status): void {
@@ -155,7 +182,7 @@ function writeStatus(head: ByteWriter, status: Status): void {
   }
 }
 
-function readStatus(reader: ByteReader): Status {
+function readStatus(reader: ByteReader): Omit<Status, 'life' | 'lives'> {
   const replica = readReplica(reader);
   const hearsBits = reader.u8();
   if (hearsBits > 7) throw reader.invalid('more replicas than there are');

@@ -9,7 +9,7 @@ import type { LinkResponse } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import type { Channel, ReadStream } from '../../libs/rpc/rpc.ts';
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import type { JournalPacket } from './content.ts';
-import { PACKET_VERSION, decodePacket, splitPackets } from './packet.ts';
+import { PACKET_VERSION, PACKET_VERSION_MAX, decodePacket, splitPackets } from './packet.ts';
 import type { Target } from './target.ts';
 
 export interface PeerDialerOptions {
@@ -56,6 +56,7 @@ export class PeerDialer {
       from: self,
       to: peer,
       formatVersion: PACKET_VERSION,
+      formatVersionMax: PACKET_VERSION_MAX,
     };
     this.#call = channel.serverStream(PeerService.method.link, request, {
       onMessage: (message) => {

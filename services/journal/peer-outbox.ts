@@ -18,6 +18,8 @@ const MESSAGE_BYTES = 4 * 1024 * 1024;
 export class PeerOutbox {
   readonly #queuedBytesMax: number;
   #stream: LinkStream | null = null;
+  /** Of the packets that the peer reads. */
+  #version = 0;
   /** The stream said that it has enough; wait for it to drain. */
   #full = false;
   #queue: JournalPacket[] = [];
@@ -36,10 +38,11 @@ export class PeerOutbox {
     return this.#queuedBytes;
   }
 
-  /** A new link of the peer; an older one is ended, so that there is one writer and one order. */
-  attach(stream: LinkStream): void {
+  /** A new link of the peer, which reads packets of this version; an older one is ended, so that there is one writer and one order. */
+  attach(stream: LinkStream, version: number): void {
     const before = this.#stream;
     this.#stream = stream;
+    this.#version = version;
     this.#full = false;
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -91,7 +94,7 @@ export class PeerOutbox {
 
   /** false: the stream has enough for now. */
   #write(packets: readonly JournalPacket[]): boolean {
-    const takesMore = this.#stream?.write(linkMessage(packets)) ?? true;
+    const takesMore = this.#stream?.write(linkMessage(packets, this.#version)) ?? true;
     this.#full = !takesMore;
     return takesMore;
   }

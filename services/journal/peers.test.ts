@@ -12,7 +12,7 @@ import type { ReplicaId } from '../../libs/values/numbers.ts';
 import type { JournalPacket } from './content.ts';
 import { FakeStream } from './fake-streams.ts';
 import { linkSerializer } from './link-codec.ts';
-import { decodePacket, packetBytes, splitPackets } from './packet.ts';
+import { PACKET_VERSION_MAX, decodePacket, packetBytes, splitPackets } from './packet.ts';
 import { PeerDialer } from './peer-dialer.ts';
 import { PeerOutbox } from './peer-outbox.ts';
 import { Peers } from './peers.ts';
@@ -31,6 +31,8 @@ function packetOf(replica: ReplicaId, clock: number): JournalPacket {
     status: {
       replica,
       incarnation: 1,
+      life: { number: 7, previous: 6, reservation: timestamp(3) },
+      lives: [7, 8, 9],
       version: clock,
       hears: [true, true, true],
       lanes: [lane, lane, lane],
@@ -60,7 +62,7 @@ describe('PeerOutbox', () => {
     const outbox = new PeerOutbox(10 * packetBytes(packetOf(0, 0)));
     const stream: Link = new FakeStream();
     stream.room = 2;
-    outbox.attach(stream);
+    outbox.attach(stream, PACKET_VERSION_MAX);
     for (let i = 0; i < 50; i += 1) outbox.send(packetOf(0, i));
     expect(outbox.dropped).toBe(50 - 2 - 10);
     stream.room = Infinity;
@@ -74,8 +76,8 @@ describe('PeerOutbox', () => {
     outbox.send(packetOf(0, 1));
     const [older, newer]: Link[] = [new FakeStream(), new FakeStream()];
     if (older === undefined || newer === undefined) throw new Error('two streams');
-    outbox.attach(older);
-    outbox.attach(newer);
+    outbox.attach(older, PACKET_VERSION_MAX);
+    outbox.attach(newer, PACKET_VERSION_MAX);
     expect(older.reason).toBe('UNAVAILABLE');
     outbox.send(packetOf(0, 2));
     expect(newer.written.length).toBe(1);

@@ -31,7 +31,7 @@ import { isReplicaId } from '../../libs/values/numbers.ts';
 import type { JournalEntry, JournalPacket } from './content.ts';
 import type { Frame } from './content.ts';
 import { linkSerializer } from './link-codec.ts';
-import { PACKET_VERSION } from './packet.ts';
+import { PACKET_VERSION, PACKET_VERSION_MAX } from './packet.ts';
 import { PeerDialer } from './peer-dialer.ts';
 import { PeerOutbox } from './peer-outbox.ts';
 import type { LinkStream } from './peer-outbox.ts';
@@ -238,7 +238,9 @@ export class Peers {
         `the caller reads packet format ${request.formatVersion}, this replica speaks ${PACKET_VERSION}`,
       );
     }
-    outbox.attach(stream);
+    // A peer from before there were two versions says nothing of a highest one.
+    const newest = Math.max(request.formatVersion, request.formatVersionMax);
+    outbox.attach(stream, Math.min(newest, PACKET_VERSION_MAX));
     onLinked(request.from as ReplicaId);
   }
 

@@ -10,8 +10,8 @@ import type { Log } from '../../libs/storage/log.ts';
 import { epoch, index, timestamp } from '../../libs/values/numbers.ts';
 import type { Frame, JournalEntry } from './content.ts';
 import type { LaneStore } from './lane-store.ts';
-import type { LogState } from './log-state.ts';
-import { Replay, appendWrite, makeLog } from './recovery.ts';
+import { LogState } from './log-state.ts';
+import { Replay, appendWrite, makeLog, newLife } from './recovery.ts';
 
 const identity = { cluster: 'c', instance: 'i', replica: 1, generation: 1 };
 let directory: string;
@@ -41,7 +41,7 @@ function open(): Opened {
   });
   const { store } = replay.loaded;
   store.readFrom(log);
-  return { log, store, state: replay.state, recovered: replay.result() };
+  return { log, store, state: replay.state, recovered: replay.result(5) };
 }
 
 async function make(voting: boolean): Promise<void> {
@@ -102,7 +102,11 @@ describe('recovery', () => {
       { type: 'promise', lane: 1, epoch: epoch(17) },
       { type: 'truncate', lane: 1, from: index(2) },
       { type: 'entry', entry: entryOf(2, 17) },
+      { type: 'life', replica: 2, incarnation: 4, life: 800, clock: 900 },
       { type: 'incarnation', replica: 2, incarnation: 99 },
+      { type: 'life', replica: 2, incarnation: 99, life: 30, clock: 40 },
+      { type: 'life', replica: 2, incarnation: 99, life: 30, clock: 50 },
+      { type: 'life', replica: 1, incarnation: 77, life: 6, clock: 0 },
       { type: 'recovered' },
     ];
     for (const write of writes) appendWrite(before.log, before.store, before.state, write);
@@ -118,9 +122,38 @@ describe('recovery', () => {
     expect(recovered.reservation).toBe(5000);
     expect(recovered.incarnations).toEqual([0, 77, 99]);
     expect(recovered.voting).toBe(true);
+    expect(recovered.life).toEqual({ number: 5, previous: 6 });
+    expect(recovered.heard[2]).toEqual({ life: 30, clock: 50 });
     expect(Buffer.from(store.content(1, index(2)))).toEqual(
       Buffer.from(entryOf(2, 17).content ?? []),
     );
     await log.close();
+  });
+
+  it('keeps lives in checkpoints, reads one of before there were any, and lowers nothing twice', () => {
+    const state = new LogState();
+    state.take({ type: 'incarnation', replica: 0, incarnation: 9 });
+    state.take({ type: 'life', replica: 0, incarnation: 9, life: 30, clock: 40 });
+    const copy = state.copy();
+    const again = new LogState();
+    again.load(copy);
+    // Frames from before the checkpoint come once more.
+    again.take({ type: 'incarnation', replica: 0, incarnation: 7 });
+    again.take({ type: 'life', replica: 0, incarnation: 7, life: 99, clock: 99 });
+    again.take({ type: 'life', replica: 0, incarnation: 9, life: 20, clock: 30 });
+    expect(again.copy()).toEqual(copy);
+    const { promised, reservation, incarnations, voting } = copy;
+    again.load({ promised, reservation, incarnations, voting });
+    expect(again.incarnationOf(0)).toBe(9);
+  });
+
+  it('gives each start a number of its own, also where the wall clock stands behind', () => {
+    const state = new LogState();
+    state.take({ type: 'incarnation', replica: 1, incarnation: 9 });
+    state.take({ type: 'life', replica: 1, incarnation: 9, life: 5000, clock: 0 });
+    const numbers = Array.from({ length: 20 }, () => newLife(state, 1, 100));
+    expect(Math.min(...numbers)).toBeGreaterThan(5000);
+    expect(new Set(numbers).size).toBeGreaterThan(18);
+    expect(newLife(state, 1, 9000)).toBeGreaterThan(9000);
   });
 });

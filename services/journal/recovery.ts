@@ -4,6 +4,7 @@
  * directory: `format` for a new instance, whose replicas may vote from the start, and the silent one
  * for a replica that lost its disk, which may not.
  */
+import { randomInt } from 'node:crypto';
 import { decodeEntryHeader } from '../../libs/frames/entry.ts';
 import { ORIGIN } from '../../libs/lane/lane-log.ts';
 import type { Recovered, Write } from '../../libs/lane/types.ts';
@@ -21,6 +22,9 @@ import { FRAME_TYPES, decodeWrite, encodeWrite } from './log-frames.ts';
 import type { StateWrite } from './log-frames.ts';
 import { LogState } from './log-state.ts';
 import { ReleaseIndex } from './release-index.ts';
+
+/** A second, where the wall clock stands at microseconds. */
+const LIFE_SPREAD = 1_000_000;
 
 export class Replay {
   readonly state = new LogState();
@@ -57,7 +61,8 @@ export class Replay {
     return this.#loaded;
   }
 
-  result(): Recovered<Frame> {
+  /** `life`: the number of the start that this is (libs/lane/SPEC.md, M1). */
+  result(life: number): Recovered<Frame> {
     const { state } = this;
     const { head } = this.#loaded;
     return {
@@ -70,6 +75,8 @@ export class Replay {
       reservation: state.reservation,
       incarnation: state.incarnationOf(this.#self),
       incarnations: [...state.incarnations],
+      life: { number: life, previous: at(state.heard, this.#self).life },
+      heard: [...state.heard],
       voting: state.voting,
     };
   }
@@ -121,6 +128,14 @@ function emptyHead(state: LogState): CheckpointHead {
     lanes: REPLICAS.map(() => ({ base: ORIGIN, released: ORIGIN, epochs: [], after: null })),
     state: state.copy(),
   });
+}
+
+/**
+ * The number of a start: above the one before it, and most likely like none that a copy of this directory
+ * was started with, even where the wall clock stands behind.
+ */
+export function newLife(state: LogState, self: ReplicaId, wall: number): number {
+  return Math.max(at(state.heard, self).life, wall) + 1 + randomInt(LIFE_SPREAD);
 }
 
 export interface NewLog {

@@ -70,10 +70,10 @@ export interface ReplicaOptions {
   readonly logger: Logger;
   /** The replica's state is not to be trusted any more; must end the process. */
   readonly fatal: (error: unknown, what: string) => void;
-  /** The replica must be stopped and started again, for this reason. */
-  readonly onRestart: (why: Restart) => void;
-  /** The data is beyond repair: set it aside and begin anew. */
-  readonly hopeless?: boolean;
+  /** The replica must be stopped and started again. */
+  readonly onRestart: (how: Restart) => void;
+  /** The data is of no use any more: set it aside and begin anew. */
+  readonly anew?: { readonly above: number } | null;
 }
 
 export function identityOf({ cluster, instance, replica, generation }: JournalConfig): Identity {
@@ -97,7 +97,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     segmentBytes: limits.segmentBytes,
     cacheBytesMax: limits.cacheBytesMax,
     wall: clocks.wall(),
-    hopeless: options.hopeless === true,
+    anew: options.anew ?? null,
     logger,
     onFatal: (error) => {
       fatal(error, 'the log cannot be written');

@@ -23,13 +23,15 @@ import { Scrubber } from './scrubber.ts';
 import type { ScrubFigures } from './scrubber.ts';
 import { SpaceWatch, freeBytesOf } from './space-watch.ts';
 import { Transfer } from './transfer.ts';
+import { VoidWatch } from './void-watch.ts';
 import type { Watermark } from './watermark.ts';
 
 /**
- * Why the replica must be stopped and started again. `adopted`: with a checkpoint of a peer that is on disk
- * now. `hopeless`: without its data, which is to be set aside, because nothing can repair it.
+ * How the replica must be stopped and started again. `adopted`: with a checkpoint of a peer that is on disk
+ * now. `anew`: without its data, which is to be set aside, in an incarnation above `above`.
  */
-export type Restart = 'adopted' | 'hopeless';
+export type Restart =
+  { readonly kind: 'adopted' } | { readonly kind: 'anew'; readonly above: number };
 
 export interface UpkeepOptions {
   readonly config: Pick<
@@ -55,11 +57,17 @@ export class Upkeep {
   readonly checkpointer: Checkpointer;
   readonly #transfer: Transfer;
   readonly #scrubber: Scrubber;
+  readonly #voidWatch: VoidWatch;
   readonly comparison: ReleaseComparison;
 
   constructor(options: UpkeepOptions) {
     const { config, opened, core, releaser, watermark, driver, peers, logger } = options;
     const { archivedTo } = options;
+    const anew = (above: number): void => {
+      const own = opened.state.incarnationOf(options.self);
+      options.onRestart({ kind: 'anew', above: Math.max(above, own) });
+    };
+    this.#voidWatch = new VoidWatch({ core, onAnew: anew, logger });
     const { log, state, head, order, index, store } = opened;
     const { limits, timings } = config;
     const { segmentBytes, checkpointBytes: everyBytes } = limits;
@@ -120,7 +128,7 @@ export class Upkeep {
       peers,
       logger,
       onAdopted: () => {
-        options.onRestart('adopted');
+        options.onRestart({ kind: 'adopted' });
       },
     });
     const { questions, self } = options;
@@ -132,7 +140,7 @@ export class Upkeep {
       pauseMs: timings.scrubPauseMs,
       othersAreWell: () => core.inspect().voting && core.othersVote(),
       onHopeless: () => {
-        options.onRestart('hopeless');
+        anew(0);
       },
       logger,
     });
@@ -168,6 +176,7 @@ export class Upkeep {
     this.space.look(now);
     this.checkpointer.look(now);
     this.#transfer.look(now);
+    this.#voidWatch.look();
   }
 
   /** Takes a last checkpoint, if it can be. */

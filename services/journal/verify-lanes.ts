@@ -133,6 +133,7 @@ export class LaneCheck {
         break;
       case 'reserve':
       case 'incarnation':
+      case 'life':
         break;
     }
     return null;

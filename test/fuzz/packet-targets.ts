@@ -15,6 +15,8 @@ const lane = { lane: 1, epoch: epoch(9) } as const;
 const status = {
   replica: 1,
   incarnation: 2,
+  life: { number: 7, previous: 6, reservation: timestamp(800) },
+  lives: [7, 8, 9],
   version: 3,
   hears: [true, true, false],
   lanes: [0, 1, 2].map((feeder) => ({
@@ -36,6 +38,7 @@ const CONTROLS: readonly Control[] = [
   { type: 'heartbeat', round: 8 },
   { type: 'heartbeatAnswer', round: 8, persisted: timestamp(801) },
   { type: 'recover', nonce: 4, incarnation: 3 },
+  { type: 'void', incarnation: 3, life: 7, known: 4 },
   {
     type: 'recoverAnswer',
     nonce: 4,

@@ -214,6 +214,9 @@ class Life {
         reservation: disk.reservation as Timestamp,
         incarnation: 1,
         incarnations: disk.incarnations,
+        // Lives are not told: no directory is put back here.
+        life: { number: 0, previous: 0 },
+        heard: REPLICAS.map(() => ({ life: 0, clock: 0 })),
         voting: true,
       },
       assemble: (_header, appends) => ({ content: appends.map(({ id }) => id), bytes: 1 }),
@@ -282,6 +285,7 @@ function after(disk: Disk, write: Write<Content>): Disk {
           i === write.replica ? write.incarnation : old,
         ),
       };
+    case 'life':
     case 'recovered':
       return disk;
   }

@@ -68,6 +68,10 @@ function describeWrite(write: Write<Names>): string | null {
       return `lane ${letterOf(write.lane)} promise ${epochName(write.epoch)}`;
     case 'incarnation':
       return `${letterOf(write.replica)} is incarnation ${String(write.incarnation)}`;
+    case 'life':
+      return write.clock === 0
+        ? `${letterOf(write.replica)} lives its life ${String(write.life)}`
+        : null;
     case 'recovered':
       return 'that it is recovered';
     case 'reserve':
@@ -95,6 +99,8 @@ function describeControl(control: Control): string {
       return `heartbeat answer ${timeOf(control.persisted)}`;
     case 'recover':
       return `recover incarnation ${String(control.incarnation)}, question ${String(control.nonce)}`;
+    case 'void':
+      return `void: life ${String(control.life)} of incarnation ${String(control.incarnation)}`;
     case 'recoverAnswer': {
       const tails = control.lanes.map(({ promised, tail }) => {
         return `${epochName(promised)} ${tailName(tail)}`;

@@ -21,6 +21,9 @@ export interface Core {
   inspect(): CoreView;
   checkpoint(): CoreCheckpoint;
   behind(): ReplicaId | null;
+  /** Peers know more of this replica than its disk does. */
+  readonly voided: number | null;
+  othersVote(): boolean;
 }
 
 export interface CoreView {

@@ -38,6 +38,23 @@ export interface StoredCheckpoint extends CoreCheckpoint {
   readonly count: number;
 }
 
+/** What was on a disk at some moment, to be put back later. */
+export interface DiskCopy {
+  readonly lanes: readonly DurableLane[];
+  readonly checkpoints: readonly StoredCheckpoint[];
+  readonly base: StoredCheckpoint | null;
+  readonly reservation: Timestamp;
+  readonly voting: boolean;
+  readonly incarnation: number;
+  readonly incarnations: readonly number[];
+  readonly heard: readonly Heard[];
+}
+
+interface Heard {
+  readonly life: number;
+  readonly clock: number;
+}
+
 export interface DiskObserver {
   /** Before a write becomes durable. */
   durable(replica: ReplicaId, write: Write<Content>): void;
@@ -58,6 +75,12 @@ export class Disk {
   /** Of this data directory; a wipe makes a new one. */
   incarnation = 1;
   incarnations = [0, 0, 0];
+  /** The newest life of each replica that was written, the own one too. */
+  heard: Heard[] = nothingHeard();
+  /** It is what it was some time ago, and nothing on it says so. */
+  rolledBack = false;
+  /** Starts with this disk, whatever is on it: each life has a number of its own. */
+  private starts = 0;
   /** Multiplies the duration of syncs while a fault lasts. */
   slowness = 1;
   private readonly replica: ReplicaId;
@@ -91,6 +114,8 @@ export class Disk {
 
   open(onSynced: (seq: number) => void): Recovered<Content> {
     this.onSynced = onSynced;
+    this.starts++;
+    const forgetful = this.bug === 'lives-not-written';
     const checkpoint = this.checkpoints.at(-1) ?? null;
     return {
       lanes: this.lanes.map(({ promised, entries }, lane) => {
@@ -110,6 +135,8 @@ export class Disk {
       reservation: this.reservation,
       incarnation: this.incarnation,
       incarnations: this.incarnations.slice(),
+      life: { number: this.starts, previous: this.life },
+      heard: forgetful ? nothingHeard() : this.heard.slice(),
       voting: this.voting || this.bug === 'wiped-replica-votes',
     };
   }
@@ -192,14 +219,60 @@ export class Disk {
     return this.base === null ? 0 : at(this.base.lanes, lane).released.index;
   }
 
-  wipe(): void {
+  /** `known`: the highest incarnation that anybody is known to have had. */
+  wipe(known: number): void {
     this.checkpoints = [];
     this.base = null;
     this.lanes = emptyLanes();
     this.reservation = 0 as Timestamp;
     this.voting = false;
-    this.incarnation++;
+    this.incarnation = Math.max(this.incarnation, known) + 1;
     this.incarnations = [0, 0, 0];
+    this.heard = nothingHeard();
+    this.rolledBack = false;
+  }
+
+  copy(): DiskCopy {
+    const { base, reservation, voting, incarnation } = this;
+    return {
+      lanes: copied(this.lanes),
+      checkpoints: [...this.checkpoints],
+      base,
+      reservation,
+      voting,
+      incarnation,
+      incarnations: [...this.incarnations],
+      heard: [...this.heard],
+    };
+  }
+
+  /** The process is gone; its directory is what it was. */
+  putBack(copy: DiskCopy): void {
+    const { base, reservation, voting, incarnation, incarnations, heard } = copy;
+    Object.assign(this, { base, reservation, voting, incarnation });
+    this.lanes = copied(copy.lanes);
+    this.checkpoints = [...copy.checkpoints];
+    this.incarnations = [...incarnations];
+    this.heard = [...heard];
+    this.rolledBack = true;
+  }
+
+  /** This disk has it in writing that the replica got further than the copy. */
+  knowsMore(replica: ReplicaId, copy: DiskCopy): boolean {
+    const incarnation = at(this.incarnations, replica);
+    if (incarnation !== copy.incarnation) return incarnation > copy.incarnation;
+    const { life, clock } = at(this.heard, replica);
+    return life > at(copy.heard, replica).life || clock > copy.reservation;
+  }
+
+  /** What it promised and took is forgotten: no other disk may be lost meanwhile. */
+  get lost(): boolean {
+    return !this.voting || this.rolledBack;
+  }
+
+  /** The life that the disk knows of. */
+  private get life(): number {
+    return at(this.heard, this.replica).life;
   }
 
   get quiet(): boolean {
@@ -257,6 +330,10 @@ export class Disk {
         break;
       case 'incarnation':
         this.incarnations[write.replica] = write.incarnation;
+        this.heard[write.replica] = { life: 0, clock: 0 };
+        break;
+      case 'life':
+        this.heard[write.replica] = { life: write.life, clock: write.clock };
         break;
       case 'recovered':
         this.voting = true;
@@ -281,6 +358,14 @@ function epochsBehind(
   const first = epochs.findLast(({ from }) => from <= base.index + 1);
   const from = (base.index + 1) as Index;
   return first === undefined ? later : [{ epoch: first.epoch, from }, ...later];
+}
+
+function nothingHeard(): Heard[] {
+  return REPLICAS.map(() => ({ life: 0, clock: 0 }));
+}
+
+function copied(lanes: readonly DurableLane[]): DurableLane[] {
+  return lanes.map(({ promised, entries }) => ({ promised, entries: entries.slice() }));
 }
 
 function emptyLanes(): DurableLane[] {

@@ -6,6 +6,7 @@
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import { EPOCH_MICROS } from './clocks.ts';
+import type { DiskCopy } from './disk.ts';
 import { type LatencyChecker, RECOVERY } from './latency-checker.ts';
 import type { Network } from './network.ts';
 import type { Fault, SimulationOptions } from './options.ts';
@@ -15,6 +16,9 @@ import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 import { check } from './violation.ts';
+
+/** So often a copy is tried to be put back. */
+const PATIENCE = 20;
 
 export class Faults {
   private active = true;
@@ -130,6 +134,9 @@ export class Faults {
       case 'amnesia':
         this.amnesia(a, b);
         return;
+      case 'rollback':
+        this.rollback(victim);
+        return;
       case 'pause':
         this.pause(victim);
         return;
@@ -223,7 +230,7 @@ export class Faults {
 
   /** Only one disk at a time may be lost, and only while the others remember. */
   private wipe(replica: Replica): void {
-    if (this.replicas.some((other) => !other.disk.voting)) return;
+    if (this.replicas.some(({ disk }) => disk.lost)) return;
     replica.crash();
     replica.wipe();
     this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000));
@@ -250,6 +257,31 @@ export class Faults {
         this.network.unclog(writer, other);
       });
     });
+  }
+
+  /** What is on the disk now is put back later, as from a snapshot. */
+  private rollback(replica: Replica): void {
+    if (replica.disk.lost) return;
+    const copy = replica.disk.copy();
+    this.later(this.prng.magnitude(10_000, 20_000_000), () => {
+      this.putBack(replica, copy, PATIENCE);
+    });
+  }
+
+  /** As far as is promised (libs/lane/SPEC.md, M6): both others have it in writing that there was more. */
+  private putBack(replica: Replica, copy: DiskCopy, patience: number): void {
+    if (patience === 0) return;
+    const others = this.replicas.filter((other) => other !== replica);
+    const remembered = others.every(({ disk }) => disk.knowsMore(replica.id, copy));
+    if (!remembered || this.replicas.some(({ disk }) => disk.lost)) {
+      this.later(300_000, () => {
+        this.putBack(replica, copy, patience - 1);
+      });
+      return;
+    }
+    replica.crash();
+    replica.putBack(copy);
+    this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000));
   }
 
   private pause(replica: Replica): void {

@@ -154,7 +154,16 @@ export class History {
     });
     const hears = [true, true, true];
     return {
-      status: { replica, incarnation: 1, version: ++this.numbers, hears, lanes, voting: true },
+      status: {
+        replica,
+        incarnation: 1,
+        life: { number: 1, previous: 0, reservation: 0 as Timestamp },
+        lives: [1, 1, 1],
+        version: ++this.numbers,
+        hears,
+        lanes,
+        voting: true,
+      },
       sentAt: 0 as Micros,
       echo: null,
       wall: 0,

@@ -6,6 +6,7 @@
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { StoredCheckpoint } from './disk.ts';
 import type { Replica, ReplicaParts } from './replica.ts';
+import { check } from './violation.ts';
 
 /** A transfer takes at least and at most so long, microseconds. */
 const TRANSFER = [20_000, 500_000] as const;
@@ -31,6 +32,7 @@ export class Housekeeping {
     const { every } = this.p.options.checkpoints;
     if (every > 0 && this.p.prng.chance(this.p.options.tick / every)) this.takeCheckpoint();
     this.maybeTransfer();
+    this.maybeBeginAnew();
   }
 
   private takeCheckpoint(): void {
@@ -58,6 +60,22 @@ export class Housekeeping {
       p.trace.note('trim', replica.id, base.count);
       disk.trim(base);
       replica.trimmed(base.lanes.map(({ released }) => released));
+    });
+  }
+
+  /** M4: the directory is set aside, once both others can help to fill a new one. */
+  private maybeBeginAnew(): void {
+    const { replica, p } = this;
+    const known = replica.core?.voided ?? null;
+    if (known === null) return;
+    check(replica.disk.rolledBack, 'void-without-cause', () => {
+      return `r${replica.id} is told that it forgot, and it did not`;
+    });
+    if (replica.core?.othersVote() !== true) return;
+    replica.crash();
+    replica.wipe(known);
+    p.scheduler.after(PAUSE, () => {
+      if (!replica.running) replica.start();
     });
   }
 

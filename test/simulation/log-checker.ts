@@ -206,7 +206,7 @@ export class LogChecker {
 
   /** Nothing committed is gone: on two disks, or on one while another is recovering. */
   survey(): void {
-    const recovering = this.disks.some((disk) => !disk.voting);
+    const recovering = this.disks.some((disk) => disk.lost);
     for (const lane of REPLICAS) {
       this.committed[lane].forEach((committed, i) => {
         if (committed === undefined) return;
@@ -272,16 +272,16 @@ export class LogChecker {
     }
   }
 
+  /** Replicas that have it or had it: one that lost its disk twice counts once. */
   private copies(claimer: ReplicaId, entry: Entry<Content>): number {
     let copies = 0;
-    const count = (lanes: readonly DurableLane[]): void => {
-      if (lanes[entry.lane]?.entries[entry.index - 1]?.epoch === entry.epoch) copies++;
-    };
-    for (const disk of this.disks) count(disk.lanes);
-    if (copies >= 2) return copies;
-    this.graves.forEach((graves, owner) => {
+    const isIn = (lanes: readonly DurableLane[]): boolean =>
+      lanes[entry.lane]?.entries[entry.index - 1]?.epoch === entry.epoch;
+    this.disks.forEach((disk, owner) => {
       const known = this.known[claimer]?.[owner] ?? 0;
-      for (const grave of graves) if (grave.incarnation >= known) count(grave.lanes);
+      const graves = this.graves[owner] ?? [];
+      const buried = graves.some((grave) => grave.incarnation >= known && isIn(grave.lanes));
+      if (isIn(disk.lanes) || buried) copies++;
     });
     return copies;
   }

@@ -111,7 +111,7 @@ describe('the disk', () => {
     disk.commit(2);
     scheduler.runUntil(5_000, () => false);
     disk.crash();
-    disk.wipe();
+    disk.wipe(1);
     const recovered = disk.open(() => undefined);
     expect(recovered).toMatchObject({ voting: false, reservation: 0, incarnation: 2 });
     expect(recovered.lanes[0]?.entries).toEqual([]);

@@ -33,6 +33,10 @@ export const HARNESS_BUGS = [
     what: 'a checkpoint says it covers more than its machine has executed',
   },
   { id: 'checkpoint-unsynced', what: 'old log goes before the checkpoint is on disk' },
+  {
+    id: 'lives-not-written',
+    what: 'a replica that starts has forgotten which lives of its peers it knew',
+  },
   { id: 'restart-skips', what: 'a restarted driver does not execute the first entry again' },
 ] as const;
 
@@ -69,6 +73,9 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'recover-one': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
   'recover-votes': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
   'recover-old-facts': { faults: ['amnesia'], intensity: 6, ghost: 1 },
+  'rollback-believed': { faults: ['rollback', 'crash', 'isolate', 'cut'], intensity: 3 },
+  'unconfirmed-acts': { faults: ['rollback', 'isolate', 'cut', 'cutOneWay'], intensity: 4 },
+  'lives-not-written': { faults: ['rollback', 'crash', 'crashAll', 'cut'], intensity: 3 },
   'ack-before-sync': { faults: ['crash', 'slowDisk'], slowSyncs: true },
   'promise-not-written': { faults: ['crash', ...PARTITIONS], intensity: 2 },
   'reservation-not-written': { faults: ['crash', 'clockJump'], clockJump: 60_000_000 },

@@ -11,7 +11,7 @@ import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import type { Checkers } from './checkers.ts';
 import type { Clocks } from './clocks.ts';
 import type { Core, Parts } from './core.ts';
-import type { Disk } from './disk.ts';
+import type { Disk, DiskCopy } from './disk.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { Network, NetworkUser } from './network.ts';
 import type { Attempt, Content, Read, Session } from './operations.ts';
@@ -129,10 +129,16 @@ export class Replica implements NetworkUser {
     p.checkers.crashed();
   }
 
-  wipe(): void {
+  wipe(known = 0): void {
     this.p.trace.note('wipe', this.id);
     this.p.checkers.wiped(this.id);
-    this.disk.wipe();
+    this.disk.wipe(known);
+  }
+
+  putBack(copy: DiskCopy): void {
+    this.p.trace.note('putBack', this.id, copy.incarnation, copy.reservation);
+    this.p.checkers.wiped(this.id);
+    this.disk.putBack(copy);
   }
 
   pause(): void {
@@ -352,6 +358,9 @@ export class Replica implements NetworkUser {
         break;
       case 'incarnation':
         trace.note('incarnation', this.id, write.replica, write.incarnation);
+        break;
+      case 'life':
+        trace.note('life', this.id, write.replica, write.life, write.clock);
         break;
       case 'recovered':
         trace.note('recovered', this.id);

@@ -205,7 +205,7 @@ class Simulation {
       const [x, y] = [this.replicas[a], this.replicas[b]];
       if (x === undefined || y === undefined) return false;
       if (!x.running || !y.running || x.paused || y.paused) return false;
-      if (!x.disk.voting || !y.disk.voting || x.disk.slowness > 20 || y.disk.slowness > 20) {
+      if (x.disk.lost || y.disk.lost || x.disk.slowness > 20 || y.disk.slowness > 20) {
         return false;
       }
       return this.network.joined(x.id, y.id);

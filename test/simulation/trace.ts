@@ -7,6 +7,7 @@ const LINES = {
   start: (a: number, b: number) => `start life ${a} voting ${b === 1}`,
   crash: (a: number, b: number) => `crash life ${a}, ${b} staged writes survive`,
   wipe: () => `disk wiped`,
+  putBack: (a: number, b: number) => `disk put back to incarnation ${a}, reservation ${b}`,
   checkpoint: (a: number, b: number) => `takes a checkpoint of ${a} entries, watermark ${b}`,
   trim: (a: number) => `old log goes, up to ${a} entries`,
   transfer: (a: number, b: number) => `transfer of a checkpoint from r${a}, ${b} entries`,
@@ -25,6 +26,7 @@ const LINES = {
   promise: (a: number, b: number) => `stage promise lane ${a} epoch ${b}`,
   reserve: (a: number) => `stage reserve ${a}`,
   incarnation: (a: number, b: number) => `stage r${a} is incarnation ${b}`,
+  life: (a: number, b: number, c: number) => `stage r${a} lives life ${b}, clock ${c}`,
   recovered: () => `stage recovered: votes again`,
   synced: (a: number) => `synced seq ${a}`,
   send: (a: number, b: number, c: number, d: number) =>
