@@ -14,7 +14,7 @@ npm run bench -- restart [--mebibytes 1024] [--bytes 1024] [--streams 1] [--infl
 npm run bench -- catchup [--mebibytes 1024] [--bytes 1024] [--rate 1000] [--seconds 5]
 npm run bench -- readers [--seconds 5] [--bytes 1024] [--rate 1000] [--readers 0,1,10,100]
 npm run bench -- crossbar [--seconds 5] [--bytes 1024] [--records 20000] [--instances 1,2] [--subscribers 1,8]
-npm run bench -- pg [--seconds 5] [--clients 1,8,32]
+npm run bench -- pg [--seconds 5] [--clients 1,8,32] [--backlog 20000]
 `;
 const EXIT_USAGE = 64;
 
@@ -68,6 +68,7 @@ async function run(): Promise<object> {
       inflight: { type: 'string', default: '1,16,64,256' },
       ack: { type: 'string', default: 'QUORUM,ORDERED' },
       clients: { type: 'string', default: '1,8,32' },
+      backlog: { type: 'string', default: '20000' },
       mebibytes: { type: 'string', default: '1024' },
       streams: { type: 'string', default: '1' },
       records: { type: 'string', default: '20000' },
@@ -118,7 +119,11 @@ async function run(): Promise<object> {
         subscribers: numbers(values.subscribers),
       });
     case 'pg':
-      return benchPg({ seconds, clients: numbers(values.clients) });
+      return benchPg({
+        seconds,
+        clients: numbers(values.clients),
+        backlog: Number(values.backlog),
+      });
     default:
       return usage(name === undefined ? 'which one?' : `no bench called ${name}`);
   }

@@ -1,144 +1,134 @@
 /**
- * `npm run bench -- pg`: what waiting for two regions adds to a COMMIT. The same inserts, one row a
- * transaction, first with a local commit, then with the sidecar as synchronous standby, alternating
- * so that both see the same machine.
+ * `npm run bench -- pg`: what it costs that a COMMIT waits, with pgbench, in one run: for nobody, for a
+ * subscriber of Postgres's own logical replication, for a journal in two regions. Then how fast the two
+ * replicas make up for a backlog, and how far they are behind under a steady load. The rounds alternate, so
+ * that all see the same machine: quote ratios.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { createCluster } from '../../libs/postgres/cluster.ts';
-import type { Cluster } from '../../libs/postgres/cluster.ts';
-import { connectPostgres } from '../../libs/postgres/connection.ts';
-import { spawnChild } from '../../libs/processes/child.ts';
-import type { Child } from '../../libs/processes/child.ts';
 import { releasePorts, reservePorts } from '../../libs/processes/ports.ts';
-import { LatencyRecorder } from '../../libs/telemetry/figures.ts';
+import { round } from '../../libs/telemetry/figures.ts';
 import type { Figures } from '../../libs/telemetry/figures.ts';
-import { CLUSTER, startInstance } from './instance.ts';
-import type { Instance } from './instance.ts';
+import { requireAllRunning, startInstance } from './instance.ts';
+import { applyRate, lagUnder } from './pg-following.ts';
+import { PORTS, Sides } from './pg-sides.ts';
+import type { Parts, Side } from './pg-sides.ts';
+import { runPgbench } from './pgbench.ts';
 
 export interface PgBenchOptions {
   readonly seconds: number;
   readonly clients: readonly number[];
+  /** Transactions that a replica has to make up for; 0: not measured. */
+  readonly backlog: number;
 }
 
 interface Row {
-  readonly commit: 'local' | 'two regions';
+  readonly commit: Side['name'];
   readonly clients: number;
-  readonly commitsPerSecond: number;
+  readonly transactionsPerSecond: number;
+  /** Of the side `logical` with as many clients. */
+  readonly shareOfLogical: number | null;
   readonly latency: Figures;
+  /** MiB of the two sidecars. */
+  readonly memory: { readonly ship: number; readonly apply: number };
+  /** Median of the last ten seconds, from a transaction's arrival at the sidecar to the journal's answer. */
+  readonly shippingMs: number | null;
+  /** Of a transaction, microseconds. */
+  readonly processor: Parts | null;
 }
 
-const SIDECAR = fileURLToPath(new URL('../sidecar/main.js', import.meta.url));
-const SYNCHRONOUS_WITHIN_MS = 60_000;
+interface Following {
+  readonly commit: Side['name'];
+  readonly appliedPerSecond: number;
+  readonly loadPerSecond: number;
+  readonly lag: Figures;
+}
+
 /** Sidecar and replicas compile their hot paths; shorter, and the first rows measure the compiler. */
 const WARM_UP_SECONDS = 3;
 
 export async function benchPg(options: PgBenchOptions): Promise<object> {
-  const root = mkdtempSync(join(tmpdir(), 'meridian-bench-pg-'));
-  const ports = await reservePorts(2);
-  const [postgresPort = 0, sidecarPort = 0] = ports;
+  const directory = mkdtempSync(join(tmpdir(), 'meridian-bench-pg-'));
+  const ports = await reservePorts(PORTS);
   const cleanUp: (() => Promise<unknown>)[] = [];
   try {
-    const cluster = await createCluster({ directory: join(root, 'postgres'), port: postgresPort });
-    cleanUp.push(() => cluster.stop('immediate'));
-    await cluster.start();
-    const admin = await connectPostgres({ address: cluster.address(), applicationName: 'bench' });
-    cleanUp.push(() => admin.end());
-    await admin.query('CREATE TABLE public.bench (id bigserial PRIMARY KEY, body text NOT NULL)');
     const instance = await startInstance('pg');
     cleanUp.push(() => instance.stop());
-    const sidecar = await startSidecar(root, cluster, instance, sidecarPort);
-    cleanUp.push(() => sidecar.stop());
-    await sidecar.ready(
-      {
-        probe: async () => {
-          const { rows } = await admin.query<{ state: string }>(
-            'SELECT sync_state AS state FROM pg_stat_replication',
-          );
-          return rows.some(({ state }) => state === 'sync' || state === 'quorum');
-        },
-      },
-      SYNCHRONOUS_WITHIN_MS,
-    );
-    for (const clients of [8, 1]) await measure(cluster, 'two regions', clients, WARM_UP_SECONDS);
-    const rows: Row[] = [];
-    for (const clients of options.clients) {
-      for (const commit of ['local', 'two regions'] as const) {
-        const row = await measure(cluster, commit, clients, options.seconds);
-        rows.push(row);
-        print(rows.length, row);
-      }
+    const onStop = (stop: () => Promise<unknown>): void => void cleanUp.push(stop);
+    releasePorts(ports);
+    const sides = await Sides.start({ directory, ports, instance, onStop });
+    for (const { primary } of sides.list) {
+      await runPgbench(primary, { clients: 8, seconds: WARM_UP_SECONDS });
     }
-    return { bench: 'pg', seconds: options.seconds, rows };
+    const rows = await commits(sides, options);
+    const following = options.backlog === 0 ? [] : await follow(sides, options, rows);
+    await requireAllRunning(instance);
+    return { bench: 'pg', seconds: options.seconds, rows, following, memory: sides.memory() };
   } finally {
     for (const end of cleanUp.reverse()) await end().catch(() => undefined);
-    releasePorts(ports);
-    rmSync(root, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function startSidecar(
-  root: string,
-  cluster: Cluster,
-  instance: Instance,
-  port: number,
-): Promise<Child> {
-  const file = join(root, 'sidecar.json');
-  const config = {
-    cluster: CLUSTER,
-    region: 'a',
-    listen: `127.0.0.1:${port}`,
-    roles: ['ship'],
-    postgres: cluster.url(),
-    stream: 'pg.bench',
-    instance: { name: instance.name, replicas: instance.replicas },
-    ship: { synchronous: true },
-  };
-  writeFileSync(file, JSON.stringify(config));
-  const args = [SIDECAR, '--config', file];
-  return spawnChild({ name: 'sidecar', command: process.execPath, args });
-}
-
-async function measure(
-  cluster: Cluster,
-  commit: Row['commit'],
-  clients: number,
-  seconds: number,
-): Promise<Row> {
-  const recorder = new LatencyRecorder();
-  let commits = 0;
-  const started = performance.now();
-  const end = started + seconds * 1000;
-  const client = async (): Promise<void> => {
-    const session = await connectPostgres({
-      address: cluster.address(),
-      applicationName: 'bench-client',
-    });
-    await session.query(`SET synchronous_commit = ${commit === 'local' ? 'local' : 'on'}`);
-    const insert = { name: 'insert', text: 'INSERT INTO public.bench (body) VALUES ($1)' };
-    for (let at = performance.now(); at < end; at = performance.now()) {
-      await session.query({ ...insert, values: ['x'.repeat(100)] });
-      recorder.record((performance.now() - at) * 1000);
-      commits += 1;
+async function commits(sides: Sides, { clients, seconds }: PgBenchOptions): Promise<Row[]> {
+  const rows: Row[] = [];
+  print([
+    ...['COMMIT waits', 'clients', 'per second', 'of logical', 'p50 ms', 'p99 ms', 'p99.9 ms'],
+    ...['shipping ms', 'cpu µs s/j/a', 'MiB s+a'],
+  ]);
+  for (const count of clients) {
+    let logical: number | null = null;
+    for (const { name, primary } of sides.list) {
+      const before = sides.processorTime();
+      const measured = await runPgbench(primary, { clients: count, seconds });
+      const { transactionsPerSecond, latency } = measured;
+      if (name === 'logical') logical = transactionsPerSecond;
+      const shareOfLogical = logical === null ? null : round(transactionsPerSecond / logical);
+      const memory = sides.memory();
+      const processor =
+        name === 'meridian' ? since(before, sides.processorTime(), latency.count) : null;
+      const shippingMs = processor === null ? null : await sides.shippingMs();
+      const inside = { memory, shippingMs, processor };
+      rows.push({ commit: name, clients: count, ...measured, shareOfLogical, ...inside });
+      const costs = processor ?? { ship: '', journal: '', apply: '' };
+      print([
+        ...[name, count, transactionsPerSecond, shareOfLogical ?? ''],
+        ...[latency.p50Ms, latency.p99Ms, latency.p999Ms],
+        ...[shippingMs ?? '', [costs.ship, costs.journal, costs.apply].join('/')],
+        processor === null ? '' : `${memory.ship}+${memory.apply}`,
+      ]);
     }
-    await session.end();
-  };
-  await Promise.all(Array.from({ length: clients }, client));
-  const elapsed = (performance.now() - started) / 1000;
-  return {
-    commit,
-    clients,
-    commitsPerSecond: Math.round(commits / elapsed),
-    latency: recorder.figures({ inflight: clients, seconds: elapsed }),
-  };
+  }
+  return rows;
 }
 
-function print(number: number, { commit, clients, commitsPerSecond, latency }: Row): void {
-  const line = (cells: readonly (string | number)[]): void => {
-    console.log(cells.map((cell) => String(cell).padStart(13)).join(''));
-  };
-  if (number === 1) line(['COMMIT', 'clients', 'commits/s', 'p50 ms', 'p99 ms', 'p99.9 ms']);
-  line([commit, clients, commitsPerSecond, latency.p50Ms, latency.p99Ms, latency.p999Ms]);
+function since(before: Parts, after: Parts, transactions: number): Parts {
+  const micros = (part: keyof Parts): number =>
+    Math.round(((after[part] - before[part]) * 1e6) / Math.max(1, transactions));
+  return { ship: micros('ship'), apply: micros('apply'), journal: micros('journal') };
+}
+
+/** The same load for both: half of what the slower one of them bore with few clients. */
+async function follow(
+  sides: Sides,
+  { seconds, backlog }: PgBenchOptions,
+  rows: readonly Row[],
+): Promise<Following[]> {
+  const borne = rows.filter(({ commit }) => commit !== 'alone');
+  const least = Math.min(...borne.map(({ transactionsPerSecond }) => transactionsPerSecond));
+  const loadPerSecond = Math.max(1, Math.round(least / 2));
+  const following: Following[] = [];
+  print(['replica', 'applied/s', 'load/s', 'lag p50 ms', 'p99 ms', 'max ms']);
+  for (const side of sides.list.filter(({ replica }) => replica !== null)) {
+    const lag = await lagUnder(side, loadPerSecond, seconds);
+    const appliedPerSecond = await applyRate(side, backlog);
+    following.push({ commit: side.name, appliedPerSecond, loadPerSecond, lag });
+    print([side.name, appliedPerSecond, loadPerSecond, lag.p50Ms, lag.p99Ms, lag.maxMs]);
+  }
+  return following;
+}
+
+function print(cells: readonly (string | number)[]): void {
+  console.log(cells.map((cell) => String(cell).padStart(13)).join(''));
 }

@@ -191,7 +191,6 @@ class ShipStream {
   #parts: Promise<void>[] = [];
   /** The journal is to hold everything before this, which are no transactions. */
   #wished: Lsn = LSN_ZERO;
-  #wishUnderWay = false;
   #lastAppend = Date.now();
   #draining = false;
   #timers: NodeJS.Timeout[] = [];
@@ -366,17 +365,17 @@ class ShipStream {
     if (!this.#pumping) this.#maybeWatermark();
   }
 
-  /** At most one is under way; the newest wish is what the next one says. */
+  /**
+   * Only while nothing is under way: else what comes next says it, or the last answer makes room for it. Postgres
+   * speaks up whenever it has sent a transaction and waits for us, with a log that has grown since: with a
+   * word for each, half of all appends were watermarks.
+   */
   #maybeWatermark(): void {
     const window = this.#window;
-    if (window === null || this.#wishUnderWay || this.#wished <= window.last) return;
+    if (window === null || window.count > 0 || this.#wished <= window.last) return;
     if (this.#queue.length > 0 || this.#parts.length > 0) return;
-    this.#wishUnderWay = true;
     const watermark = { kind: 'watermark' as const, source: this.#source, lsn: this.#wished };
-    void this.#append([encodeWatermark(watermark)], this.#wished, 0, null).then(() => {
-      this.#wishUnderWay = false;
-      if (!this.#pumping) this.#maybeWatermark();
-    });
+    void this.#append([encodeWatermark(watermark)], this.#wished, 0, null);
   }
 
   async #pump(): Promise<void> {
@@ -440,6 +439,7 @@ class ShipStream {
       status.latency.record((performance.now() - arrived) * 1000);
     }
     this.#release(bytes);
+    if (!this.#pumping) this.#maybeWatermark();
   }
 
   #holdBack(): void {
