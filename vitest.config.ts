@@ -8,6 +8,7 @@ const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
  * as well, and what needs a browser: not part of a plain `npm test`, but of `npm test -- --nightly`.
  */
 const LONG = [
+  'test/archive/real-store.test.ts',
   'test/console/console.test.ts',
   'test/crossbar/resume.test.ts',
   'test/journal/archive.test.ts',

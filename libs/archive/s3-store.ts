@@ -146,12 +146,15 @@ export class S3Store implements ObjectStore {
       }
       const status = statusOf(error);
       const denied = DENIED.has(name) || status === 401 || status === 403;
+      // S3 says the same of what is not there to whoever may not list: a common gap in a policy.
+      const hint =
+        denied && status === 403 && what === 'read' ? ' (is s3:ListBucket granted?)' : '';
       const reason = denied
         ? 'PERMISSION_DENIED'
         : name === 'NoSuchBucket'
           ? 'REFUSED'
           : 'UNAVAILABLE';
-      throw new MeridianError(reason, `${where}: ${name}: ${message}`, {
+      throw new MeridianError(reason, `${where}: ${name}: ${message}${hint}`, {
         details: { key, error: name, ...(status === null ? {} : { status }) },
         cause: error,
       });
