@@ -4,9 +4,14 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { isReason, MeridianError } from '../errors/errors.ts';
-import type { DuplexStream } from '../rpc/rpc.ts';
+import type { BidiHandlers, DuplexStream } from '../rpc/rpc.ts';
 import { Ack, AppendRequestSchema, JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
-import type { AppendRun, Failure } from '../gen/meridian/journal/v1/journal_pb.ts';
+import type {
+  AppendResponseSchema,
+  AppendRun,
+  Failure,
+} from '../gen/meridian/journal/v1/journal_pb.ts';
+import { batchesMessage, encodeAppendRequest } from './append-codec.ts';
 import type { Region } from './regions.ts';
 import type { AckMode } from './types.ts';
 
@@ -37,7 +42,7 @@ export class Pipe {
   constructor(region: Region, options: PipeOptions, events: PipeEvents) {
     this.region = region;
     this.ack = options.ack;
-    this.#stream = region.channel.bidi(JournalService.method.append, {
+    const handlers: BidiHandlers<typeof AppendResponseSchema> = {
       onMessage: ({ message }) => {
         if (message.case === 'outcomes') events.onRuns(message.value.runs);
         else if (message.case === 'welcome') {
@@ -52,7 +57,9 @@ export class Pipe {
         this.hasRoom = true;
         events.onDrain();
       },
-    });
+    };
+    const { append } = JournalService.method;
+    this.#stream = region.channel.bidi(append, handlers, encodeAppendRequest);
     const target = { cluster: options.cluster, instance: options.instance };
     const ack = options.ack === 'QUORUM' ? Ack.QUORUM : Ack.ORDERED;
     this.#stream.write(
@@ -62,12 +69,7 @@ export class Pipe {
 
   /** Sends batch frames of `bytes` bytes together. */
   send(frames: readonly Uint8Array[], bytes: number, minTimestamp: number): void {
-    const [only] = frames;
-    const packed = frames.length === 1 && only ? only : Buffer.concat(frames, bytes);
-    const value = { frames: packed, minTimestamp: BigInt(minTimestamp) };
-    this.hasRoom = this.#stream.write(
-      create(AppendRequestSchema, { message: { case: 'batches', value } }),
-    );
+    this.hasRoom = this.#stream.write(batchesMessage(frames, bytes, minTimestamp));
   }
 
   /** Nothing more is sent and nothing is awaited. */

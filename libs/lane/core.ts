@@ -151,7 +151,7 @@ export class LaneCore<Content, A extends Append = Append> {
     }
     effects.seq = this.issued;
     const speaks = this.standing.speaks(this.persistedTo);
-    effects.packets = speaks ? this.post.packets(this.status(), now, wall) : [];
+    effects.packets = speaks ? this.post.packets(() => this.status(), now, wall) : [];
     return effects;
   }
 

@@ -80,7 +80,7 @@ export class Post<Content, A extends Append> {
   }
 
   packets(
-    statement: Omit<Status, 'version'>,
+    statement: () => Omit<Status, 'version'>,
     now: Micros,
     wall: number,
   ): Effects<Content, A>['packets'][number][] {
@@ -98,7 +98,7 @@ export class Post<Content, A extends Append> {
         (box.nudged && silence >= context.settings.lazy) ||
         silence >= context.settings.beacon;
       if (!due) continue;
-      status ??= { ...statement, version: this.nextVersion() };
+      status ??= { ...statement(), version: this.nextVersion() };
       out.push({ to, packet: this.packet(to, box, feeds, status, now, wall) });
       box.letters = [];
       box.adoptions = [];

@@ -79,9 +79,11 @@ export interface Channel {
     request: MessageInitShape<I>,
     handlers: StreamHandlers<O>,
   ): ReadStream;
+  /** `encode` replaces the encoding of what is written. */
   bidi<I extends DescMessage, O extends DescMessage>(
     method: DescMethodBiDiStreaming<I, O>,
     handlers: BidiHandlers<O>,
+    encode?: (message: MessageShape<I>) => Buffer,
   ): DuplexStream<I>;
   /** No new calls; those that run go on until they end. */
   close(): void;
@@ -119,9 +121,10 @@ export function connect(
       );
       return receive(call, handlers, translate);
     },
-    bidi: (method, handlers) => {
-      const { path, encode, decode } = wire(method);
-      const call = client.makeBidiStreamRequest(path, encode, decode, metadata());
+    bidi: (method, handlers, encode) => {
+      const { path, decode, ...usual } = wire(method);
+      const written = (encode as Wire['encode'] | undefined) ?? usual.encode;
+      const call = client.makeBidiStreamRequest(path, written, decode, metadata());
       return duplex(call, handlers, translate);
     },
     close: () => {

@@ -80,8 +80,6 @@ export interface LogStats {
   readonly recoveredFrames: number;
   /** Bytes of a torn tail that opening the log cut. */
   readonly tornBytes: number;
-  /** Bytes of frames and segments appended since the log was opened, on disk or not. */
-  readonly appendedBytes: number;
   /** The oldest segment there is. */
   readonly firstSegment: number;
 }
@@ -99,6 +97,8 @@ export interface Log {
   sync(done: () => void): void;
   /** Where the next frame goes at the earliest. */
   readonly position: { readonly segment: number; readonly offset: number };
+  /** Bytes of frames and segments appended since the log was opened, on disk or not. */
+  readonly appendedBytes: number;
   /** Numbers of the checkpoints on disk, ascending. */
   readonly checkpoints: readonly number[];
   /** A write found the disk full and waits. */
@@ -266,6 +266,10 @@ class SegmentedLog implements Log {
     return { segment, offset };
   }
 
+  get appendedBytes(): number {
+    return this.#appendedBytes;
+  }
+
   get checkpoints(): readonly number[] {
     return this.#shelf.numbers;
   }
@@ -321,7 +325,6 @@ class SegmentedLog implements Log {
       stagedBytes: this.#staging.bytes,
       recoveredFrames: this.#recovery.frameCount,
       tornBytes: this.#recovery.tornBytes,
-      appendedBytes: this.#appendedBytes,
       firstSegment: this.#firstSegment,
     };
   }

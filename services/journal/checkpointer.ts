@@ -94,7 +94,7 @@ export class Checkpointer {
     const size = this.last?.bytes ?? 0;
     const isScarce = space.space !== 'ample' && now - this.#takenAt >= SCARCE_MICROS;
     const due = isScarce ? 1 : Math.max(everyBytes, 4 * size);
-    if (log.stats.appendedBytes - this.#bytesBefore < due || !space.hasRoom(2 * size)) return;
+    if (log.appendedBytes - this.#bytesBefore < due || !space.hasRoom(2 * size)) return;
     if (this.take()) this.#takenAt = now;
   }
 
@@ -104,7 +104,7 @@ export class Checkpointer {
     if (this.#busy || this.#stopped || releaser.backlogCount > 0) return false;
     this.#busy = true;
     const startedAt = performance.now();
-    this.#bytesBefore = log.stats.appendedBytes;
+    this.#bytesBefore = log.appendedBytes;
     const { watermark, lanes } = core.checkpoint();
     const { lastTimestamp, count } = index;
     const head = newHead({
@@ -166,7 +166,7 @@ export class Checkpointer {
   async stop(): Promise<void> {
     await this.#whenIdle();
     const { log, space } = this.#options;
-    const isWorthIt = log.stats.appendedBytes > this.#bytesBefore && !log.isFull;
+    const isWorthIt = log.appendedBytes > this.#bytesBefore && !log.isFull;
     if (!this.#stopped && isWorthIt && space.hasRoom(2 * (this.last?.bytes ?? 0))) this.take();
     await this.#whenIdle();
     this.#stopped = true;

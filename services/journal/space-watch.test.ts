@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Space } from '../../libs/lane/types.ts';
-import type { LogStats } from '../../libs/storage/log.ts';
 import { micros } from '../../libs/values/numbers.ts';
 import { SpaceWatch } from './space-watch.ts';
 
@@ -21,8 +20,8 @@ function watch(reserveBytes = RESERVE): SpaceWatch {
       get isFull() {
         return full;
       },
-      get stats() {
-        return { appendedBytes: appended } as LogStats;
+      get appendedBytes() {
+        return appended;
       },
       retryWrites: () => (retries += 1),
     },

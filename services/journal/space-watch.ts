@@ -17,7 +17,7 @@ import type { Micros } from '../../libs/values/numbers.ts';
 export interface SpaceWatchOptions {
   /** 0: only a write that the disk refuses counts. */
   readonly reserveBytes: number;
-  readonly log: Pick<Log, 'isFull' | 'retryWrites' | 'stats'>;
+  readonly log: Pick<Log, 'isFull' | 'retryWrites' | 'appendedBytes'>;
   /** Bytes this process may still take; null when nobody can say. */
   readonly freeBytes: () => Promise<number | null>;
   readonly onChange: (space: Space) => void;
@@ -57,7 +57,7 @@ export class SpaceWatch {
 
   /** What is left when everything appended since the last look is on disk. */
   get freeBytes(): number {
-    return this.#free - (this.#options.log.stats.appendedBytes - this.#appendedThen);
+    return this.#free - (this.#options.log.appendedBytes - this.#appendedThen);
   }
 
   /** So much may be written without touching the last quarter of the reserve. */
@@ -103,7 +103,7 @@ export class SpaceWatch {
 
   async #ask(): Promise<void> {
     this.#busy = true;
-    const appended = this.#options.log.stats.appendedBytes;
+    const appended = this.#options.log.appendedBytes;
     const free = await this.#options.freeBytes();
     this.#busy = false;
     this.#free = free ?? Infinity;
