@@ -1,7 +1,7 @@
 /**
  * `npm test`: every stage of stages.mjs, one after the other, each with its time (neighbours of one
- * `group` together: none of them needs more than one processor); the output of one that fails in full;
- * at the end one line `N passed, M failed` over all of them.
+ * `group` together: none of them needs more than one processor); of one that fails, each test that did
+ * with its reason, then the whole output; at the end one line `N passed, M failed` over all of them.
  *
  *   npm test                        everything but what takes a night
  *   npm test -- --nightly           everything
@@ -14,10 +14,12 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const OUTPUT_CHARS_MAX = 2_000_000;
+const REASON_LINES = 12;
+const REASON_CHARS = 1200;
 
 const plan = await planFrom(process.argv.slice(2));
 const directory = mkdtempSync(join(tmpdir(), 'meridian-test-'));
@@ -55,7 +57,7 @@ function neighbours(stages) {
 async function runAndTell(stage) {
   const started = Date.now();
   console.log(`      ${stage.name} ...`);
-  const { passed, failed, output } = await run(stage);
+  const { passed, failed, reasons = [], output } = await run(stage);
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   total.passed += passed;
   total.failed += failed;
@@ -66,6 +68,7 @@ async function runAndTell(stage) {
     if (last.startsWith('{')) console.log(`      ${last}`);
   } else {
     failures.push(stage.name);
+    for (const reason of reasons) console.log(reason);
     console.log(`${'-'.repeat(100)}\n${output.trimEnd()}\n${'-'.repeat(100)}`);
   }
 }
@@ -116,7 +119,8 @@ async function run(stage) {
   return {
     passed: counted.passed,
     failed: counted.failed + problems.length,
-    output: [result.output.trimEnd(), ...problems].join('\n'),
+    reasons: [...problems, ...counted.reasons],
+    output: result.output,
   };
 }
 
@@ -167,7 +171,7 @@ function count(report) {
   try {
     json = JSON.parse(readFileSync(report, 'utf8'));
   } catch {
-    return { passed: 0, failed: 0, problems: ['Vitest left no report'] };
+    return { passed: 0, failed: 0, problems: ['Vitest left no report'], reasons: [] };
   }
   const problems = json.testResults
     .filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
@@ -175,5 +179,16 @@ function count(report) {
   const skipped = json.numPendingTests + json.numTodoTests;
   if (skipped > 0) problems.push(`${skipped} tests were skipped; none may be`);
   if (json.numTotalTests === 0) problems.push('no test was run');
-  return { passed: json.numPassedTests, failed: json.numFailedTests, problems };
+  const reasons = json.testResults.flatMap((file) =>
+    file.assertionResults
+      .filter((test) => test.status === 'failed')
+      .map((test) => reasonOf(relative(process.cwd(), file.name), test)),
+  );
+  return { passed: json.numPassedTests, failed: json.numFailedTests, problems, reasons };
+}
+
+/** Where it is, and the first lines of why. */
+function reasonOf(file, { fullName, failureMessages }) {
+  const why = failureMessages.join('\n').split('\n').slice(0, REASON_LINES).join('\n      ');
+  return `  x   ${file}: ${fullName}\n      ${why.slice(0, REASON_CHARS)}`;
 }

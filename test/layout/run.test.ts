@@ -127,6 +127,18 @@ describe('npm test', () => {
     expect(lines.at(-1)).toBe(total);
   });
 
+  it('says which test failed, and why, before all of the output', () => {
+    const failureMessages = ['Error: expected 1 to be 2\n    at a.test.ts:3'];
+    const test = { status: 'failed', fullName: 'counting goes on', failureMessages };
+    const file = { status: 'failed', name: join(process.cwd(), 'a.test.ts') };
+    const testResults = [{ ...file, assertionResults: [test] }];
+    const program = reporting({ numPassedTests: 2, numFailedTests: 1, testResults }, 1);
+    const { lines } = run([{ name: 'unit', program, vitest: true }]);
+    const reason = lines.indexOf('  x   a.test.ts: counting goes on');
+    expect(reason).toBe(lines.findIndex((line) => line.startsWith('FAIL')) + 1);
+    expect(lines[reason + 1]?.trim()).toBe('Error: expected 1 to be 2');
+  });
+
   it('ends a stage that takes too long', () => {
     const { lines } = run([
       { name: 'slow', program: 'setInterval(() => {}, 1000)', minutesMax: 0.005 },
