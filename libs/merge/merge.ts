@@ -110,6 +110,18 @@ export class Merge<Item> {
     return emitted;
   }
 
+  /** M8: an input of another merge, which knows nothing of it yet, goes on where this one stands. */
+  handOver(input: number, other: Merge<Item>, to: number): void {
+    const queue = this.#queues[input];
+    assert(queue !== undefined && !this.#draining, 'an input at rest');
+    assert(other.closed(to) === 0 && other.sizeOf(to) === 0, 'an input that nothing is known of');
+    this.#size -= queue.size;
+    for (let { head } = queue; queue.size > 0; { head } = queue)
+      other.push(to, head, queue.shift());
+    other.#pushed[to] = this.#pushed[input] ?? 0;
+    other.close(to, this.closed(input));
+  }
+
   /** The input whose head comes first in the order. */
   #least(): number {
     let least = 0;
