@@ -6,12 +6,12 @@ import { MeridianError } from '../errors/errors.ts';
 import { JournalService } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { CheckTailRequest } from '../gen/meridian/journal/v1/journal_pb.ts';
 import { connectRoutes, startHttpServer } from './http.ts';
-import type { HttpGate, HttpServer, HttpServerOptions, Route } from './http.ts';
+import type { HttpGate, Listener, HttpServerOptions, Route } from './http.ts';
 
 const SERVICE = '/meridian.journal.v1.JournalService';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-let server: HttpServer | null = null;
+let server: Listener | null = null;
 afterEach(async () => {
   await server?.close();
   server = null;

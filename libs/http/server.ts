@@ -7,12 +7,12 @@
  * OVERLOADED at once, so that a flood here does not take the process from other clients.
  */
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { MeridianError } from '../errors/errors.ts';
 import { HttpProblem } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeOptions } from './exchange.ts';
+import { hostOf, listenOn } from './listening.ts';
+import type { Listener } from './listening.ts';
 
 export interface Route {
   readonly method: 'GET' | 'POST';
@@ -33,12 +33,6 @@ export interface HttpServerOptions extends ExchangeOptions {
   readonly onError: (error: unknown, what: string) => void;
 }
 
-export interface HttpServer {
-  readonly port: number;
-  /** Takes nothing more and cuts off what is under way. */
-  close(): Promise<void>;
-}
-
 const HEADERS_MS = 5_000;
 const BODY_MS = 15_000;
 const IDLE_MS = 10_000;
@@ -46,7 +40,7 @@ const HEADER_BYTES_MAX = 16 * 1024;
 const REQUESTS_PER_CONNECTION_MAX = 10_000;
 
 /** Errors: REFUSED when the address cannot be listened on. */
-export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+export async function startHttpServer(options: HttpServerOptions): Promise<Listener> {
   const { routes, requestsMax, address } = options;
   const host = hostOf(address);
   let underWay = 0;
@@ -79,17 +73,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.requestTimeout = BODY_MS;
   server.keepAliveTimeout = IDLE_MS;
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX;
-  await listen(server, address);
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          resolve();
-        });
-        server.closeAllConnections();
-      }),
-  };
+  return listenOn(server, address, { serving: 'HTTP', setting: 'httpListen' });
 }
 
 /**
@@ -156,23 +140,4 @@ function match(pattern: string, path: string): Record<string, string> | null {
     }
   }
   return parts.length === names.length ? params : null;
-}
-
-function hostOf(address: string): string {
-  return address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-}
-
-function listen(server: Server, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const message = `cannot serve HTTP on ${address}: ${cause.message}; choose another httpListen`;
-      reject(new MeridianError('REFUSED', message, { details: { address }, cause }));
-    });
-    server.listen(Number(address.slice(address.lastIndexOf(':') + 1)), hostOf(address), () => {
-      server.removeAllListeners('error');
-      // A connection that breaks off is its own affair.
-      server.on('error', () => undefined);
-      resolve();
-    });
-  });
 }

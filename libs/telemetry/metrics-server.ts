@@ -7,9 +7,9 @@
  * of the same second.
  */
 import { createServer } from 'node:http';
-import type { Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { MeridianError } from '../errors/errors.ts';
+import type { ServerResponse } from 'node:http';
+import { listenOn } from '../http/listening.ts';
+import type { Listener } from '../http/listening.ts';
 import type { Registry } from './metrics.ts';
 
 export interface MetricsServerOptions {
@@ -20,18 +20,13 @@ export interface MetricsServerOptions {
   readonly notReady: () => string | null;
 }
 
-export interface MetricsServer {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const CONNECTIONS_MAX = 32;
 const TIMEOUT_MS = 5_000;
 const FRESH_MS = 1_000;
 
 /** Errors: REFUSED when the address cannot be listened on. */
-export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
+export async function startMetricsServer(options: MetricsServerOptions): Promise<Listener> {
   const { registry, notReady, address } = options;
   let text: Promise<string> | null = null;
   let readAt = -Infinity;
@@ -67,35 +62,10 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   server.headersTimeout = TIMEOUT_MS;
   server.requestTimeout = TIMEOUT_MS;
   server.keepAliveTimeout = TIMEOUT_MS;
-  await listen(server, address);
+  const at = { serving: 'metrics', setting: 'metricsListen' };
+  const listener = await listenOn(server, address, at);
   server.unref();
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          resolve();
-        });
-        server.closeAllConnections();
-      }),
-  };
-}
-
-function listen(server: Server, address: string): Promise<void> {
-  const colon = address.lastIndexOf(':');
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const message = `cannot serve metrics on ${address}: ${cause.message}; choose another metricsListen`;
-      reject(new MeridianError('REFUSED', message, { details: { address }, cause }));
-    });
-    server.listen(Number(address.slice(colon + 1)), host, () => {
-      server.removeAllListeners('error');
-      // A connection that breaks off is its own affair.
-      server.on('error', () => undefined);
-      resolve();
-    });
-  });
+  return listener;
 }
 
 function answer(

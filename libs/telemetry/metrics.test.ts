@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startMetricsServer } from './metrics-server.ts';
-import type { MetricsServer } from './metrics-server.ts';
+import type { Listener } from '../http/listening.ts';
 import { Registry } from './metrics.ts';
 import { addProcessMetrics } from './process-metrics.ts';
 
@@ -100,7 +100,7 @@ describe('a registry', () => {
 });
 
 describe('the endpoint', () => {
-  let server: MetricsServer | null = null;
+  let server: Listener | null = null;
   afterEach(async () => {
     await server?.close();
     server = null;

@@ -5,7 +5,7 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { LaneCore } from '../../libs/lane/core.ts';
-import type { HttpServer } from '../../libs/http/http.ts';
+import type { Listener } from '../../libs/http/http.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import type { Channel, RpcServer } from '../../libs/rpc/rpc.ts';
 import type { Identity } from '../../libs/storage/log.ts';
@@ -390,7 +390,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   let peerServer: RpcServer | null = null;
   let clientServer: RpcServer | null = null;
   let metrics: Keepers;
-  let http: HttpServer | null = null;
+  let http: Listener | null = null;
   try {
     addJournalMetrics(registry, {
       config,

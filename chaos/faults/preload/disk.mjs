@@ -6,28 +6,9 @@
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { join } from 'node:path';
+import { watchFile } from './watched.mjs';
 
-const { MERIDIAN_TEST_CLOCKS: folder = '.', MERIDIAN_TEST_REPLICA: replica = '0' } = process.env;
-const file = join(folder, `${replica}.disk.json`);
-const LOOK_MS = 10;
-
-let text = '';
 let behaviour = {};
-
-function look() {
-  let latest;
-  try {
-    latest = readFileSync(file, 'utf8');
-  } catch {
-    return;
-  }
-  if (latest === text || !latest.endsWith('}')) return;
-  text = latest;
-  behaviour = JSON.parse(latest);
-}
-
-const { readFileSync } = fs;
 
 /** Standard output and error are no disk. */
 const isDisk = (descriptor) => descriptor > 2;
@@ -76,5 +57,6 @@ fs.promises.statfs = async (...args) => {
 };
 syncBuiltinESMExports();
 
-look();
-setInterval(look, LOOK_MS).unref();
+watchFile('.disk.json', (latest) => {
+  behaviour = latest;
+});

@@ -3,33 +3,17 @@
  * the file does: `{ "offsetMs": 3600000, "driftPpm": 200000 }`. A drift counts from the change on. The
  * monotonic clock stays right, as it does in a kernel whose clock is set.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { watchFile } from './watched.mjs';
 
-const { MERIDIAN_TEST_CLOCKS: folder = '.', MERIDIAN_TEST_REPLICA: replica = '0' } = process.env;
-const file = join(folder, `${replica}.json`);
 const now = Date.now.bind(Date);
-const LOOK_MS = 10;
 
-let text = '';
 let skew = { offsetMs: 0, driftPpm: 0 };
 let since = now();
 
-function look() {
-  let latest;
-  try {
-    latest = readFileSync(file, 'utf8');
-  } catch {
-    return;
-  }
-  if (latest === text || !latest.endsWith('}')) return;
-  text = latest;
-  skew = { offsetMs: 0, driftPpm: 0, ...JSON.parse(latest) };
+watchFile('.json', (latest) => {
+  skew = { offsetMs: 0, driftPpm: 0, ...latest };
   since = now();
-}
-
-look();
-setInterval(look, LOOK_MS).unref();
+});
 Date.now = () => {
   const time = now();
   return Math.floor(time + skew.offsetMs + ((time - since) * skew.driftPpm) / 1e6);

@@ -8,11 +8,11 @@ import type {
   AppendResponse,
 } from '../../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { startHttpServer } from '../../../libs/http/http.ts';
-import type { HttpCaller, HttpServer } from '../../../libs/http/http.ts';
+import type { HttpCaller, Listener } from '../../../libs/http/http.ts';
 import type { BidiStream } from '../../../libs/rpc/rpc.ts';
 import { appendRoute } from './append-route.ts';
 
-let server: HttpServer | null = null;
+let server: Listener | null = null;
 afterEach(async () => {
   await server?.close();
 });

@@ -21,7 +21,7 @@ import type {
   ReadResponse,
 } from '../../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { connectRoutes, startHttpServer } from '../../../libs/http/http.ts';
-import type { HttpGate, HttpServer, UnaryContext } from '../../../libs/http/http.ts';
+import type { HttpGate, Listener, UnaryContext } from '../../../libs/http/http.ts';
 import type { BidiStream, ServerStream, ServiceBinding } from '../../../libs/rpc/rpc.ts';
 import type { JournalConfig } from '../config.ts';
 import { appendRoute } from './append-route.ts';
@@ -50,7 +50,7 @@ interface JournalHandlers {
 }
 
 /** null: no address is set. Errors: REFUSED when it cannot be listened on. */
-export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer | null> {
+export async function serveHttp(options: ServeHttpOptions): Promise<Listener | null> {
   const { config, gate, journal, streams, onError } = options;
   const { httpListen: address, cluster, instance, region, limits } = config;
   if (address === undefined) return null;
