@@ -5,6 +5,8 @@ import type { Journal } from '../../libs/client/journal.ts';
 import { Cluster, DEADLINE_MS, RawSession, TARGET, until } from './cluster.ts';
 
 const ALL = [0, 1, 2];
+/** Far below the time that answers are waited for. */
+const AT_ONCE_MS = 4_000;
 
 let cluster: Cluster;
 
@@ -96,7 +98,7 @@ describe('three replicas', () => {
         const askedAt = performance.now();
         cluster.child(0).signal(signal);
         expect(await cluster.child(0).exited).toEqual({ code: 1, signal: null });
-        expect(performance.now() - askedAt).toBeLessThan(1_500);
+        expect(performance.now() - askedAt).toBeLessThan(AT_ONCE_MS);
       } finally {
         for (const peer of [1, 2]) cluster.child(peer).signal('SIGCONT');
       }
