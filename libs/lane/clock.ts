@@ -44,9 +44,10 @@ export class Clock {
   private readonly options: ClockOptions;
   private requested: number;
   private readonly pending: { seq: number; timestamp: number }[] = [];
-  private readonly samples = new Map<ReplicaId, Sample>();
-  /** Highest clock heard of each peer. */
-  private readonly peers = new Map<ReplicaId, number>();
+  /** By replica; of oneself there is none. */
+  private readonly samples: (Sample | null)[] = [null, null, null];
+  /** Highest clock heard of each peer, by replica. */
+  private readonly peers: (number | null)[] = [null, null, null];
   private now = 0;
   private wall = 0;
   /** The wall clock after correction by the peers; null while nothing is known of theirs. */
@@ -134,9 +135,16 @@ export class Clock {
    * ahead: who stayed behind would hold the watermark back until its wall clock had caught up.
    */
   hear(peer: ReplicaId, timestamp: number): void {
-    this.peers.set(peer, Math.max(timestamp, this.peers.get(peer) ?? 0));
+    this.peers[peer] = Math.max(timestamp, this.peers[peer] ?? 0);
     this.merge(timestamp);
-    if (this.peers.size === 2) this.raise(Math.min(...this.peers.values()));
+    let heard = 0;
+    let least = Infinity;
+    for (const clock of this.peers) {
+      if (clock === null) continue;
+      heard += 1;
+      least = Math.min(least, clock);
+    }
+    if (heard === 2) this.raise(least);
   }
 
   /** Merges what safety needs, however far: promised clocks (L8), timestamps of adopted entries (T2). */
@@ -160,21 +168,21 @@ export class Clock {
     assert(roundTrip >= 0, 'a round trip takes time');
     const error = roundTrip / 2;
     const offset = wall + error - this.now;
-    const old = this.samples.get(peer);
-    if (old !== undefined) {
+    const old = this.samples[peer] ?? null;
+    if (old !== null) {
       const oldError = old.error + (this.now - old.at) * DRIFT;
       const consistent = Math.abs(offset - old.offset) <= error + oldError;
       if (consistent) old.confirmed = true;
       if (consistent && error > oldError) return;
     }
-    const confirmed = old !== undefined || error <= this.options.maxClockOffset;
-    this.samples.set(peer, { offset, error, at: this.now, confirmed });
+    const confirmed = old !== null || error <= this.options.maxClockOffset;
+    this.samples[peer] = { offset, error, at: this.now, confirmed };
   }
 
   /** A peer's wall clock minus ours, microseconds; null while unknown. */
   offsetOf(peer: ReplicaId): number | null {
-    const sample = this.samples.get(peer);
-    return sample === undefined ? null : sample.offset - (this.wall - this.now);
+    const sample = this.samples[peer] ?? null;
+    return sample === null ? null : sample.offset - (this.wall - this.now);
   }
 
   /** Is true time surely past the timestamp, and past every clock that could stamp lower (T5)? */
@@ -187,31 +195,32 @@ export class Clock {
 
   /** T4: the median of three decides; of two, the later one yields, since being behind harms nobody. */
   private judge(): void {
-    const differences: number[] = [];
+    const { maxClockOffset } = this.options;
+    let fresh = false;
+    for (const sample of this.samples) fresh ||= sample?.confirmed === true && this.isFresh(sample);
+    // At most two, and no list of them: this runs in every step.
+    let count = 0;
+    let low = Infinity;
+    let high = -Infinity;
     let agrees = false;
     let slack = 0;
-    const fresh = [...this.samples.values()].some(
-      (sample) => sample.confirmed && this.isFresh(sample),
-    );
-    for (const sample of this.samples.values()) {
+    for (const sample of this.samples) {
       // Who fell silent long ago vouches for nothing, as long as somebody else speaks.
-      if (!sample.confirmed || (fresh && !this.isFresh(sample))) continue;
+      if (sample?.confirmed !== true || (fresh && !this.isFresh(sample))) continue;
       const difference = sample.offset - (this.wall - this.now);
       const error = sample.error + (this.now - sample.at) * DRIFT;
-      if (Math.abs(difference) <= this.options.maxClockOffset + error) agrees = true;
+      if (Math.abs(difference) <= maxClockOffset + error) agrees = true;
       slack = Math.max(slack, error);
-      differences.push(difference);
+      low = Math.min(low, difference);
+      high = Math.max(high, difference);
+      count += 1;
     }
-    if (differences.length === 0) {
+    if (count === 0) {
       this.effective = null;
       return;
     }
-    const limit = this.options.maxClockOffset + slack;
-    const median =
-      differences.length === 1
-        ? Math.min(0, differences[0] ?? 0)
-        : ([0, ...differences].sort((a, b) => a - b)[1] ?? 0);
-    this.agrees = agrees || Math.abs(median) <= limit;
+    const median = count === 1 ? Math.min(0, low) : Math.max(low, Math.min(0, high));
+    this.agrees = agrees || Math.abs(median) <= maxClockOffset + slack;
     this.effective = this.agrees ? this.wall : this.wall + median;
   }
 

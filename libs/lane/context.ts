@@ -27,8 +27,15 @@ export interface Context<Content, A extends Append> {
   nudge(): void;
 }
 
+/** Made once: this is asked several times a step. */
+const OTHERS: Readonly<Record<ReplicaId, readonly [ReplicaId, ReplicaId]>> = {
+  0: [1, 2],
+  1: [0, 2],
+  2: [0, 1],
+};
+
 export function others(self: ReplicaId): readonly [ReplicaId, ReplicaId] {
-  return self === 0 ? [1, 2] : self === 1 ? [0, 2] : [0, 1];
+  return OTHERS[self];
 }
 
 /** The replica that is neither of the two. */

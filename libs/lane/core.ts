@@ -8,13 +8,11 @@ import type { Epoch, Index, LaneId, Micros, ReplicaId, Timestamp } from '../valu
 import { REPLICAS } from '../values/numbers.ts';
 import { checkpointOf, peerAhead, persistedTimestamp, trimLanes } from './checkpoints.ts';
 import { Clock } from './clock.ts';
-import type { Context } from './context.ts';
-import { others } from './context.ts';
+import { others, type Context } from './context.ts';
 import { Hearing } from './hearing.ts';
 import { Heartbeats } from './heartbeat.ts';
 import { Home } from './home.ts';
-import type { Inspection } from './inspect.ts';
-import { inspectLane } from './inspect.ts';
+import { inspectLane, type Inspection, type LaneInspection } from './inspect.ts';
 import { Lane } from './lane.ts';
 import { Lives } from './lives.ts';
 import { Post } from './post.ts';
@@ -151,7 +149,7 @@ export class LaneCore<Content, A extends Append = Append> {
     }
     effects.seq = this.issued;
     const speaks = this.standing.speaks(this.persistedTo);
-    effects.packets = speaks ? this.post.packets(() => this.status(), now, wall) : [];
+    effects.packets = speaks ? this.post.packets(this.statement, now, wall) : [];
     return effects;
   }
 
@@ -206,6 +204,10 @@ export class LaneCore<Content, A extends Append = Append> {
       lanes: this.lanes.map(inspectLane),
       queued: this.home.waitingToBeStamped,
     };
+  }
+
+  inspectLane(lane: LaneId): LaneInspection {
+    return inspectLane(at(this.lanes, lane));
   }
 
   private handle(input: Input<Content, A>, effects: Mutable<Effects<Content, A>>): void {
@@ -402,6 +404,7 @@ export class LaneCore<Content, A extends Append = Append> {
   }
 
   private answerPrepares(): void {
+    if (this.unanswered.length === 0) return;
     const waiting = this.unanswered.splice(0);
     for (const { lane, epoch } of waiting) {
       if (!answerPrepare(this.context, lane, epoch)) this.unanswered.push({ lane, epoch });
@@ -474,14 +477,13 @@ export class LaneCore<Content, A extends Append = Append> {
     this.lives.writeClocks();
   }
 
-  private status(): Omit<Status, 'version'> {
-    return {
-      replica: this.context.self,
-      ...this.standing.statement(),
-      hears: this.hearing.hearsMask(),
-      lanes: this.lanes.map((lane) => lane.status(this.hearing.feederFor(lane.writer))),
-    };
-  }
+  private readonly statement = (version: number): Status => ({
+    replica: this.context.self,
+    version,
+    ...this.standing.statement(),
+    hears: this.hearing.hearsMask(),
+    lanes: this.lanes.map((lane) => lane.status(this.hearing.feederFor(lane.writer))),
+  });
 
   /** A replica that was itself paused knows nothing of the others' silence (L7). */
   private forgiveOwnStall(now: Micros): void {

@@ -4,7 +4,7 @@
  * it was stated and stays usable for ever, so lost, repeated and reordered statements do no harm.
  */
 import { at } from '../values/assert.ts';
-import type { Epoch, ReplicaId } from '../values/numbers.ts';
+import type { Epoch, ReplicaId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import type { RuleId } from './rules.ts';
 import type { LaneStatus } from './types.ts';
@@ -26,18 +26,28 @@ export class Facts {
   }
 
   /** A replica that has promised e accepts only e's writer: only then does its tail speak for e. */
-  learn(replica: ReplicaId, status: LaneStatus): void {
-    const { promised, tail, closed } = status;
-    const speaks = tail.epoch === promised || this.broken.has('L1-old-epoch');
-    if (!speaks || tail.epoch === 0) return;
+  learn(replica: ReplicaId, { promised, tail, closed }: LaneStatus): void {
+    this.accept(replica, promised, tail.epoch, tail.index, closed);
+  }
+
+  /** The same without a statement: of oneself, at every step. */
+  accept(
+    replica: ReplicaId,
+    promised: Epoch,
+    epoch: Epoch,
+    index: number,
+    closed: Timestamp,
+  ): void {
+    const speaks = epoch === promised || this.broken.has('L1-old-epoch');
+    if (!speaks || epoch === 0) return;
     const fact = at(this.facts, replica);
-    if (tail.epoch < fact.epoch) return;
-    if (tail.epoch > fact.epoch) {
-      fact.epoch = tail.epoch;
+    if (epoch < fact.epoch) return;
+    if (epoch > fact.epoch) {
+      fact.epoch = epoch;
       fact.index = 0;
       fact.closed = 0;
     }
-    fact.index = Math.max(fact.index, tail.index);
+    fact.index = Math.max(fact.index, index);
     fact.closed = Math.max(fact.closed, closed);
   }
 
@@ -47,20 +57,20 @@ export class Facts {
 
   /** Highest index that two replicas have synced in this epoch (L1). */
   committed(epoch: Epoch): number {
-    return this.secondHighest(epoch, (fact) => fact.index, this.broken.has('L1-one-copy'));
+    return this.secondHighest(epoch, 'index', this.broken.has('L1-one-copy'));
   }
 
   /** Highest closed timestamp of this epoch that two replicas know (O3). */
   closedKnown(epoch: Epoch): number {
-    return this.secondHighest(epoch, (fact) => fact.closed, this.broken.has('O3-one-knows'));
+    return this.secondHighest(epoch, 'closed', this.broken.has('O3-one-knows'));
   }
 
-  private secondHighest(epoch: Epoch, value: (fact: Fact) => number, one: boolean): number {
+  private secondHighest(epoch: Epoch, what: 'index' | 'closed', one: boolean): number {
     let first = 0;
     let second = 0;
     for (const fact of this.facts) {
       if (fact.epoch !== epoch) continue;
-      const v = value(fact);
+      const v = fact[what];
       if (v > first) {
         second = first;
         first = v;

@@ -207,6 +207,8 @@ export class LaneLog<Content> {
   agreement(tail: Tail): Tail {
     let low = this.baseMark.index as number;
     let high = Math.min(tail.index, this.last);
+    // Nearly always the logs agree as far as both go, and the halves need not be searched.
+    if (high > low && this.epochAt(high) <= tail.epoch) low = high;
     // Epochs never fall along a log, so the last entry with an epoch at or below is found by halves.
     while (low < high) {
       const middle = (low + high + 1) >>> 1;

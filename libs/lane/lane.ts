@@ -104,20 +104,27 @@ export class Lane<Content, A extends Append> {
 
   /** This replica's own statement (L4: only what is on disk). */
   status(feeder: ReplicaId): LaneStatus {
-    const promised = this.promisedOnDisk;
-    const spoken = this.announced;
-    const knows = spoken !== null && spoken.epoch === promised;
     return {
-      promised,
+      promised: this.promisedOnDisk,
       tail: this.context.broken.has('L4-ack-unsynced') ? this.log.tail : this.log.syncedTail,
-      closed: (knows ? Math.min(spoken.closed, this.context.clock.ceiling) : 0) as Timestamp,
+      closed: this.closedKnown,
       feeder,
       base: { epoch: this.log.base.epoch, index: this.log.base.index },
     };
   }
 
   learnOwn(): void {
-    this.facts.learn(this.context.self, this.status(this.context.self));
+    const { log, context, promisedOnDisk } = this;
+    const index = context.broken.has('L4-ack-unsynced') ? log.last : log.synced;
+    const epoch = log.epochAt(index);
+    this.facts.accept(context.self, promisedOnDisk, epoch, index, this.closedKnown);
+  }
+
+  /** The writer's word that this replica goes by, as far as it survives a restart (O5). */
+  private get closedKnown(): Timestamp {
+    const { announced, context } = this;
+    if (announced?.epoch !== this.promisedOnDisk) return 0 as Timestamp;
+    return Math.min(announced.closed, context.clock.ceiling) as Timestamp;
   }
 
   /** A writer's word, from itself or passed on. Higher epochs are promised on the way (fencing). */

@@ -79,8 +79,9 @@ export class Post<Content, A extends Append> {
     if (this.hearing.statuses[to]?.hears[status.replica] === false) this.wake(to);
   }
 
+  /** `statement`: what this replica says of itself, asked for only when something leaves. */
   packets(
-    statement: () => Omit<Status, 'version'>,
+    statement: (version: number) => Status,
     now: Micros,
     wall: number,
   ): Effects<Content, A>['packets'][number][] {
@@ -98,7 +99,7 @@ export class Post<Content, A extends Append> {
         (box.nudged && silence >= context.settings.lazy) ||
         silence >= context.settings.beacon;
       if (!due) continue;
-      status ??= { ...statement(), version: this.nextVersion() };
+      status ??= statement(this.nextVersion());
       out.push({ to, packet: this.packet(to, box, feeds, status, now, wall) });
       box.letters = [];
       box.adoptions = [];

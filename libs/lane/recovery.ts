@@ -169,7 +169,8 @@ export class Recovery<Content, A extends Append> {
     if (agreed.index >= copy.after.index && copy.after.index > log.base.index) {
       const index = (copy.after.index - 1) as Index;
       copy.after = { epoch: log.epochAt(index), index };
-    } else copy.after = agreed;
+    } else if (agreed.index === copy.after.index && agreed.epoch === copy.after.epoch) return;
+    else copy.after = agreed;
     this.fetch(copy, lane);
   }
 

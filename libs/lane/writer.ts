@@ -88,7 +88,10 @@ export function handleFetchMismatch<C, A extends Append>(
   resume: Tail,
 ): void {
   if (lane.role.name !== 'adopting' || lane.role.source !== from) return;
-  fetchMore(context, lane, lane.log.agreement(resume));
+  const after = lane.log.agreement(resume);
+  // A repetition; or the source's log begins here, with another entry (C3), and would say so again.
+  if (isSame(after, lane.role.after)) return;
+  fetchMore(context, lane, after);
 }
 
 export function adopt<C, A extends Append>(

@@ -12,6 +12,9 @@ import { run, type RunResult } from './run.ts';
 /** Marks the threads that are ours: a test runner has its own. */
 const WORKER = 'simulation';
 
+/** A run lives for a tenth of a second and leaves nothing: what is young need not be copied often. */
+const YOUNG_MB = 128;
+
 export type Job =
   | { readonly type: 'seeds'; readonly from: number; readonly count: number }
   /** Seeds until the bug is caught, or until the budget is spent. */
@@ -47,7 +50,10 @@ export async function work(jobs: readonly Job[], onDone: (done: Done) => void): 
   const count = Math.min(availableParallelism(), jobs.length);
   await Promise.all(
     Array.from({ length: count }, async () => {
-      const worker = new Worker(new URL(import.meta.url), { workerData: WORKER });
+      const worker = new Worker(new URL(import.meta.url), {
+        workerData: WORKER,
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+      });
       try {
         for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
           onDone(await ask(worker, job));

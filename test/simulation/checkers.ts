@@ -12,6 +12,20 @@ import type { SimulationOptions } from './options.ts';
 import { SessionChecker } from './session-checker.ts';
 import { check } from './violation.ts';
 
+/** Hears what happens to the logs, in its order: for a comparison with the specification. */
+export interface LogListener {
+  /** Written, not yet on disk. */
+  staged(replica: ReplicaId, write: Write<Content>): void;
+  /** The oldest write of the replica that was not on disk is. */
+  durable(replica: ReplicaId, write: Write<Content>): void;
+  /** What is not on disk is lost. */
+  crashed(replica: ReplicaId): void;
+  /** A disk that was emptied, or given another's log. */
+  replaced(replica: ReplicaId): void;
+  /** The replica takes the entry, and all before it, for committed. */
+  claimed(replica: ReplicaId, lane: LaneId, index: number, epoch: number): void;
+}
+
 export class Checkers {
   readonly order = new OrderChecker();
   readonly log = new LogChecker();
@@ -23,8 +37,14 @@ export class Checkers {
   private readonly epochsFixed: boolean;
   /** P5: with no fault but a cut link, epochs stay as they are (set once the run has settled). */
   private settledEpochs: readonly number[] | null = null;
+  private readonly listener: LogListener | null;
 
-  constructor(options: SimulationOptions, time: { readonly now: number }) {
+  constructor(
+    options: SimulationOptions,
+    time: { readonly now: number },
+    listener: LogListener | null = null,
+  ) {
+    this.listener = listener;
     this.session = new SessionChecker(this.order, options.settings.maxClockError !== null);
     this.latency = new LatencyChecker(options, time);
     this.epochsFixed = options.single === 'link';
@@ -38,19 +58,27 @@ export class Checkers {
     this.claimed[replica]?.fill(0);
   }
 
-  crashed(): void {
+  crashed(replica: ReplicaId): void {
+    this.listener?.crashed(replica);
     this.log.survey();
   }
 
   wiped(replica: ReplicaId): void {
+    this.listener?.replaced(replica);
     this.log.wiped(replica);
   }
 
+  staged(replica: ReplicaId, write: Write<Content>): void {
+    this.listener?.staged(replica, write);
+  }
+
   durable(replica: ReplicaId, write: Write<Content>): void {
+    this.listener?.durable(replica, write);
     this.log.durable(replica, write);
   }
 
   dropped(replica: ReplicaId, lane: LaneId, kept: number): void {
+    this.listener?.replaced(replica);
     this.log.dropped(replica, lane, kept);
   }
 
@@ -61,19 +89,22 @@ export class Checkers {
 
   stepped(replica: ReplicaId, effects: Effects<Content, Attempt>, core: Core): void {
     for (const { packet } of effects.packets) this.log.sent(replica, packet);
-    for (const { entry } of effects.acknowledged) this.log.commit(replica, entry);
+    for (const { entry } of effects.acknowledged) {
+      this.listener?.claimed(replica, entry.lane, entry.index, entry.epoch);
+      this.log.commit(replica, entry);
+    }
     for (const { entry } of effects.released) {
+      this.listener?.claimed(replica, entry.lane, entry.index, entry.epoch);
       this.log.holds(replica, entry);
       this.log.commit(replica, entry);
     }
     // Looking inside costs as much as a small step: where nothing moved, every eighth time will do.
     const moved = effects.writes.length + effects.acknowledged.length + effects.released.length;
     if (moved === 0 && ++this.quietSteps % 8 !== 0) return;
-    const view = core.inspect();
     const claimed = this.claimed[replica];
     for (const lane of REPLICAS) {
-      const state = view.lanes[lane];
-      if (state === undefined || claimed === undefined) continue;
+      if (claimed === undefined) continue;
+      const state = core.inspectLane(lane);
       const before = claimed[lane] ?? 0;
       // What it also holds synced stands on its disk, to be compared.
       const final = Math.min(state.committed, state.synced);

@@ -9,7 +9,14 @@ import {
   restoreOrderMachine,
   type HashedOrderMachine,
 } from '../../libs/order/machine.ts';
-import type { Epoch, Index, Micros, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
+import type {
+  Epoch,
+  Index,
+  LaneId,
+  Micros,
+  ReplicaId,
+  Timestamp,
+} from '../../libs/values/numbers.ts';
 import type { Attempt, Content } from './operations.ts';
 
 export interface Core {
@@ -19,6 +26,7 @@ export interface Core {
     wall: number,
   ): Effects<Content, Attempt>;
   inspect(): CoreView;
+  inspectLane(lane: LaneId): LaneView;
   checkpoint(): CoreCheckpoint;
   behind(): ReplicaId | null;
   /** Peers know more of this replica than its disk does. */
@@ -26,14 +34,16 @@ export interface Core {
   othersVote(): boolean;
 }
 
+export interface LaneView {
+  readonly promised: Epoch;
+  readonly last: Index;
+  readonly synced: Index;
+  readonly committed: Index;
+  readonly resolved: Timestamp;
+}
+
 export interface CoreView {
-  readonly lanes: readonly {
-    readonly promised: Epoch;
-    readonly last: Index;
-    readonly synced: Index;
-    readonly committed: Index;
-    readonly resolved: Timestamp;
-  }[];
+  readonly lanes: readonly LaneView[];
   readonly watermark: Timestamp;
   readonly clock: Timestamp;
   readonly voting: boolean;

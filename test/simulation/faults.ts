@@ -11,7 +11,7 @@ import { type LatencyChecker, RECOVERY } from './latency-checker.ts';
 import type { Network } from './network.ts';
 import type { Fault, SimulationOptions } from './options.ts';
 import { FAULTS, MAX_CLOCK_OFFSET } from './options.ts';
-import type { Prng } from './prng.ts';
+import { Prng } from './prng.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
@@ -26,11 +26,14 @@ export class Faults {
   private busyUntil = 0;
   private readonly options: SimulationOptions;
   private readonly scheduler: Scheduler;
-  private readonly prng: Prng;
+  /** Of the strike under way, so that one that is left out changes no other. */
+  private prng: Prng;
   private readonly network: Network;
   private readonly replicas: readonly Replica[];
   private readonly trace: Trace;
   private readonly latency: LatencyChecker;
+  /** So far, those left out included. */
+  strikes = 0;
 
   constructor(
     options: SimulationOptions,
@@ -107,9 +110,26 @@ export class Faults {
   private plan(fault: Fault, mean: number): void {
     this.scheduler.after(this.prng.exponential(mean), () => {
       if (!this.active) return;
-      this.strike(fault);
+      this.maybeStrike(fault);
       this.plan(fault, mean);
     });
+  }
+
+  private maybeStrike(fault: Fault): void {
+    const number = ++this.strikes;
+    const { seed, strikes } = this.options;
+    if (strikes !== null && !strikes.has(number)) return;
+    this.trace.text(-1, `strike ${number}: ${fault}`);
+    this.withPrng(new Prng(seed, `strike ${number}`), () => {
+      this.strike(fault);
+    });
+  }
+
+  private withPrng(prng: Prng, action: () => void): void {
+    const before = this.prng;
+    this.prng = prng;
+    action();
+    this.prng = before;
   }
 
   private strike(fault: Fault): void {
@@ -388,8 +408,9 @@ export class Faults {
   }
 
   private later(delay: number, action: () => void): void {
+    const { prng } = this;
     this.scheduler.after(delay, () => {
-      if (this.active) action();
+      if (this.active) this.withPrng(prng, action);
     });
   }
 

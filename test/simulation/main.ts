@@ -1,6 +1,6 @@
 /**
  * `npm run sim -- --seeds N [--from S]`: runs seeds and reports violations; `--trace SEED` prints
- * one run; `--planted` proves that the checkers notice broken rules. Each ends with one JSON line,
+ * one run; `--shrink SEED` makes a failing one small; `--planted` proves that the checkers notice broken rules. Each ends with one JSON line,
  * and fails on a violation, or on a planted bug that survives without an argument in SPEC.md.
  */
 import { parseArgs } from 'node:util';
@@ -9,9 +9,12 @@ import { plant, work, type Batch, type Hunt, type Job } from './campaign.ts';
 import { drawOptions } from './options.ts';
 import { ARGUED, HARNESS_BUGS } from './planted-bugs.ts';
 import { run } from './run.ts';
+import { eased, EASINGS, shrink } from './shrink.ts';
 
 const USAGE =
-  'usage: npm run sim -- [--seeds N] [--from S] | --trace SEED [--bug ID] [--control] | ' +
+  'usage: npm run sim -- [--seeds N] [--from S] | ' +
+  '--trace SEED [--bug ID] [--control] [--strikes N,N] [--without NAME,NAME] | ' +
+  '--shrink SEED [--bug ID] | ' +
   '--planted [--only ID,ID] [--budget SECONDS]';
 const JOB_SEEDS = 10;
 const PLANTED_SEEDS_MAX = 4_000;
@@ -23,6 +26,9 @@ async function main(): Promise<boolean> {
       seeds: { type: 'string', default: '2000' },
       from: { type: 'string', default: '1' },
       trace: { type: 'string' },
+      shrink: { type: 'string' },
+      strikes: { type: 'string' },
+      without: { type: 'string' },
       bug: { type: 'string' },
       control: { type: 'boolean', default: false },
       planted: { type: 'boolean', default: false },
@@ -30,20 +36,64 @@ async function main(): Promise<boolean> {
       budget: { type: 'string', default: '60' },
     },
   });
-  if (values.trace !== undefined)
-    return printRun(natural(values.trace), values.bug, values.control);
+  if (values.trace !== undefined) {
+    const { bug, control, strikes, without } = values;
+    return printRun(natural(values.trace), { bug, control, strikes, without });
+  }
+  if (values.shrink !== undefined) return shrinkRun(natural(values.shrink), values.bug);
   if (values.planted) return huntAll(values.only?.split(','), natural(values.budget));
   return runSeeds(natural(values.from), natural(values.seeds));
 }
 
 /** With `control`, the run in which a planted bug would be looked for, without it. */
-function printRun(seed: number, bug: string | undefined, control: boolean): boolean {
-  const planted = bug === undefined ? {} : plant(bug);
-  const options = drawOptions(seed, control ? { focus: planted.focus ?? {} } : planted);
+function printRun(
+  seed: number,
+  given: {
+    readonly bug: string | undefined;
+    readonly control: boolean;
+    readonly strikes: string | undefined;
+    readonly without: string | undefined;
+  },
+): boolean {
+  const planted = given.bug === undefined ? {} : plant(given.bug);
+  const drawn = drawOptions(seed, given.control ? { focus: planted.focus ?? {} } : planted);
+  const without = given.without?.split(',') ?? [];
+  const unknown = without.find((name) => !(name in EASINGS));
+  if (unknown !== undefined) {
+    throw new Error(`nothing is called ${unknown}; there are ${Object.keys(EASINGS).join(', ')}`);
+  }
+  const numbers = given.strikes?.split(',').filter((text) => text !== '');
+  const strikes = numbers === undefined ? null : new Set(numbers.map(natural));
+  const options = { ...eased(drawn, without), strikes };
   write(describe(options));
   const result = run(options, { print: write });
   write(JSON.stringify(result));
   return result.violation === null;
+}
+
+function shrinkRun(seed: number, bug: string | undefined): boolean {
+  const shrunk = shrink(drawOptions(seed, bug === undefined ? {} : plant(bug)));
+  if (shrunk === null) {
+    write(`seed ${seed} breaks nothing`);
+    return true;
+  }
+  const { result, strikes, without, runs } = shrunk;
+  write(`${result.violation?.rule}: ${result.violation?.message}`);
+  const planted = bug === undefined ? '' : ` --bug ${bug}`;
+  const easier = without.length === 0 ? '' : ` --without ${without.join(',')}`;
+  write(`replay: npm run sim -- --trace ${seed}${planted} --strikes=${strikes.join(',')}${easier}`);
+  const { simulatedSeconds } = result;
+  write(
+    JSON.stringify({
+      seed,
+      rule: result.violation?.rule,
+      strikes,
+      without,
+      runs,
+      simulatedSeconds,
+    }),
+  );
+  return false;
 }
 
 async function runSeeds(from: number, seeds: number): Promise<boolean> {

@@ -12,6 +12,7 @@ import type { NetworkOptions } from './options.ts';
 import type { Prng } from './prng.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
+import { check } from './violation.ts';
 
 type Message = Packet<Content>;
 
@@ -80,6 +81,8 @@ class Link {
 }
 
 const RECENT_MAX = 6;
+/** A few for each lane, now and then as many again; whoever answers every answer sends more (I23). */
+const LETTERS_MAX = 300;
 
 export class Network {
   sent = 0;
@@ -109,6 +112,9 @@ export class Network {
   send(from: ReplicaId, to: ReplicaId, packet: Message): void {
     const link = this.link(from, to);
     this.sent++;
+    check(packet.letters.length <= LETTERS_MAX, 'storm', () => {
+      return `r${from} sends r${to} ${packet.letters.length} letters at once`;
+    });
     if (this.options.frozen) freeze(packet);
     if (!link.standing) return;
     if (link.recent.length === RECENT_MAX) link.recent.shift();

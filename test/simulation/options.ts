@@ -51,6 +51,8 @@ export interface SimulationOptions {
   readonly single: 'link' | 'replica' | null;
   /** T4: the only replica whose clock is wrong, by hours; it must not carry the others away. */
   readonly oddClock: ReplicaId | null;
+  /** Numbers of the strikes that happen; null: all (shrink.ts leaves some out). */
+  readonly strikes: ReadonlySet<number> | null;
   readonly broken: ReadonlySet<RuleId>;
   readonly bug: HarnessBug | null;
 }
@@ -255,6 +257,7 @@ export function drawOptions(
     faults,
     single,
     oddClock,
+    strikes: null,
     broken: planted.broken ?? new Set(),
     bug: planted.bug ?? null,
   };

@@ -62,6 +62,7 @@ export class Replica implements NetworkUser {
   core: Core | null = null;
   watermark = 0;
   steps = 0;
+  private steppedAt = 0;
   private readonly p: ReplicaParts;
   private machine: HashedOrderMachine;
   private inbox: Input<Content, Attempt>[] = [];
@@ -126,7 +127,7 @@ export class Replica implements NetworkUser {
     p.trace.note('crash', this.id, this.life, survived);
     p.network.disconnect(this.id);
     p.answers.crashed(this.id);
-    p.checkers.crashed();
+    p.checkers.crashed(this.id);
   }
 
   wipe(known = 0): void {
@@ -218,7 +219,10 @@ export class Replica implements NetworkUser {
 
   private tick(life: number): void {
     if (!this.running || life !== this.life) return;
-    this.deliver({ type: 'tick' });
+    // Any step sees to everything that is due: a tick is for who has had none for so long.
+    if (this.p.scheduler.now - this.steppedAt >= this.p.options.tick / 2) {
+      this.deliver({ type: 'tick' });
+    }
     if (!this.paused && this.left === null) this.house.look();
     this.p.scheduler.after(this.p.options.tick, () => {
       this.tick(life);
@@ -256,6 +260,7 @@ export class Replica implements NetworkUser {
     this.inbox = [];
     this.steps++;
     const now = this.p.scheduler.now;
+    this.steppedAt = now;
     const effects = core.step(inputs, this.clocks.monotonic(now), this.clocks.wall(now));
     this.p.trace.note(
       'step',
@@ -366,6 +371,7 @@ export class Replica implements NetworkUser {
         trace.note('recovered', this.id);
         break;
     }
+    this.p.checkers.staged(this.id, write);
     this.disk.stage(write);
   }
 

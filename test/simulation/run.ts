@@ -3,7 +3,7 @@
  * everything, and demands that all is well again within the bound. Same seed, same run, same hash.
  */
 import { REPLICAS } from '../../libs/values/numbers.ts';
-import { Checkers } from './checkers.ts';
+import { Checkers, type LogListener } from './checkers.ts';
 import { Client } from './client.ts';
 import { Clocks } from './clocks.ts';
 import { parts as realParts, type Parts } from './core.ts';
@@ -28,15 +28,18 @@ export interface RunResult {
   readonly steps: number;
   readonly events: number;
   readonly released: number;
+  /** Times a fault struck, or would have. */
+  readonly strikes: number;
 }
 
 export interface RunSettings {
   readonly print?: ((line: string) => void) | null;
   readonly parts?: Parts;
+  readonly listener?: LogListener | null;
 }
 
 export function run(options: SimulationOptions, given: RunSettings = {}): RunResult {
-  const simulation = new Simulation(options, given.parts ?? realParts, given.print ?? null);
+  const simulation = new Simulation(options, given);
   const violation = simulation.play();
   return simulation.result(violation);
 }
@@ -53,13 +56,14 @@ class Simulation {
   private readonly clients: Client[] = [];
   private probes: readonly Probe[] = [];
 
-  constructor(options: SimulationOptions, parts: Parts, print: ((line: string) => void) | null) {
+  constructor(options: SimulationOptions, given: RunSettings) {
     this.options = options;
+    const { parts = realParts, print = null, listener = null } = given;
     const { seed, settings, workload, bug } = options;
     const { scheduler } = this;
     const trace = new Trace(scheduler, print);
     this.trace = trace;
-    const checkers = new Checkers(options, scheduler);
+    const checkers = new Checkers(options, scheduler, listener);
     this.checkers = checkers;
     const network = new Network(options.network, scheduler, new Prng(seed, 'network'), trace);
     this.network = network;
@@ -129,6 +133,7 @@ class Simulation {
       steps: this.replicas.reduce((sum, replica) => sum + replica.steps, 0),
       events: this.scheduler.executed,
       released: this.checkers.order.list.length,
+      strikes: this.faults.strikes,
     };
   }
 

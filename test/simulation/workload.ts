@@ -71,9 +71,13 @@ export class Workload implements Answers {
   }
 
   operation(given: Pick<Operation, 'client' | 'ack' | 'batch' | 'bytes'>): Operation {
+    const { client, ack, batch, bytes } = given;
     const operation: Operation = {
-      ...given,
       id: this.fresh(),
+      client,
+      ack,
+      batch,
+      bytes,
       invokedAt: this.scheduler.now,
       serviceable: true,
       result: 'pending',
