@@ -15,6 +15,10 @@ locals {
     }
   ]...)
 
+  has_janitor = try(length(var.archive.janitor_trusted_arns), 0) > 0
+  # Said, not read from the role: the buckets' policies name it, and its own policy names the buckets.
+  janitor_arn = "arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}:role/${var.name}-janitor"
+
   first_host = 9 # AWS keeps the first four of a subnet for itself.
 
   cluster_cidr_blocks = flatten([for region in local.serving : module.network.service_cidr_blocks[region]])
@@ -71,6 +75,53 @@ module "encryption" {
   tags    = var.tags
 }
 
+data "aws_caller_identity" "this" {}
+
+data "aws_partition" "this" {}
+
+module "archive" {
+  source   = "./modules/archive"
+  for_each = var.archive == null ? toset([]) : toset(var.regions)
+
+  region      = each.key
+  name        = "${var.name}-archive-${data.aws_caller_identity.this.account_id}-${each.key}"
+  journals    = keys(var.journals)
+  janitor_arn = local.has_janitor ? local.janitor_arn : null
+  tags        = var.tags
+}
+
+# Deletes in the archives; no host has it.
+resource "aws_iam_role" "janitor" {
+  count = local.has_janitor ? 1 : 0
+
+  name        = "${var.name}-janitor"
+  description = "Deletes in the archives of ${var.name}: meridian archive clean"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { AWS = var.archive.janitor_trusted_arns }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+
+  tags = var.tags
+}
+
+resource "aws_iam_role_policy" "janitor" {
+  count = local.has_janitor ? 1 : 0
+
+  name = "archives"
+  role = aws_iam_role.janitor[0].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      for statement in flatten([for region, archive in module.archive : archive.janitor_statements]) :
+      { for key, value in statement : key => value if key != "Sid" }
+    ]
+  })
+}
+
 module "member" {
   source   = "./modules/member"
   for_each = local.members
@@ -90,10 +141,15 @@ module "member" {
   ]
   client_cidr_blocks = contains(local.serving, each.value.region) ? local.client_cidr_blocks : []
   grants             = local.grants
-  vpc_id             = module.network.vpc_ids[each.value.region]
-  subnets            = module.network.member_subnets[each.value.region]
-  instance_type      = each.value.settings.instance_type
-  image_id           = nonsensitive(data.aws_ssm_parameter.image[each.value.region].value)
+  archive = var.archive == null ? null : {
+    url         = "s3://${module.archive[each.value.region].name}/${each.value.journal}"
+    policy      = module.archive[each.value.region].writer_policies[each.value.journal]
+    local_bytes = var.archive.local_bytes
+  }
+  vpc_id        = module.network.vpc_ids[each.value.region]
+  subnets       = module.network.member_subnets[each.value.region]
+  instance_type = each.value.settings.instance_type
+  image_id      = nonsensitive(data.aws_ssm_parameter.image[each.value.region].value)
   volume = merge(each.value.settings.volume, {
     throughput_mib = each.value.settings.volume.type == "gp3" ? each.value.settings.volume.throughput_mib : null
   })

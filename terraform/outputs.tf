@@ -55,3 +55,13 @@ output "alarm_arns" {
   description = "Alarms by name"
   value       = module.observability.alarm_arns
 }
+
+output "archive_buckets" {
+  description = "Bucket of the archives in each region"
+  value       = { for region, archive in module.archive : region => archive.name }
+}
+
+output "janitor_role_arn" {
+  description = "Role for meridian archive clean; null: nobody may delete in the archives"
+  value       = local.has_janitor ? local.janitor_arn : null
+}

@@ -102,6 +102,15 @@ variable "journals" {
   }
 }
 
+variable "archive" {
+  description = "Archives of the journals, a bucket in each region. janitor_trusted_arns: who may take the role that deletes in them, none by default; local_bytes: log that members keep although it is archived. null: no archives, and what leaves the log is gone"
+  type = object({
+    janitor_trusted_arns = optional(list(string), [])
+    local_bytes          = optional(number)
+  })
+  default = {}
+}
+
 variable "crossbar" {
   description = "Crossbars of each region that serves. null: none"
   type = object({

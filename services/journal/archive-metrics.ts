@@ -3,13 +3,20 @@ import type { Registry } from '../../libs/telemetry/metrics.ts';
 import type { Archive } from './archive.ts';
 import type { JournalConfig } from './config.ts';
 import type { ReleaseIndex } from './release-index.ts';
+import type { Watermark } from './watermark.ts';
 
 const A = 'meridian_journal_archive';
+
+/** What was released here. */
+export interface Released {
+  readonly index: Pick<ReleaseIndex, 'first' | 'count' | 'timestampAt'>;
+  readonly watermark: Pick<Watermark, 'value'>;
+}
 
 export function addArchiveMetrics(
   registry: Registry,
   config: Pick<JournalConfig, 'archive'>,
-  index: Pick<ReleaseIndex, 'count'>,
+  { index, watermark }: Released,
   archive: Archive | null,
 ): void {
   const read = (
@@ -28,6 +35,12 @@ export function addArchiveMetrics(
   read('gauge', 'backlog_entries', 'Entries released and not archived.', ({ archiver }) =>
     archiver.catalog === null ? null : Math.max(0, index.count - archiver.archivedTo),
   );
+  const backlogHelp = 'For how long the oldest of them has waited, in log time.';
+  read('gauge', 'backlog_seconds', backlogHelp, ({ archiver: { archivedTo } }) => {
+    // Also when the archive was never reached: then nothing is archived.
+    const oldest = Math.max(archivedTo, index.first);
+    return oldest >= index.count ? 0 : (watermark.value - index.timestampAt(oldest)) / 1e6;
+  });
   read('gauge', 'halted', '1: it holds what it must not; nothing is archived.', ({ archiver }) =>
     Number(archiver.halted),
   );

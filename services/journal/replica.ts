@@ -425,7 +425,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       security,
       limits: config.connections,
     });
-    addArchiveMetrics(registry, config, index, archive);
+    addArchiveMetrics(registry, config, { index, watermark }, archive);
     metrics = await serveKeepers({
       service: 'journal',
       version: VERSION,

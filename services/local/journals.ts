@@ -1,6 +1,7 @@
 /** The replicas of the journal instances as members: their configuration, and how they are started. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { runService, ServiceProcess } from '../../libs/processes/service.ts';
 import type { Member } from './supervisor.ts';
 import type { Instance, Ports, Region } from './topology.ts';
@@ -31,6 +32,8 @@ export function journalConfig(
       region: other,
       address: `127.0.0.1:${String(ports[other].peer[instance])}`,
     })),
+    // One for the three of them, as if it were a bucket: equal segments, each written once.
+    archive: { url: pathToFileURL(join(directory, 'archive', instance)).href },
     // Six replicas share this machine: one that keeps 128 MiB each would be felt.
     limits: { cacheBytesMax: 32 * 1024 * 1024 },
   };

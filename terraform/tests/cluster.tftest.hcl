@@ -241,6 +241,16 @@ run "serves_in_three_regions" {
   command = plan
 
   assert {
+    condition     = toset(keys(output.archive_buckets)) == toset(var.regions) && length(distinct(values(output.archive_buckets))) == 3
+    error_message = "Every region has a bucket of its own."
+  }
+
+  assert {
+    condition     = length(aws_iam_role.janitor) == 0 && output.janitor_role_arn == null
+    error_message = "Nobody may delete unless somebody is named who may."
+  }
+
+  assert {
     condition     = toset(keys(output.crossbar_addresses)) == toset(["us-east-1", "us-east-2", "us-west-2"])
     error_message = "Every region has crossbars."
   }
@@ -288,5 +298,28 @@ run "has_no_crossbars_when_told_so" {
   assert {
     condition     = length(output.crossbar_addresses) == 0
     error_message = "No crossbars were wanted."
+  }
+}
+
+run "a_janitor_that_is_named" {
+  command = plan
+
+  variables {
+    archive = { janitor_trusted_arns = ["arn:aws:iam::123456789012:role/operations"] }
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role.janitor[0].assume_role_policy).Statement : statement.Principal.AWS == ["arn:aws:iam::123456789012:role/operations"]
+    ])
+    error_message = "Only who is named takes the janitor's role, and no host."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.janitor[0].policy).Statement :
+      length(setsubtract(flatten([statement.Action]), ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:DeleteObject"])) == 0
+    ])
+    error_message = "The janitor may do nothing else."
   }
 }

@@ -270,6 +270,96 @@ run "bucket" {
   }
 }
 
+run "archive" {
+  command = plan
+
+  module {
+    source = "./modules/archive"
+  }
+
+  variables {
+    name        = "mock"
+    journals    = ["orders", "payments"]
+    janitor_arn = "arn:aws:iam::123456789012:role/test-janitor"
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in values(output.writer_policies) : alltrue([
+        for statement in jsondecode(policy).Statement :
+        length(setsubtract(flatten([statement.Action]), ["s3:GetObject", "s3:PutObject", "s3:ListBucket"])) == 0
+      ])
+    ])
+    error_message = "A replica reads and creates, and has no right to delete."
+  }
+
+  assert {
+    condition     = jsondecode(output.writer_policies["orders"]).Statement[0].Resource == "arn:aws:s3:::mock/orders/*"
+    error_message = "A replica reaches the archive of its own journal, and no other."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in output.janitor_statements : alltrue([
+        for resource in flatten([statement.Resource]) : can(regex("/(segments|pages|states)/\\*$", resource))
+      ]) if contains(flatten([statement.Action]), "s3:DeleteObject")
+    ])
+    error_message = "The janitor deletes no manifest, and no root."
+  }
+
+  assert {
+    condition     = length([for statement in output.janitor_statements : statement if contains(flatten([statement.Action]), "s3:DeleteObject")]) == 1
+    error_message = "The janitor may delete."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(output.bucket_policy).Statement :
+      statement.Effect == "Deny" && statement.Condition.ArnNotEquals["aws:PrincipalArn"] == "arn:aws:iam::123456789012:role/test-janitor" && contains(statement.Resource, "arn:aws:s3:::mock/orders/segments/*")
+      if statement.Sid == "DeletedByJanitorOnly"
+    ])
+    error_message = "Segments are deleted by the janitor alone, whoever else is given rights."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(output.bucket_policy).Statement :
+      contains(statement.Resource, "arn:aws:s3:::mock/orders/manifests/*") && contains(statement.Resource, "arn:aws:s3:::mock/payments/journal.json") && !contains(statement.Resource, "arn:aws:s3:::mock/orders/segments/*")
+      if statement.Sid == "NeverDeleted"
+    ])
+    error_message = "Manifests and roots are never deleted, not even by the janitor."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(output.bucket_policy).Statement :
+      length([for kind in ["segments/*", "pages/*", "states/*", "manifests/*", "journal.json"] : kind if contains(statement.Resource, "arn:aws:s3:::mock/orders/${kind}")]) == 5 && !contains(statement.Resource, "arn:aws:s3:::mock/orders/latest.json")
+      if statement.Sid == "CreateOnly"
+    ])
+    error_message = "Everything is created once, but the hint."
+  }
+}
+
+run "archive_without_janitor" {
+  command = plan
+
+  module {
+    source = "./modules/archive"
+  }
+
+  variables {
+    name     = "mock"
+    journals = ["orders"]
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(output.bucket_policy).Statement : contains(statement.Resource, "arn:aws:s3:::mock/orders/segments/*") if statement.Sid == "NeverDeleted"
+    ])
+    error_message = "Without a janitor nobody deletes."
+  }
+}
+
 run "network" {
   command = plan
 

@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -106,6 +106,14 @@ describe('npm start', { timeout: TEST_MS }, () => {
       const overview = await (await fetch(`${address ?? ''}console/overview`)).json();
       expect(overview).toMatchObject({ cluster: 'local', instance });
     }
+    await vi.waitFor(
+      () => {
+        for (const name of ['one', 'two']) {
+          expect(existsSync(join(directory, 'archive', name, 'journal.json')), name).toBe(true);
+        }
+      },
+      { timeout: START_MS },
+    );
     await inRegion('a', (primary) =>
       primary.query(`INSERT INTO note VALUES (1, 'written before Ctrl-C')`),
     );

@@ -252,6 +252,30 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
     }
   });
 
+  it('archives every member in the bucket of its region, where it may delete nothing', () => {
+    const buckets = deployed()
+      .ofType('aws_s3_bucket')
+      .filter(({ values }) => String(values['bucket']).includes('-archive-'));
+    expect(buckets.map(({ values }) => values['region']).sort()).toEqual([...regions].sort());
+    const members = deployed()
+      .hosts()
+      .filter((host) => host.files.has('/etc/meridian/member.env'));
+    for (const host of members) {
+      const { archive, instance } = parse(configurationsOf(host)[0]?.[1] ?? '') as {
+        archive: { url: string; region: string };
+        instance: string;
+      };
+      const bucket = buckets.find(({ values }) => values['region'] === host.region);
+      expect(archive.region).toBe(host.region);
+      expect(archive.url).toBe(`s3://${String(bucket?.values['bucket'])}/${instance}`);
+    }
+    const policies = deployed()
+      .ofType('aws_iam_role_policy')
+      .filter(({ address }) => address.endsWith('["archive"]'));
+    expect(policies).toHaveLength(members.length);
+    for (const { values } of policies) expect(values['policy']).not.toContain('Delete');
+  });
+
   it('keeps everything but the voting out of the witness region', () => {
     if (witness === null) {
       expect(deployed().ofType('aws_lb')).toHaveLength(3);

@@ -7,6 +7,7 @@ import { Workspace } from './terraform.ts';
 const FOLDERS = [
   '.',
   ...[
+    'archive',
     'bucket',
     'crossbar',
     'encryption',
@@ -66,6 +67,7 @@ describe('the Terraform code', () => {
     ['an open metadata service', 'host/main.tf', '"required"', '"optional"'],
     ['a plain volume', 'member/state.tf', 'encrypted         = true', 'encrypted         = false'],
     ['a bucket without TLS', 'bucket/main.tf', 'Effect    = "Deny"', 'Effect    = "Allow"'],
+    ['a replica that deletes', 'archive/main.tf', '"s3:PutObject"]', '"s3:DeleteObject"]'],
     [
       'a missing peering',
       'network/peering.tf',

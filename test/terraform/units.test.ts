@@ -29,8 +29,7 @@ const units = readdirSync(join(ROOT, 'services')).flatMap((service) => {
     : [];
 });
 
-const JANITOR = /^meridian-janitor@/;
-const daemons = units.filter(({ name }) => !JANITOR.test(name));
+const daemons = units.filter(({ name }) => !name.startsWith('meridian-janitor@'));
 
 const linesOf = (path: string): string[] => readFileSync(path, 'utf8').split('\n');
 
@@ -40,7 +39,8 @@ it('there is one for each service that hosts run', () => {
 
 it('the janitor runs by a timer, a round a time, as nobody that a replica is, and confined', () => {
   const path = (end: string): string =>
-    units.find(({ name }) => JANITOR.test(name) && name.endsWith(end))?.path ?? '';
+    units.find(({ name }) => name.startsWith('meridian-janitor@') && name.endsWith(end))?.path ??
+    '';
   const lines = linesOf(path('.service'));
   expect(lines).toContain('Type=oneshot');
   expect(lines).toContain('DynamicUser=yes');

@@ -1,5 +1,9 @@
 locals {
-  create_only_arns = [for prefix in var.create_only_prefixes : "${aws_s3_bucket.this.arn}/${prefix}*"]
+  create_only_arns = concat(
+    [for prefix in var.create_only_prefixes : "${aws_s3_bucket.this.arn}/${prefix}*"],
+    [for key in var.create_only_keys : "${aws_s3_bucket.this.arn}/${key}"],
+  )
+  deletable_arns = [for prefix in var.deletable_prefixes : "${aws_s3_bucket.this.arn}/${prefix}*"]
 
   transport_statement = {
     Sid       = "TlsOnly"
@@ -27,8 +31,27 @@ locals {
       Sid       = "NeverDeleted"
       Effect    = "Deny"
       Principal = "*"
-      Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+      Action    = "s3:DeleteObject"
+      Resource  = [for arn in local.create_only_arns : arn if !contains(local.deletable_arns, arn)]
+    },
+    {
+      # A deletion leaves the version it hides, which the lifecycle ends.
+      Sid       = "VersionsExpire"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:DeleteObjectVersion"
       Resource  = local.create_only_arns
+    },
+  ]
+
+  deleter_statements = [
+    {
+      Sid       = "DeletedByJanitorOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:DeleteObject"
+      Resource  = local.deletable_arns
+      Condition = { ArnNotEquals = { "aws:PrincipalArn" = var.deleter_arn } }
     },
   ]
 }
@@ -114,7 +137,8 @@ resource "aws_s3_bucket_policy" "this" {
     Version = "2012-10-17"
     Statement = concat(
       [local.transport_statement],
-      [for statement in local.create_only_statements : statement if length(var.create_only_prefixes) > 0],
+      [for statement in local.create_only_statements : statement if length(statement.Resource) > 0],
+      [for statement in local.deleter_statements : statement if length(local.deletable_arns) > 0],
     )
   })
 

@@ -19,6 +19,34 @@ variable "create_only_prefixes" {
   }
 }
 
+variable "create_only_keys" {
+  description = "Single objects that are written once"
+  type        = list(string)
+  default     = []
+}
+
+variable "deletable_prefixes" {
+  description = "Of the create-only prefixes those under which deleter_arn, and nobody else, may delete"
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for prefix in var.deletable_prefixes : contains(var.create_only_prefixes, prefix)])
+    error_message = "A deletable prefix is one of create_only_prefixes: elsewhere nothing forbids to delete."
+  }
+
+  validation {
+    condition     = length(var.deletable_prefixes) == 0 || var.deleter_arn != null
+    error_message = "Who may delete is said by deleter_arn."
+  }
+}
+
+variable "deleter_arn" {
+  description = "Role that may delete under deletable_prefixes"
+  type        = string
+  default     = null
+}
+
 variable "noncurrent_version_days" {
   description = "Days for which replaced or deleted versions are kept"
   type        = number

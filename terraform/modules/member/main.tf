@@ -26,6 +26,12 @@ locals {
       ]
     },
     var.max_clock_error_ms == null ? {} : { timings = { maxClockErrorMs = var.max_clock_error_ms } },
+    var.archive == null ? {} : {
+      archive = merge(
+        { url = var.archive.url, region = var.region },
+        var.archive.local_bytes == null ? {} : { localBytes = var.archive.local_bytes },
+      )
+    },
   )
 }
 
@@ -55,9 +61,10 @@ module "host" {
     "/usr/local/sbin/meridian-first-start"       = { content = file("${path.module}/files/first-start.sh"), mode = "0755" }
   }
   reported_metrics = {
-    meridian_journal_serving               = "min"
-    meridian_journal_peer_heard            = "min"
-    meridian_journal_watermark_lag_seconds = "max"
+    meridian_journal_serving                 = "min"
+    meridian_journal_peer_heard              = "min"
+    meridian_journal_watermark_lag_seconds   = "max"
+    meridian_journal_archive_backlog_seconds = "max"
   }
   image_id           = var.image_id
   instance_type      = var.instance_type
@@ -66,7 +73,7 @@ module "host" {
   kms_key_arn        = var.kms_key_arn
   size               = { min = 1, max = 1 }
   rolling_update     = false
-  policies           = { attach = local.attach_policy }
+  policies           = merge({ attach = local.attach_policy }, var.archive == null ? {} : { archive = var.archive.policy })
   log_retention_days = var.log_retention_days
   tags               = var.tags
   instance_tags      = merge(local.member_tags, { "meridian:journal" = "${var.cluster}-${var.journal}" })

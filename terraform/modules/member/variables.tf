@@ -67,6 +67,16 @@ variable "image_id" {
   type        = string
 }
 
+variable "archive" {
+  description = "Where released entries are archived, the policy that lets this member do so, and bytes of log that are kept although they are archived; null: nowhere"
+  type = object({
+    url         = string
+    policy      = string
+    local_bytes = optional(number)
+  })
+  default = null
+}
+
 variable "volume" {
   description = "EBS volume of the log; io2 needs iops, throughput is for gp3 only"
   type = object({

@@ -8,6 +8,7 @@ locals {
       serving   = { metric = "meridian_journal_serving", comparison = "LessThanThreshold", threshold = 1, missing = "breaching", text = "takes no appends and reads" }
       peers     = { metric = "meridian_journal_peer_heard", comparison = "LessThanThreshold", threshold = 1, missing = "notBreaching", text = "does not hear one of the other regions directly" }
       watermark = { metric = "meridian_journal_watermark_lag_seconds", comparison = "GreaterThanThreshold", threshold = 30, missing = "notBreaching", text = "releases nothing new" }
+      archive   = { metric = "meridian_journal_archive_backlog_seconds", comparison = "GreaterThanThreshold", threshold = 1800, missing = "notBreaching", text = "does not archive what it released, and its log grows: libs/telemetry/runbooks/archive-backlog.md" }
     }
     crossbar = {
       ready     = { metric = "meridian_crossbar_ready", comparison = "LessThanThreshold", threshold = 1, missing = "breaching", text = "does not follow every journal" }
@@ -67,7 +68,7 @@ locals {
     {
       for name, host in local.members : "${name}-disk" => {
         region      = host.region
-        description = "${name}: the volume of the log is more than 80 % full; the log is not trimmed yet, so enlarge it"
+        description = "${name}: the volume of the log is more than 80 % full; archive or trim, or enlarge it"
         namespace   = "Meridian"
         metric      = "disk_used_percent"
         dimensions  = { AutoScalingGroupName = host.autoscaling_group_name, path = "/var/lib/meridian" }

@@ -1,0 +1,149 @@
+/**
+ * Alert rules (libs/telemetry/alerts): each names metrics that there are, has a runbook page, and is shown firing, and
+ * not firing, on metrics of the real parts in the state it is about. The rules are of one kind, `metric > number`,
+ * which this test evaluates itself.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { MemoryStore } from '../../libs/archive/memory-store.ts';
+import { Registry } from '../../libs/telemetry/metrics.ts';
+import type { Archive } from '../../services/journal/archive.ts';
+import { addArchiveMetrics } from '../../services/journal/archive-metrics.ts';
+import { Archiver } from '../../services/journal/archiver.ts';
+import { MemoryJournal } from '../../services/journal/memory-journal.ts';
+import { records } from '../../services/journal/testing-reads.ts';
+import { ROOT } from './source-files.ts';
+
+const ALERTS = join(ROOT, 'libs/telemetry/alerts');
+const MINUTE = 60_000_000;
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly annotations: { readonly summary: string; readonly runbook: string };
+}
+
+const rules = readdirSync(ALERTS).flatMap((name) => {
+  const { groups } = parse(readFileSync(join(ALERTS, name), 'utf8')) as {
+    groups: { rules: Rule[] }[];
+  };
+  return groups.flatMap((group) => group.rules);
+});
+
+function partsOf(rule: Rule): { metric: string; bound: number } {
+  const [, metric = '', bound = ''] = /^(\w+) > ([\d.]+)$/.exec(rule.expr) ?? [];
+  return { metric, bound: Number(bound) };
+}
+
+let store: MemoryStore;
+let journal: MemoryJournal;
+let archiver: Archiver;
+let registry: Registry;
+
+beforeEach(() => {
+  store = new MemoryStore();
+  journal = new MemoryJournal();
+  registry = new Registry();
+  const { index, store: entries, watermark } = journal;
+  const tell = (): void => undefined;
+  archiver = new Archiver({
+    store,
+    cluster: 'c',
+    instance: 'i',
+    by: '0 a',
+    index,
+    entries,
+    watermark,
+    rule: { segmentBytes: 10_000, windowMicros: 5 * MINUTE },
+    uploadsMax: 2,
+    pollMs: 1,
+    turnMs: 1,
+    baseState: () => null,
+    logger: { info: tell, warn: tell, error: tell } as never,
+  });
+  const archive = { archiver, history: { figures: {}, cachedBytes: 0 } } as unknown as Archive;
+  addArchiveMetrics(registry, { archive: {} as never }, journal, archive);
+});
+
+/** Names of the alerts whose expression holds. */
+async function firing(): Promise<string[]> {
+  const lines = (await registry.text()).split('\n');
+  return rules
+    .filter((rule) => {
+      const { metric, bound } = partsOf(rule);
+      const line = lines.find((each) => each.startsWith(`${metric} `));
+      return line !== undefined && Number(line.split(' ')[1]) > bound;
+    })
+    .map(({ alert }) => alert);
+}
+
+/** Appends a record a minute of log time. */
+function append(minutes: number): void {
+  for (let minute = 0; minute < minutes; minute += 1) {
+    const time = Math.ceil((journal.watermark.value + MINUTE) / 8) * 8;
+    journal.add(time, [{ stream: 's', records: records(1) }]);
+  }
+}
+
+async function look(times: number): Promise<void> {
+  for (let i = 0; i < times; i += 1) await archiver.attempt();
+}
+
+it.each(rules)('$alert names a metric that there is, and a page that is about it', (rule) => {
+  const reference = readFileSync(join(ROOT, 'libs/telemetry/METRICS.md'), 'utf8');
+  expect(reference).toContain(`\`${partsOf(rule).metric}\``);
+  const page = join(ROOT, rule.annotations.runbook);
+  expect(existsSync(page), page).toBe(true);
+  const text = readFileSync(page, 'utf8');
+  expect(text.startsWith(`# ${rule.alert}\n`)).toBe(true);
+  for (const [name = ''] of text.matchAll(/meridian_\w+/g)) {
+    expect(reference, `${name} of ${page}`).toContain(`\`${name}\``);
+  }
+});
+
+describe('alerts of the archive', () => {
+  it('are silent while a journal is archived, busy or idle', async () => {
+    expect(await firing()).toEqual([]);
+    append(120);
+    await look(40);
+    expect(await firing()).toEqual([]);
+    journal.release([], journal.watermark.value + 600 * MINUTE);
+    await look(5);
+    expect(archiver.archivedTo).toBe(120);
+    expect(await firing()).toEqual([]);
+  });
+
+  it('MeridianArchiveBacklog fires when the store is away for long, and ends when it is back', async () => {
+    append(10);
+    await look(5);
+    store.fault = () => 'before';
+    append(20);
+    await look(3);
+    expect(await firing()).toEqual([]);
+    append(20);
+    await look(3);
+    expect(await firing()).toEqual(['MeridianArchiveBacklog']);
+    store.fault = () => null;
+    await look(40);
+    expect(await firing()).toEqual([]);
+  });
+
+  it('MeridianArchiveBacklog fires when the archive was never reached', async () => {
+    store.fault = () => 'before';
+    append(40);
+    await look(3);
+    expect(await firing()).toEqual(['MeridianArchiveBacklog']);
+  });
+
+  it('MeridianArchiveHalted fires when the archive holds what it must not', async () => {
+    append(20);
+    store.corrupt = (key, bytes) => (key.startsWith('segments/') ? Buffer.from('other') : bytes);
+    await look(5);
+    expect(await firing()).toEqual(['MeridianArchiveHalted']);
+    store.corrupt = (_, bytes) => bytes;
+    await look(20);
+    expect(await firing()).toEqual([]);
+  });
+});
