@@ -260,8 +260,11 @@ export class Applier {
     for (const message of messages) {
       switch (message.kind) {
         case 'relation':
-          this.#descriptions.set(message.id, message);
-          this.#relations.set(message.id, await this.#table(message));
+          // The assembler gives the same object for the same description.
+          if (this.#descriptions.get(message.id) !== message || !this.#relations.has(message.id)) {
+            this.#descriptions.set(message.id, message);
+            this.#relations.set(message.id, await this.#table(message));
+          }
           if (header.snapshot) await this.#refuseRows(message);
           break;
         case 'insert':

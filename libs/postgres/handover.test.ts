@@ -61,6 +61,29 @@ test('the next source counts from its own beginning, whatever was open or newer 
   expect(assembler.push(transaction(B, 2, 16)).kind).toBe('part');
 });
 
+test('gives one object for one description of a table, and another when it is described otherwise', () => {
+  const describe = (table: string): Uint8Array =>
+    Buffer.concat([Buffer.from('R\0\0\x40\0public\0', 'latin1'), Buffer.from(`${table}\0d\0\0`)]);
+  const assembler = new TransactionAssembler();
+  const described = (at: number, ...tables: string[]): unknown[] => {
+    const header = { source: A, snapshot: false, attempt: 9, xid: 1, commitTime: 0 };
+    const builder = new PartBuilder({ ...header, commitLsn: lsn(at) }, PART_LIMITS);
+    for (const table of tables) builder.add(describe(table));
+    const { records } = builder.finish(lsn(at + 8));
+    const part = assembler.push(records);
+    // What was received is used again for something else.
+    for (const record of records) Buffer.from(record.buffer, record.byteOffset).fill(0, 0, 1);
+    return part.kind === 'part' ? [...part.messages] : [];
+  };
+  const [first] = described(800, 't');
+  expect(first).toMatchObject({ kind: 'relation', id: 0x4000, schema: 'public', table: 't' });
+  const [again, renamed, back] = described(900, 't', 'renamed', 't');
+  expect(again).toBe(first);
+  expect(renamed).toMatchObject({ table: 'renamed' });
+  expect(back).toEqual(first);
+  expect(back).not.toBe(first);
+});
+
 test('a source that comes back is heard again, and the one between is not', () => {
   const assembler = new TransactionAssembler();
   assembler.push([encodeHandover(HANDOVER)]);

@@ -20,8 +20,8 @@ import type {
   Watermark,
 } from './change-format.ts';
 import { formatLsn } from './lsn.ts';
-import { decodeMessage } from './pgoutput.ts';
-import type { Message } from './pgoutput.ts';
+import { CODE, decodeMessage } from './pgoutput.ts';
+import type { Message, Relation } from './pgoutput.ts';
 
 /** What a batch contributes, in order. */
 export type Assembled =
@@ -41,6 +41,9 @@ export type Assembled =
 /** A single message (one row) larger than this is refused. */
 export const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 
+/** Tables remembered; one more and all are forgotten. */
+const RELATIONS_MAX = 4_096;
+
 const DROPPED: Assembled = { kind: 'dropped' };
 
 export class TransactionAssembler {
@@ -49,6 +52,11 @@ export class TransactionAssembler {
   #past: readonly Source[];
   #fragments: Uint8Array[] = [];
   #fragmentBytes = 0;
+  /** As last described; by the source's oid. */
+  readonly #relations = new Map<
+    number,
+    { readonly bytes: Uint8Array; readonly message: Relation }
+  >();
 
   /** `past`: sources that have handed over. */
   constructor(past: readonly Source[] = []) {
@@ -129,7 +137,7 @@ export class TransactionAssembler {
       const fragment = fragmentOf(record);
       if (fragment === null) {
         if (this.#fragments.length > 0) throw new MeridianError('CORRUPT', 'a fragment is missing');
-        messages.push(decodeMessage(record));
+        messages.push(this.#decode(record));
         continue;
       }
       this.#fragments.push(fragment.bytes);
@@ -146,6 +154,28 @@ export class TransactionAssembler {
     }
     return messages;
   }
+
+  /**
+   * Every transaction describes its tables again, mostly in the same bytes: the same object is given then, by
+   * which whoever executes knows that nothing has changed.
+   */
+  #decode(record: Uint8Array): Message {
+    if (record[0] !== CODE.relation) return decodeMessage(record);
+    const known = this.#relations.get(relationIdOf(record));
+    if (known !== undefined && Buffer.compare(known.bytes, record) === 0) return known.message;
+    const message = decodeMessage(record);
+    if (this.#relations.size >= RELATIONS_MAX) this.#relations.clear();
+    // A copy: the record is a view on what was received.
+    const bytes = Uint8Array.from(record);
+    if (message.kind === 'relation') this.#relations.set(message.id, { bytes, message });
+    return message;
+  }
+}
+
+/** Big-endian, behind the code of the message. */
+function relationIdOf(record: Uint8Array): number {
+  const [, a = 0, b = 0, c = 0, d = 0] = record;
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
 }
 
 function sameTransaction(a: TransactionHeader, b: TransactionHeader): boolean {
