@@ -192,7 +192,7 @@ export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
  */
 export type WaitResponse = Message<"meridian.sidecar.v1.WaitResponse"> & {
   /**
-   * The read point.
+   * The read point; 0 at a primary, which has everything or fails as FENCED.
    *
    * @generated from field: uint64 read_point = 1;
    */
