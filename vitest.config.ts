@@ -11,6 +11,7 @@ const LONG = [
   'test/archive/real-store.test.ts',
   'test/console/console.test.ts',
   'test/crossbar/resume.test.ts',
+  'test/drills/rolling-upgrade.test.ts',
   'test/journal/archive.test.ts',
   'test/journal/flood.test.ts',
   'test/journal/forwarding.test.ts',

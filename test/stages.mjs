@@ -63,7 +63,7 @@ export const stages = [
     nightly: true,
     vitest: true,
     command: [process.execPath, ...vitest('long')],
-    minutesMax: 20,
+    minutesMax: 40,
   },
   {
     name: 'chaos',

@@ -45,6 +45,8 @@ export class Cluster {
   readonly preloads: string[] = [];
   /** Added to the environment of every process. */
   readonly env: Record<string, string> = {};
+  /** By replica: another build's program than ours. */
+  readonly programs = new Map<number, string>();
   clientPorts: number[] = [];
   peerPorts: number[] = [];
 
@@ -105,12 +107,13 @@ export class Cluster {
 
   /** Starts a process with this configuration, whatever becomes of it. */
   async spawn(command: readonly string[], config: Record<string, unknown>): Promise<Child> {
+    const program = this.programs.get(Number(config['replica'])) ?? MAIN;
     const file = join(this.directory, `config-${Math.random().toString(36).slice(2)}.yaml`);
     writeFileSync(file, JSON.stringify(config));
     return spawnChild({
       name: `journal-${String(config['replica'])}`,
       command: process.execPath,
-      args: [...this.#preloadArguments(), MAIN, ...command, '--config', file],
+      args: [...this.#preloadArguments(), program, ...command, '--config', file],
       env: { ...this.env, MERIDIAN_TEST_REPLICA: String(config['replica']) },
     });
   }
