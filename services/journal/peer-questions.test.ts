@@ -8,7 +8,7 @@ import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { LaneStore } from './lane-store.ts';
 import { PeerQuestions } from './peer-questions.ts';
 import { Peers } from './peers.ts';
-import { ReleaseMarks } from './release-marks.ts';
+import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import { Target } from './target.ts';
 
 const servers: RpcServer[] = [];

@@ -21,7 +21,7 @@ import type { Index, LaneId, ReplicaId } from '../../libs/values/numbers.ts';
 import type { Frame } from './content.ts';
 import type { LaneStore } from './lane-store.ts';
 import type { PeerAddress } from './peers.ts';
-import type { ReleaseMark, ReleaseMarks } from './release-marks.ts';
+import type { ReleaseMark, ReleaseMarks } from '../../libs/order/release-marks.ts';
 import type { Target } from './target.ts';
 
 const ANSWER_MS = 10_000;

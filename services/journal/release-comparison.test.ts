@@ -3,8 +3,9 @@ import { decodeBatchHeader, encodeBatch } from '../../libs/frames/batch.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { createOrderMachine } from '../../libs/order/machine.ts';
 import { timestamp } from '../../libs/values/numbers.ts';
-import { ReleaseComparison, compareMarks } from './release-comparison.ts';
-import { ReleaseMarks } from './release-marks.ts';
+import { compareMarks } from '../../libs/order/verdict.ts';
+import { ReleaseComparison } from './release-comparison.ts';
+import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 
 /** The marks of a replica that executed so many entries; `wrong` is executed with another stream. */
 function executed(count: number, wrong: number | null = null): ReleaseMarks {
@@ -45,6 +46,9 @@ describe('replicas that compare what they released', () => {
           return Promise.resolve([...marks.list()]);
         },
       },
+      onWrong: () => {
+        throw new Error('it is not this one');
+      },
       everyMs: 1000,
       logger: { error: (fields: object) => told.push(fields) },
     });
@@ -55,5 +59,30 @@ describe('replicas that compare what they released', () => {
     expect(comparison.divergences).toEqual([{ replica: 2, ...range }]);
     expect(told).toEqual([{ peer: 2, ...range }]);
     expect(comparison.comparisons).toBe(3);
+  });
+
+  it('stop the one against which both others agree, and only when both have answered', async () => {
+    const peers = new Map([[1, executed(700)]]);
+    let stopped = 0;
+    const comparison = new ReleaseComparison({
+      peers: [1, 2],
+      marks: executed(660, 333),
+      questions: {
+        releaseMarks: (peer) => {
+          const marks = peers.get(peer);
+          if (marks === undefined) return Promise.reject(new MeridianError('UNAVAILABLE', 'away'));
+          return Promise.resolve([...marks.list()]);
+        },
+      },
+      onWrong: () => (stopped += 1),
+      everyMs: 1000,
+      logger: { error: () => undefined },
+    });
+    await comparison.compare();
+    expect([stopped, comparison.divergences.length]).toEqual([0, 1]);
+    peers.set(2, executed(690));
+    await comparison.compare();
+    await comparison.compare();
+    expect(stopped).toBe(1);
   });
 });

@@ -42,11 +42,12 @@ import { Linearizer } from './linearizer.ts';
 import { openReplicaLog } from './open-log.ts';
 import { ownView } from './own-view.ts';
 import { PathHistory } from './path-history.ts';
+import { contentForPeers } from './peer-content.ts';
 import { PeerQuestions } from './peer-questions.ts';
 import { Peers } from './peers.ts';
 import type { PeerAddress } from './peers.ts';
 import { Readers } from './readers.ts';
-import { ReleaseMarks } from './release-marks.ts';
+import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import { Releaser } from './releaser.ts';
 import { knownToOrder, Sessions } from './sessions.ts';
 import { spanExporter } from './span-exporter.ts';
@@ -210,6 +211,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     self,
     logger,
     onRestart: options.onRestart,
+    fatal,
   });
   const { space, checkpointer } = upkeep;
   noSpace = (error) => {
@@ -287,21 +289,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       const { base } = checkpointer;
       return base === null ? null : sectionsForPeer(log.readCheckpoint(base.number));
     },
-    contentOf: (entry) => {
-      if (entry.content === null && store.hasLeft(entry.lane, entry.index)) {
-        // It waited for a slow peer while it left the log: the link begins anew, from the base.
-        throw new MeridianError('UNAVAILABLE', 'an entry under way has left the log');
-      }
-      try {
-        return store.contentOf(entry);
-      } catch (error) {
-        // It is being repaired: until then the link begins anew.
-        if (error instanceof MeridianError && error.reason === 'UNAVAILABLE') throw error;
-        // A peer must not be told that bytes are there which are not.
-        fatal(error, 'an entry of the log cannot be read back for a peer');
-        throw error;
-      }
-    },
+    contentOf: contentForPeers(store, fatal),
     questions,
     onPacket: (from, packet) => {
       traces?.received(packet);

@@ -13,7 +13,7 @@ import type { JournalConfig } from './config.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import type { ReleaseComparison } from './release-comparison.ts';
 import type { ReleaseIndex } from './release-index.ts';
-import type { ReleaseMarks } from './release-marks.ts';
+import type { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import type { ScrubFigures } from './scrubber.ts';
 import type { SpaceFigures } from './space-watch.ts';
 import { VERSION } from './version.ts';

@@ -49,7 +49,9 @@ export interface UpkeepOptions {
   readonly questions: PeerQuestions;
   readonly self: ReplicaId;
   readonly logger: Logger;
-  readonly onRestart: (why: Restart) => void;
+  readonly onRestart: (how: Restart) => void;
+  /** The replica's state is not to be trusted any more; must end the process. */
+  readonly fatal: (error: unknown, what: string) => void;
 }
 
 export class Upkeep {
@@ -148,6 +150,11 @@ export class Upkeep {
       peers: config.peers.map(({ replica }) => replica),
       marks: questions.marks,
       questions,
+      // A wrong state must not spread: if the others cannot fill a new directory now, the process ends.
+      onWrong: () => {
+        if (core.othersVote()) anew(0);
+        else options.fatal(null, 'this replica has released something wrong');
+      },
       everyMs: timings.compareMs,
       logger,
     });

@@ -154,6 +154,9 @@ export class Faults {
       case 'amnesia':
         this.amnesia(a, b);
         return;
+      case 'drift':
+        this.drift(victim);
+        return;
       case 'rollback':
         this.rollback(victim);
         return;
@@ -277,6 +280,12 @@ export class Faults {
         this.network.unclog(writer, other);
       });
     });
+  }
+
+  /** One at a time, and not where log goes: a peer could take the wrong state as a checkpoint, and two of three were wrong. */
+  private drift(replica: Replica): void {
+    if (this.options.checkpoints.trim > 0 || this.replicas.some((it) => it.drifted)) return;
+    replica.drift();
   }
 
   /** What is on the disk now is put back later, as from a snapshot. */

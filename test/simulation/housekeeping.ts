@@ -3,6 +3,7 @@
  * a peer's checkpoint when its own log ends before the peer's begins. A replica that takes one starts
  * again with it; a process that dies meanwhile has taken none.
  */
+import { foundWrong } from '../../libs/order/verdict.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { StoredCheckpoint } from './disk.ts';
 import type { Replica, ReplicaParts } from './replica.ts';
@@ -12,6 +13,8 @@ import { check } from './violation.ts';
 const TRANSFER = [20_000, 500_000] as const;
 /** Time between the ends of a replica's life before and after a transfer. */
 const PAUSE = 1_000;
+/** Share of looks with a comparison. */
+const COMPARE = 0.1;
 
 export class Housekeeping {
   private readonly replica: Replica;
@@ -33,6 +36,7 @@ export class Housekeeping {
     if (every > 0 && this.p.prng.chance(this.p.options.tick / every)) this.takeCheckpoint();
     this.maybeTransfer();
     this.maybeBeginAnew();
+    this.compare();
   }
 
   private takeCheckpoint(): void {
@@ -65,18 +69,41 @@ export class Housekeeping {
 
   /** M4: the directory is set aside, once both others can help to fill a new one. */
   private maybeBeginAnew(): void {
-    const { replica, p } = this;
+    const { replica } = this;
     const known = replica.core?.voided ?? null;
     if (known === null) return;
     check(replica.disk.rolledBack, 'void-without-cause', () => {
       return `r${replica.id} is told that it forgot, and it did not`;
     });
-    if (replica.core?.othersVote() !== true) return;
+    if (replica.core?.othersVote() === true) this.beginAnew(known);
+  }
+
+  private beginAnew(known: number): void {
+    const { replica, p } = this;
     replica.crash();
     replica.wipe(known);
     p.scheduler.after(PAUSE, () => {
       if (!replica.running) replica.start();
     });
+  }
+
+  /** P2: of three releases two are the same, and this is the other one. */
+  private compare(): void {
+    const { replica, p } = this;
+    if (p.options.bug === 'divergence-ignored' || !p.prng.chance(COMPARE)) return;
+    const others = p.replicas().filter((it) => it !== replica);
+    const [one, other] = others;
+    if (one === undefined || other === undefined) return;
+    const answer = others.every(
+      (it) => it.running && !it.paused && p.network.joined(replica.id, it.id),
+    );
+    if (!answer) return;
+    const wrong = foundWrong(replica.marks.list(), one.marks.list(), other.marks.list());
+    // No two disks are lost at a time: who is found wrong then waits.
+    if (wrong === null || others.some(({ disk }) => disk.lost)) return;
+    if (replica.core?.othersVote() !== true) return;
+    p.trace.note('wrong', replica.id, wrong.entries);
+    this.beginAnew(0);
   }
 
   private maybeTransfer(): void {

@@ -14,6 +14,7 @@ export const FAULTS = [
   'wipe',
   'amnesia',
   'rollback',
+  'drift',
   'pause',
   'isolate',
   'cut',
@@ -145,6 +146,7 @@ const MEAN_SECONDS: Readonly<Record<Fault, readonly [number, number]>> = {
   wipe: [8, 30],
   amnesia: [8, 30],
   rollback: [5, 20],
+  drift: [10, 30],
   pause: [3, 12],
   isolate: [4, 15],
   cut: [3, 12],
@@ -158,7 +160,7 @@ const MEAN_SECONDS: Readonly<Record<Fault, readonly [number, number]>> = {
 };
 
 /** Whole disks go: a run that has it always is about nothing else. */
-const RARE: readonly Fault[] = ['crashAll', 'wipe', 'amnesia', 'rollback'];
+const RARE: readonly Fault[] = ['crashAll', 'wipe', 'amnesia', 'rollback', 'drift'];
 
 export function drawOptions(
   seed: number,

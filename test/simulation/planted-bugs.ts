@@ -37,6 +37,7 @@ export const HARNESS_BUGS = [
     id: 'lives-not-written',
     what: 'a replica that starts has forgotten which lives of its peers it knew',
   },
+  { id: 'divergence-ignored', what: 'a replica whose state is found wrong by both others goes on' },
   { id: 'restart-skips', what: 'a restarted driver does not execute the first entry again' },
 ] as const;
 
@@ -74,8 +75,9 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'recover-votes': { faults: ['wipe', 'crash', 'isolate', 'cut'], intensity: 3 },
   'recover-old-facts': { faults: ['amnesia'], intensity: 6, ghost: 1 },
   'rollback-believed': { faults: ['rollback', 'crash', 'isolate', 'cut'], intensity: 3 },
-  'unconfirmed-acts': { faults: ['rollback', 'isolate', 'cut', 'cutOneWay'], intensity: 4 },
+  'unconfirmed-acts': { faults: ['rollback', 'pause', 'isolate'], intensity: 6 },
   'lives-not-written': { faults: ['rollback', 'crash', 'crashAll', 'cut'], intensity: 3 },
+  'divergence-ignored': { faults: ['drift', 'cut'] },
   'ack-before-sync': { faults: ['crash', 'slowDisk'], slowSyncs: true },
   'promise-not-written': { faults: ['crash', ...PARTITIONS], intensity: 2 },
   'reservation-not-written': { faults: ['crash', 'clockJump'], clockJump: 60_000_000 },

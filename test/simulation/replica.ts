@@ -6,6 +6,7 @@
  */
 import type { Effects, Input, LaneSettings, Mark, Packet } from '../../libs/lane/types.ts';
 import type { HashedOrderMachine } from '../../libs/order/machine.ts';
+import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import type { Outcome } from '../../libs/order/types.ts';
 import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import type { Checkers } from './checkers.ts';
@@ -71,6 +72,12 @@ export class Replica implements NetworkUser {
   private left: { effects: Effects<Content, Attempt>; from: number } | null = null;
   /** Set by a fault: die or stall in the middle of the next step. */
   private armed: 'crash' | 'pause' | null = null;
+  /** Hashes of what it has released, a mark an entry, to compare with the others. */
+  marks = new ReleaseMarks(1);
+  /** Its state, or a checkpoint of it, is not to be trusted. */
+  drifted = false;
+  private executed = 0;
+  private lastExecuted = 0 as Timestamp;
   private readonly house: Housekeeping;
   private readonly reads = new Map<number, WaitingRead>();
   private lastReadPoint = 0;
@@ -95,6 +102,10 @@ export class Replica implements NetworkUser {
     p.checkers.restarted(this.id, checkpoint?.count ?? 0);
     this.machine = startMachine(p.parts, p.options.bug, checkpoint?.machine ?? null);
     this.watermark = 0;
+    if (checkpoint === undefined) this.drifted = false;
+    this.marks = new ReleaseMarks(1);
+    this.executed = checkpoint?.count ?? 0;
+    this.lastExecuted = 0 as Timestamp;
     this.core = p.parts.createCore({
       self: this.id,
       recovered: this.disk.open((seq) => {
@@ -134,6 +145,7 @@ export class Replica implements NetworkUser {
     this.p.trace.note('wipe', this.id);
     this.p.checkers.wiped(this.id);
     this.disk.wipe(known);
+    this.drifted = false;
   }
 
   putBack(copy: DiskCopy): void {
@@ -178,6 +190,15 @@ export class Replica implements NetworkUser {
   /** Entries at or below these marks have left the log. */
   trimmed(bases: readonly Mark[]): void {
     this.deliver({ type: 'trimmed', bases });
+  }
+
+  /** Its memory is damaged: the state of the order is not what was released, where no client looks. */
+  drift(): void {
+    if (!this.running || this.lastExecuted === 0) return;
+    this.drifted = true;
+    this.p.trace.note('drift', this.id, this.executed);
+    const nobody = { writer: null, matchSeqNum: null, fencingToken: null };
+    this.machine.apply({ stream: 'nobody', recordCount: 1, ...nobody }, this.lastExecuted);
   }
 
   /** Of everything executed in this life. */
@@ -393,6 +414,9 @@ export class Replica implements NetworkUser {
       if (attempt === undefined) continue;
       outcomes.push(this.machine.apply(attempt.operation.batch, entry.timestamp));
     }
+    this.executed++;
+    this.lastExecuted = entry.timestamp;
+    this.marks.released(this.executed, entry.timestamp, () => this.machine.hash());
     const number = this.p.checkers.released(this.id, entry, outcomes);
     this.p.trace.note('release', this.id, entry.lane, entry.index, entry.timestamp, number);
     if (appends === null) return;

@@ -4,9 +4,9 @@
  * both remember decides. Dense for what is new and sparse for what is old: level k keeps the last
  * `KEPT` multiples of `STEP * KEPT^k`, so a few hundred marks reach back over any journal.
  *
- * Only the releaser writes, once an entry. Not checkpointed: after a restart the marks begin anew.
+ * Only who executes the release writes, once an entry. Not checkpointed: after a restart the marks begin anew.
  */
-import { at } from '../../libs/values/assert.ts';
+import { at } from '../values/assert.ts';
 
 export interface ReleaseMark {
   /** Released entries that the hash covers. */
@@ -22,12 +22,18 @@ const LEVELS = 6;
 
 export class ReleaseMarks {
   readonly #levels: ReleaseMark[][] = Array.from({ length: LEVELS }, () => []);
+  readonly #step: number;
+
+  /** `step`: the least distance of two marks; the same on all replicas. */
+  constructor(step = STEP) {
+    this.#step = step;
+  }
 
   /** `entries` have been executed; `hash` is asked for only at a round number. */
   released(entries: number, timestamp: number, hash: () => string): void {
-    if (entries % STEP !== 0) return;
+    if (entries % this.#step !== 0) return;
     const mark = { entries, timestamp, hash: hash() };
-    for (let level = 0, step = STEP; level < LEVELS; level += 1, step *= KEPT) {
+    for (let level = 0, step = this.#step; level < LEVELS; level += 1, step *= KEPT) {
       if (entries % step !== 0) return;
       const kept = at(this.#levels, level);
       kept.push(mark);
