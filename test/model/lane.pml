@@ -19,6 +19,7 @@
 #define WRITING 4
 
 #include "rules.pml"
+#include "trace.pml"
 
 /* A counterexample, told by `pan -r`. */
 #if STORY
@@ -258,7 +259,8 @@ inline restart() {
 #include "recovery.pml"
 
 /* Once healed, L7 holds nobody silent, and the home takes an epoch above all it has seen. */
-#define MAY_PREPARE(e) (ME.voting && ME.role == FOLLOWER && (e) > ME.promised && log[e].writer == 0 && \
+#define STEPS_DOWN (R[NEXT].promised > ME.promised || R[AFTER].promised > ME.promised)
+#define MAY_PREPARE(e) (ME.voting && (ME.role == FOLLOWER || STEPS_DOWN) && (e) > ME.promised && log[e].writer == 0 && \
   (healed -> (r == HOME && e == EPOCHS && !OFF(L6_NO_REOPENING)) : e <= EPOCHS - SPARE))
 
 #define COUNT_PROMISE(q) \
@@ -287,23 +289,26 @@ inline restart() {
 /* What r does about one epoch. */
 proctype within(byte r; byte e) {
   do
-  :: d_step { MAY_PREPARE(e) && SETTLED(r) ->
+  :: d_step { MAY_PREPARE(e) && SETTLED(r) && IS(PREPARES, e) ->
        SAY("r%d prepares %d\n", e);
+       PASSED;
        stop();
        ME.promised = e;
        log[e].writer = r + 1;
        becomeKept();
        ME.role = PREPARING }
-  :: d_step { ME.voting && log[e].writer != 0 && e > ME.promised && SETTLED(r) ->
+  :: d_step { ME.voting && log[e].writer != 0 && e > ME.promised && SETTLED(r) && IS(PROMISES, e) ->
        SAY("r%d promises %d\n", e);
+       PASSED;
        raiseTo(e) }
   :: d_step { ME.voting && ME.role == FOLLOWER && log[e].last > 0 && log[e].writer != r + 1 &&
        (e == ME.promised || (e > ME.promised && SETTLED(r)) || OFF(FENCE_OFF)) &&
-       !CONTAINS(ME.epoch, ME.index, log[e].epoch[log[e].last], log[e].last) ->
+       !CONTAINS(ME.epoch, ME.index, log[e].epoch[log[e].last], log[e].last) && TAKES_NEXT ->
        SAY("r%d follows %d\n", e);
        raiseTo(e);
        agree(ME.epoch, ME.index, e, log[e].last);
        take(e);
+       TOOK;
        news() }
 #if ORDER
   EACH_INDEX(HEAR, e)
@@ -316,13 +321,13 @@ proctype replica(byte r) {
   /* Changing the writer. */
   COUNT_PROMISE(NEXT)
   COUNT_PROMISE(AFTER)
-  :: d_step { ME.role == ADOPTING && R[ME.source].voting && R[ME.source].promised == ME.promised &&
-       !CONTAINS(ME.epoch, ME.index, R[ME.source].epoch, R[ME.source].index) ->
+  :: d_step { ME.role == ADOPTING && !CONTAINS(ME.epoch, ME.index, ME.targetEpoch, ME.targetIndex) &&
+       TAKES_NEXT -> /* what the source has sent arrives, wherever the source is by now */
        SAY("r%d adopts from %d\n", ME.source);
-       b = ME.source;
-       agree(ME.epoch, ME.index, R[b].epoch, R[b].index);
-       t = R[b].epoch;
+       t = ME.targetEpoch;
+       agree(ME.epoch, ME.index, t, ME.targetIndex);
        take(t);
+       TOOK;
        t = 0;
        if
        :: ME.epoch == ME.targetEpoch && ME.index == ME.targetIndex -> ME.role = MARKING; forgetSource()
@@ -330,8 +335,10 @@ proctype replica(byte r) {
        fi }
   :: d_step { ME.role == ADOPTING && (!healed || R[ME.source].promised != ME.promised) ->
        SAY("r%d abandons %d\n", ME.source); ME.role = PREPARING; forgetSource() } /* no answer: any other promise will do */
-  :: d_step { ME.role == MARKING && ME.index < ENTRIES - ROOM && STAMP <= CLOCKS ->
+  :: d_step { ME.role == MARKING && ME.index < ENTRIES - ROOM && STAMP <= CLOCKS &&
+       IS(MARKS, ME.index + 1) ->
        SAY("r%d marks %d\n", ME.promised);
+       PASSED;
        stampEntry(0);
        ME.role = WRITING;
        forgetPromises();
@@ -343,8 +350,12 @@ proctype replica(byte r) {
 
   /* Records. L5: only the home adds any. */
   :: d_step { ME.role == WRITING && (r == HOME || OFF(L5_SEALER_APPENDS)) && queue != 0 &&
-       ME.index < ENTRIES - ROOM && STAMP <= CLOCKS ->
+       ME.index < ENTRIES - ROOM && STAMP <= CLOCKS && IS(STAMPS, ME.index + 1) ->
        SAY("r%d stamps %d\n", queue);
+       PASSED;
+#if TRACE
+       stampEntry(0); /* a record's name is not in the trace */
+#else
        c = 1;
        do
        :: !(queue & BIT(c)) -> c++
@@ -355,23 +366,28 @@ proctype replica(byte r) {
        stamped = stamped | BIT(c);
        stampEntry(c);
        c = 0;
+#endif
        news() }
 
 #if !PROMPT
   /* The disk. Writes become durable in order; the rest is lost in a crash. */
-  :: d_step { ME.promised > ME.kept ->
+  :: d_step { ME.promised > ME.kept && IS(KEEPS, ME.promised) ->
        SAY("r%d keeps %d\n", ME.promised);
+       PASSED;
        becomeKept();
        state();
        news() }
   :: d_step { !SYNCED_TO_TAIL(r) && CONTAINS(ME.epoch, ME.index, ME.diskEpoch, ME.diskIndex) &&
-       ME.kept == ME.promised ->
+       ME.kept == ME.promised && IS(SYNCS, ME.diskIndex + 1) ->
        SAY("r%d syncs %d\n", ME.diskIndex + 1);
+       PASSED;
        ME.diskIndex++;
        ME.diskEpoch = log[ME.epoch].epoch[ME.diskIndex];
        state();
        news() }
-  :: d_step { !CONTAINS(ME.epoch, ME.index, ME.diskEpoch, ME.diskIndex) && ME.kept == ME.promised ->
+  :: d_step { !CONTAINS(ME.epoch, ME.index, ME.diskEpoch, ME.diskIndex) && ME.kept == ME.promised &&
+       IS(TRUNCATES, 0) ->
+       PASSED;
        agree(ME.epoch, ME.index, ME.diskEpoch, ME.diskIndex);
        SAY("r%d truncates %d\n", k);
        ME.diskIndex = k;
@@ -390,12 +406,23 @@ proctype replica(byte r) {
 #endif
 
   /* Faults. */
-  :: d_step { crashes > 0 && !healed -> SAY("r%d restarts %d\n", 0); crashes--; restart() }
+  :: d_step { crashes > 0 && !healed && IS(RESTARTS, 0) ->
+       SAY("r%d restarts %d\n", 0); PASSED; FEWER(crashes); restart() }
   :: d_step { SPARE > 0 && !healed && lost == 0 -> healed = 1 }
   RECOVERY
   HEARTBEAT
   od
 }
+
+#if TRACE
+/* L1: what a replica takes for committed is so. */
+proctype claims() {
+  do
+  :: d_step { kindOf[place] == CLAIMS && chosen[whatOf[place]] == epochOf[place] -> PASSED }
+  :: place == events -> assert(place < events) /* the end: accepted */
+  od
+}
+#endif
 
 /* Counts of faults and records come from the environment, so that one compiled checker serves all. */
 c_code {
@@ -414,6 +441,16 @@ init {
       now.beats = scopeOf("MODEL_BEATS", 0);
       now.queue = scopeOf("MODEL_RECORDS", 6);
     };
+#if TRACE
+    LOAD;
+    k = 0;
+    do
+    :: k < 3 -> R[k].voting = 1; k++
+    :: else -> break
+    od;
+    k = 0;
+    run claims();
+#else
     /* The home has opened its lane; everybody has its marker. */
     log[1].writer = HOME + 1; log[1].last = 1; log[1].epoch[1] = 1; log[1].stamp[1] = 1;
     chosen[1] = 1;
@@ -428,6 +465,7 @@ init {
     od;
     k = 0;
     R[HOME].role = WRITING;
+#endif
     run replica(0); run replica(1); run replica(2);
     k = 1;
     do

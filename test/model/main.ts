@@ -1,7 +1,8 @@
 /**
  * `npm run model`: explores the scopes of the specification with Spin and the real core breadth
  * first, each to its end, and proves that both notice a missing rule. Two searches run at a time, the
- * core's in a thread of its own. `--explain RULE` tells the counterexample of one. Ends with one JSON
+ * core's in a thread of its own. Runs of the simulation are followed in the specification, and runs with
+ * a broken rule must not all be. `--explain RULE` tells the counterexample of one. Ends with one JSON
  * line, and fails on a violation, on a scope that was not visited completely, and on a planted rule
  * that survives.
  */
@@ -13,10 +14,13 @@ import { searchCore } from './core-search.ts';
 import { ARGUED, CORE_PLANTED, CORE_SCOPES, PLANTED, SCOPES } from './scopes.ts';
 import type { Planted, Scope } from './scopes.ts';
 import { Checkers, findSpin } from './spin.ts';
+import { TRACES_PLANTED, TraceValidator } from './trace-validation.ts';
 
 const USAGE = 'usage: npm run model -- [--long] [--explain RULE]';
 /** Times as many states of the real core as in CI. */
 const LONG = 10;
+/** Runs of the simulation that are followed, each with its three lanes. */
+const TRACED_SEEDS = 6;
 
 /** Searches at a time: one keeps one processor busy. */
 const HANDS = 2;
@@ -46,6 +50,7 @@ async function main(): Promise<boolean> {
   const began = performance.now();
   const total = nothing();
   const checkers = new Checkers(findSpin());
+  const validator = new TraceValidator(checkers);
   const cores: CoreTotal[] = [];
   try {
     if (values.explain !== undefined) return await explain(checkers, values.explain);
@@ -56,6 +61,7 @@ async function main(): Promise<boolean> {
       ...SCOPES.filter(({ long }) => values.long || long !== true).map(
         (scope) => () => exploreScope(checkers, scope, total),
       ),
+      () => followTraces(validator, TRACED_SEEDS * (values.long ? LONG : 1), total),
       ...PLANTED.map((planted) => () => plantRule(checkers, planted, total)),
     ];
     const hand = async (): Promise<void> => {
@@ -63,6 +69,7 @@ async function main(): Promise<boolean> {
     };
     await Promise.all(Array.from({ length: HANDS }, hand));
   } finally {
+    validator.end();
     checkers.end();
   }
   const found = add(total, at(cores, 0));
@@ -94,6 +101,33 @@ async function exploreScope(checkers: Checkers, scope: Scope, total: Total): Pro
   total.states += outcome.states;
   total.depth = Math.max(total.depth, outcome.depth);
   if (outcome.violation !== null || !outcome.complete) total.violations += 1;
+}
+
+/** What the real core did must be what the specification allows; with a rule broken, not always. */
+async function followTraces(validator: TraceValidator, seeds: number, total: Total): Promise<void> {
+  const began = performance.now();
+  let events = 0;
+  for (let seed = 1; seed <= seeds; seed += 1) {
+    for (const judged of await validator.validate(seed)) {
+      events += judged.events;
+      if (judged.why === null) continue;
+      total.violations += 1;
+      write(`trace of seed ${String(seed)}, lane ${String(judged.lane)}: ${judged.why}`);
+    }
+  }
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  write(`${String(3 * seeds)} traces of the simulation, ${String(events)} events (${seconds} s)`);
+  for (const { rule, seedsMax } of TRACES_PLANTED) {
+    let caught: string | null = null;
+    for (let seed = 1; seed <= seedsMax && caught === null; seed += 1) {
+      const judged = await validator.validate(seed, [rule]);
+      caught = judged.find(({ why }) => why !== null)?.why ?? null;
+    }
+    total.planted += 1;
+    if (caught === null) total.survivors.push(`trace:${rule}`);
+    else total.caught += 1;
+    write(`traces without ${rule.padEnd(18)}: ${caught ?? 'SURVIVES'}`);
+  }
 }
 
 async function plantRule(checkers: Checkers, { id, scope }: Planted, total: Total): Promise<void> {

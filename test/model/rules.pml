@@ -60,6 +60,10 @@
 #ifndef SPARE_ENTRIES
 #define SPARE_ENTRIES 0
 #endif
+/* Follows a trace of the simulation. */
+#ifndef TRACE
+#define TRACE 0
+#endif
 #define ROOM (healed -> 0 : SPARE_ENTRIES)
 
 #if ENTRIES == 3

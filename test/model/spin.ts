@@ -26,13 +26,15 @@ const INSTRUCTIONS =
   'Spin 6.5 is needed: install the Debian package "spin", or set SPIN to the program ' +
   '(https://spinroot.com); besides it gcc on the PATH.';
 const DEPTH_MAX = 2_000;
+const TRACE_DEPTH_MAX = 50_000;
 const MEMORY_MB_MAX = 6_000;
 
 /**
  * explore: every state, exactly. hunt: at random (from a fixed seed) and forgetful, for where a rule is
- * missing: a counterexample is one however it was found. progress: every state, with fairness.
+ * missing: a counterexample is one however it was found. progress: every state, with fairness. follow: a
+ * trace, which is long, in a state that is large.
  */
-export type SearchKind = 'explore' | 'hunt' | 'progress';
+export type SearchKind = 'explore' | 'hunt' | 'progress' | 'follow';
 
 const SEARCHES = {
   explore: { defines: ['-DSAFETY', '-DCOLLAPSE'], arguments: [] },
@@ -41,9 +43,13 @@ const SEARCHES = {
     arguments: ['-w26', '-RS1'],
   },
   progress: { defines: ['-DCOLLAPSE', '-DNFAIR=5'], arguments: ['-a', '-f'] },
+  follow: {
+    defines: ['-DSAFETY', '-DVECTORSZ=65536'],
+    arguments: [`-m${String(TRACE_DEPTH_MAX)}`],
+  },
 } as const;
 
-export type Defines = Readonly<Record<string, number>>;
+export type Defines = Readonly<Record<string, number | string>>;
 
 export interface Outcome {
   readonly states: number;
@@ -53,6 +59,15 @@ export interface Outcome {
   /** Every state of the scope was visited. */
   readonly complete: boolean;
   readonly seconds: number;
+}
+
+export interface Followed {
+  readonly accepted: boolean;
+  /** Of the specification's own properties, on the way. */
+  readonly violation: string | null;
+  readonly states: number;
+  /** Events that the specification could follow. */
+  readonly furthest: number;
 }
 
 export function findSpin(): string {
@@ -116,6 +131,17 @@ export class Checkers {
     const began = performance.now();
     const { output } = await execute(join(folder, 'pan'), args, folder, environment);
     return { ...outcomeOf(output), seconds: (performance.now() - began) / 1000 };
+  }
+
+  /** Whether the specification can do what the trace in the file shows, and how much of it. */
+  async follow(defines: Defines, file: string): Promise<Followed> {
+    const folder = await this.build({ ...defines, TRACE: 1 }, 'follow');
+    const args = ['-n', '-E', ...SEARCHES.follow.arguments];
+    const environment = { MODEL_TRACE: file, MODEL_CRASHES: 1, MODEL_RECORDS: 2 };
+    const { output } = await execute(join(folder, 'pan'), args, folder, environment);
+    const { violation, states } = outcomeOf(output);
+    const furthest = Number(/furthest event: (\d+)/.exec(output)?.[1] ?? 0);
+    return { accepted: violation?.includes('place<events') === true, violation, states, furthest };
   }
 
   /** The steps of a counterexample that `run` has just found, a line each. */
