@@ -24,8 +24,10 @@ export class LatencyChecker {
     const { settings, network, disk, tick, turn } = options;
     const way = Math.max(...network.delay) + network.jitter + turn;
     const sync = disk.sync + disk.jitter;
+    // T5: the clocks' errors pass, and then comes a tick; the one after a step is left out (replica.ts).
+    const commitWait = 2 * (settings.maxClockError ?? 0);
     // Behind a running entry: two syncs at home, two at the peer, there and back, twice.
-    this.quorumMax = 4 * way + 6 * sync + settings.lazy + tick + 10_000;
+    this.quorumMax = 4 * way + 6 * sync + settings.lazy + 2 * tick + commitWait + 10_000;
     // Silence, the question, the promise, the marker; the second in line waits half as long again.
     this.orderedMax =
       1.5 * settings.sealTimeout + settings.beacon + 12 * way + 12 * sync + 4 * tick + 50_000;
