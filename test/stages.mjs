@@ -79,8 +79,8 @@ export const stages = [
   },
 ];
 
-/** What another Node could break: the parts that lean on it, and the core. */
-const ON_NODE = ['client', 'config', 'frames', 'http', 'lane', 'order', 'rpc', 'storage'];
+/** What another Node could break: the parts that lean on it. */
+const ON_NODE = ['client', 'config', 'frames', 'http', 'rpc', 'storage'];
 
 /** The unit tests of the parts once more on another Node; not part of a plain `npm test`. */
 export function unitOnNode(major) {

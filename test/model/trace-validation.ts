@@ -18,9 +18,9 @@ const SECONDS = 20;
 
 /** Rules of the core whose absence makes a trace that is none of the specification, and how soon. */
 export const TRACES_PLANTED: readonly { readonly rule: RuleId; readonly seedsMax: number }[] = [
-  { rule: 'fence-off', seedsMax: 6 },
-  { rule: 'adopt-shorter', seedsMax: 6 },
-  { rule: 'L5-sealer-appends', seedsMax: 6 },
+  { rule: 'fence-off', seedsMax: 60 },
+  { rule: 'adopt-shorter', seedsMax: 60 },
+  { rule: 'L5-sealer-appends', seedsMax: 60 },
 ];
 
 export interface Judged {
