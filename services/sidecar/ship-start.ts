@@ -72,9 +72,15 @@ export async function identify(address: PostgresAddress, applicationName: string
 /** Returns the LSN up to which the journal holds everything. Throws OUT_OF_RANGE for a gap. */
 export async function findStart(options: ShipStartOptions): Promise<Lsn> {
   const { admin, journal, slot, source } = options;
-  const from = await placeOf(journal, source);
+  // The slot first: what it has confirmed the journal holds by then, also while another sidecar goes on.
+  let state = await slotState(admin, slot);
+  let from = await placeOf(journal, source);
   if (from === null) return copyFirst(options);
-  const state = await slotState(admin, slot);
+  if (state === null) {
+    // Another one's first copy may have come to its end in between.
+    state = await slotState(admin, slot);
+    from = (await placeOf(journal, source)) ?? from;
+  }
   if (state === null) throw gap(options, from, 'the slot is gone');
   if (state.lost) throw gap(options, from, 'Postgres has removed the log it needs');
   if (state.confirmed > from) {

@@ -256,6 +256,8 @@ test('a large transaction arrives once and whole however often its shipping brea
   expect(shippedTwice()).toEqual([]);
 });
 
+// It starts while the first one begins to ship: one that read the journal before the slot took what was
+// confirmed in between for a gap, and ended for good (every third run).
 test('a second sidecar takes the slot over; the first ends as fenced', async () => {
   await define('CREATE TABLE t (id int PRIMARY KEY)');
   const { sidecar: first, end: firstEnd } = await start('ship');
