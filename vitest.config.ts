@@ -5,7 +5,8 @@ const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
 
 /**
  * Real processes for half a minute and more, each deepening what another test or a chaos scenario tries
- * as well, and what needs a browser; secure.test.ts until it is known why it hangs once in many runs: not part of a plain `npm test`, but of `npm test -- --nightly`.
+ * as well, and what needs a browser; secure.test.ts until it is known why it hangs once in many runs.
+ * Not part of a plain `npm test`, but of `npm test -- --nightly`.
  */
 const LONG = [
   'test/archive/real-store.test.ts',
