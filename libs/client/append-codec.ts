@@ -3,9 +3,10 @@
  * buffer that grpc-js takes. Joined first and encoded after, a message was copied three times, and the
  * buffers of the copies made the garbage collector run full collections several times a second.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { AppendRequestSchema } from '../gen/meridian/journal/v1/journal_pb.ts';
 import type { AppendRequest } from '../gen/meridian/journal/v1/journal_pb.ts';
+import { serializer } from '../rpc/rpc.ts';
 
 /** `batches`, field 2 of the request; `frames`, field 1 of it, `min_timestamp`, field 2. */
 const BATCHES_TAG = 0x12;
@@ -19,6 +20,7 @@ interface Parcel {
 }
 
 const EMPTY = create(AppendRequestSchema);
+const encodePlain = serializer(AppendRequestSchema);
 const parcels = new WeakMap<AppendRequest, Parcel>();
 
 /** Batch frames of `bytes` bytes together; they must not change before the message is encoded. */
@@ -35,10 +37,7 @@ export function batchesMessage(
 /** Encodes what `batchesMessage` made, and every other request. */
 export function encodeAppendRequest(message: AppendRequest): Buffer {
   const parcel = parcels.get(message);
-  if (parcel === undefined) {
-    const encoded = toBinary(AppendRequestSchema, message);
-    return Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
-  }
+  if (parcel === undefined) return encodePlain(message);
   const { frames, bytes, minTimestamp } = parcel;
   const inner =
     1 + varintBytes(bytes) + bytes + (minTimestamp > 0 ? 1 + varintBytes(minTimestamp) : 0);

@@ -116,8 +116,7 @@ export class Merge<Item> {
     assert(queue !== undefined && !this.#draining, 'an input at rest');
     assert(other.closed(to) === 0 && other.sizeOf(to) === 0, 'an input that nothing is known of');
     this.#size -= queue.size;
-    for (let { head } = queue; queue.size > 0; { head } = queue)
-      other.push(to, head, queue.shift());
+    while (queue.size > 0) other.push(to, queue.head, queue.shift());
     other.#pushed[to] = this.#pushed[input] ?? 0;
     other.close(to, this.closed(input));
   }

@@ -10,6 +10,7 @@ export type {
   StreamHandlers,
   UnaryOptions,
 } from './channel.ts';
+export { serializer } from './codec.ts';
 export { REFUSALS } from './connections.ts';
 export type { ConnectionFigures, Refusal } from './connections.ts';
 export { Endpoint, Rounds } from './endpoints.ts';

@@ -4,13 +4,13 @@ import { MemoryStore } from '../../libs/archive/memory-store.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { OFFSET_END } from './read-plan.ts';
 import { ArchiveHistory } from './archive-history.ts';
-import { Archiver } from './archiver.ts';
+import type { Archiver } from './archiver.ts';
 import { MemoryJournal } from './memory-journal.ts';
+import { archiverOf as archiverInto } from './testing-archiver.ts';
 import { drain, open, place, records } from './testing-reads.ts';
 import type { Request } from './testing-reads.ts';
 
 const WINDOW = 1000;
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 let store: MemoryStore;
 
@@ -19,22 +19,8 @@ beforeEach(() => {
 });
 
 function archiverOf(journal: MemoryJournal, by = '0 a', segmentBytes = 600): Archiver {
-  const { index, store: entries, watermark } = journal;
-  return new Archiver({
-    store,
-    cluster: 'c',
-    instance: 'i',
-    by,
-    index,
-    entries,
-    watermark,
-    rule: { segmentBytes, windowMicros: WINDOW },
-    uploadsMax: 2,
-    pollMs: 1,
-    turnMs: 1,
-    baseState: () => null,
-    logger: silent as never,
-  });
+  const rule = { segmentBytes, windowMicros: WINDOW };
+  return archiverInto(journal, store, { by, rule });
 }
 
 async function archiveAll(archiver: Archiver): Promise<void> {

@@ -6,8 +6,9 @@
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../libs/archive/memory-store.ts';
-import { Archiver } from './archiver.ts';
+import type { Archiver } from './archiver.ts';
 import { MemoryJournal } from './memory-journal.ts';
+import { archiverOf } from './testing-archiver.ts';
 import { records } from './testing-reads.ts';
 
 const ENTRIES = 40;
@@ -27,23 +28,9 @@ beforeEach(() => {
 });
 
 function archiver(by = '0 a'): Archiver {
-  const { index, store: entries, watermark } = journal;
   const tell = (_: unknown, message: string): number => told.push(message);
-  return new Archiver({
-    store,
-    cluster: 'c',
-    instance: 'i',
-    by,
-    index,
-    entries,
-    watermark,
-    rule: { segmentBytes: 600, windowMicros: 1000 },
-    uploadsMax: 2,
-    pollMs: 1,
-    turnMs: 1,
-    baseState: () => null,
-    logger: { info: tell, warn: tell, error: tell } as never,
-  });
+  const logger = { info: tell, warn: tell, error: tell } as never;
+  return archiverOf(journal, store, { by, logger });
 }
 
 /** The next read of a manifest gets this answer, so many times. */

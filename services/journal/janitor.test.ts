@@ -5,12 +5,13 @@ import { tightestHold, withHold, withoutHold } from '../../libs/archive/removal.
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { ArchiveHistory } from './archive-history.ts';
 import type { History } from './archive-history.ts';
-import { Archiver } from './archiver.ts';
+import type { Archiver } from './archiver.ts';
 import { cleanArchive } from './janitor.ts';
 import type { JanitorOptions, JanitorReport } from './janitor.ts';
 import { MemoryJournal } from './memory-journal.ts';
 import type { MemoryBatch } from './memory-journal.ts';
-import { Replay } from './replay.ts';
+import { ArchiveReplay } from './archive-replay.ts';
+import { archiverOf } from './testing-archiver.ts';
 import { drain, open, place, records } from './testing-reads.ts';
 import type { Open, Request } from './testing-reads.ts';
 
@@ -34,26 +35,9 @@ async function fill(batches: (i: number) => MemoryBatch[], segmentBytes = 600): 
   journal = new MemoryJournal();
   for (let i = 0; i < ENTRIES; i += 1) journal.add(80 + i * STEP, batches(i));
   journal.release([], journal.watermark.value + 10_000);
-  archiver = archiverOf(segmentBytes);
+  const rule = { segmentBytes, windowMicros: 1000 };
+  archiver = archiverOf(journal, store, { rule });
   while (await archiver.round());
-}
-
-function archiverOf(segmentBytes: number): Archiver {
-  const { index, store: entries, watermark } = journal;
-  return new Archiver({
-    store,
-    ...WHO,
-    by: '0 a',
-    index,
-    entries,
-    watermark,
-    rule: { segmentBytes, windowMicros: 1000 },
-    uploadsMax: 2,
-    pollMs: 1,
-    turnMs: 1,
-    baseState: () => null,
-    logger: { info: () => undefined, warn: () => undefined, error: () => undefined } as never,
-  });
 }
 
 function clean(options: Partial<JanitorOptions> = {}): Promise<JanitorReport> {
@@ -78,7 +62,7 @@ async function catalog(): Promise<Catalog> {
 /** Everything that is named is there, and makes the order that the journal made. */
 async function isWhole(): Promise<void> {
   const read = await catalog();
-  const replay = await Replay.from(read, read.manifest.state);
+  const replay = await ArchiveReplay.from(read, read.manifest.state);
   for await (const segment of read.allSegments()) await replay.execute(segment);
   expect(replay.ordinal).toBe(read.manifest.end);
   expect(replay.order.hash()).toBe(journal.order.hash());

@@ -14,14 +14,19 @@ import { stateKey } from '../../libs/archive/keys.ts';
 import { archivedBytes, sha256Of } from '../../libs/archive/manifest.ts';
 import type { ObjectRef, SegmentRef } from '../../libs/archive/manifest.ts';
 import type { ObjectStore } from '../../libs/archive/object-store.ts';
-import { ripe, tightestHold, withKnown, withoutGarbage } from '../../libs/archive/removal.ts';
-import { withoutSegments } from '../../libs/archive/removal.ts';
+import {
+  ripe,
+  tightestHold,
+  withKnown,
+  withoutGarbage,
+  withoutSegments,
+} from '../../libs/archive/removal.ts';
 import { decodeSegment } from '../../libs/archive/segment.ts';
 import type { StreamRange } from '../../libs/archive/segment.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { OrderMachine } from '../../libs/order/types.ts';
 import { ArchiveView } from './archive-history.ts';
-import { Replay } from './replay.ts';
+import { ArchiveReplay } from './archive-replay.ts';
 import { outcomeOf } from './segment-maker.ts';
 
 export interface JanitorOptions {
@@ -138,7 +143,7 @@ async function remove(
 ): Promise<boolean> {
   if (segments.length === 0) return false;
   const { first, state: before } = catalog.manifest;
-  const replay = await Replay.from(catalog, before);
+  const replay = await ArchiveReplay.from(catalog, before);
   for (const segment of segments) await replay.execute(segment);
   const state = await put(catalog, replay);
   const { state: rootState } = catalog.root;
@@ -161,7 +166,7 @@ async function orderAtEnd(
 ): Promise<OrderMachine> {
   const { known, first, state } = catalog.manifest;
   const begin = known !== undefined && known.ordinal >= first ? known : state;
-  const replay = await Replay.from(catalog, begin);
+  const replay = await ArchiveReplay.from(catalog, begin);
   let executed = 0;
   for await (const segment of catalog.allSegments()) {
     if (segment.end <= replay.ordinal) continue;
@@ -176,7 +181,7 @@ async function orderAtEnd(
 }
 
 /** Under a name of its own each time: what is named must never be what another round has called garbage. */
-async function put(catalog: Catalog, replay: Replay): Promise<ObjectRef> {
+async function put(catalog: Catalog, replay: ArchiveReplay): Promise<ObjectRef> {
   const bytes = replay.encode();
   const key = stateKey(replay.ordinal, randomBytes(32).toString('hex'));
   const ref = { key, bytes: bytes.length, sha256: sha256Of(bytes) };

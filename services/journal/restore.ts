@@ -16,7 +16,7 @@ import { REPLICAS, TIMESTAMP_STRIDE, nextEpoch } from '../../libs/values/numbers
 import type { Epoch, Index, ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import { headSection, machineSection, newHead } from './checkpoint-sections.ts';
 import { makeLog } from './recovery.ts';
-import { Replay } from './replay.ts';
+import { ArchiveReplay } from './archive-replay.ts';
 
 export interface RestoreOptions {
   readonly store: ObjectStore;
@@ -100,11 +100,11 @@ export async function restoreReplica(options: RestoreOptions): Promise<Restored>
 /** Deleted under the hands of a restore, the archive begins later: so does the restore. */
 const BEGINNINGS_MAX = 10;
 
-async function replayAll(catalog: Catalog): Promise<Replay> {
+async function replayAll(catalog: Catalog): Promise<ArchiveReplay> {
   for (let beginning = 1; ; beginning += 1) {
     const { first } = catalog.manifest;
     try {
-      const replay = await Replay.from(catalog, catalog.manifest.state);
+      const replay = await ArchiveReplay.from(catalog, catalog.manifest.state);
       for await (const ref of catalog.allSegments()) await replay.execute(ref);
       return replay;
     } catch (error) {

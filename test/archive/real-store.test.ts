@@ -4,12 +4,12 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Catalog } from '../../libs/archive/catalog.ts';
-import type { ObjectStore } from '../../libs/archive/object-store.ts';
 import { openStore } from '../../libs/archive/open-store.ts';
-import { Archiver } from '../../services/journal/archiver.ts';
+import type { Archiver } from '../../services/journal/archiver.ts';
 import { cleanArchive } from '../../services/journal/janitor.ts';
 import { MemoryJournal } from '../../services/journal/memory-journal.ts';
-import { Replay } from '../../services/journal/replay.ts';
+import { ArchiveReplay } from '../../services/journal/archive-replay.ts';
+import { archiverOf } from '../../services/journal/testing-archiver.ts';
 import { records } from '../../services/journal/testing-reads.ts';
 import { Moto } from './moto.ts';
 import type { Credentials } from './moto.ts';
@@ -67,24 +67,6 @@ function journal(): MemoryJournal {
   return made;
 }
 
-function archiver(store: ObjectStore, by: string): Archiver {
-  const { index, store: entries, watermark } = journal();
-  return new Archiver({
-    store,
-    ...WHO,
-    by,
-    index,
-    entries,
-    watermark,
-    rule: { segmentBytes: 600, windowMicros: 1000 },
-    uploadsMax: 2,
-    pollMs: 1,
-    turnMs: 1,
-    baseState: () => null,
-    logger: { info: () => undefined, warn: () => undefined, error: () => undefined } as never,
-  });
-}
-
 async function drain(one: Archiver): Promise<void> {
   for (let rounds = 0; one.archivedTo < ENTRIES && rounds < 200; rounds += 1) await one.attempt();
 }
@@ -127,7 +109,7 @@ describe('a server of S3', () => {
 describe('an archive on a server of S3', () => {
   it('is one that three replicas make, and a janitor deletes in', async () => {
     const stores = await Promise.all(['0', '1', '2'].map(() => storeOf('orders', replica)));
-    const archivers = stores.map((store, i) => archiver(store, `${i} r`));
+    const archivers = stores.map((store, i) => archiverOf(journal(), store, { by: `${i} r` }));
     await Promise.all(archivers.map(drain));
     for (const one of archivers) {
       expect(one.archivedTo).toBe(ENTRIES);
@@ -141,7 +123,7 @@ describe('an archive on a server of S3', () => {
     expect((await cleanArchive(clean)).deletedObjects).toBe(removedSegments);
     const catalog = await Catalog.open({ store: cleaner, ...WHO, by: 'test', now: () => 1 });
     if (catalog === null) throw new Error('there is no archive');
-    const replay = await Replay.from(catalog, catalog.manifest.state);
+    const replay = await ArchiveReplay.from(catalog, catalog.manifest.state);
     for await (const segment of catalog.allSegments()) await replay.execute(segment);
     expect(replay.order.hash()).toBe(journal().order.hash());
     for (const store of [...stores, cleaner]) store.close();

@@ -19,7 +19,7 @@ import { ArchiveView } from './archive-history.ts';
 
 const NEVER: LaneMark = { epoch: 0, index: 0, timestamp: 0 };
 
-export class Replay {
+export class ArchiveReplay {
   readonly order: HashedOrderMachine;
   /** Of the last entry of each lane; zeros when there has been none. */
   readonly lanes: LaneMark[];
@@ -38,14 +38,14 @@ export class Replay {
   }
 
   /** null: from the beginning of the journal. */
-  static async from(catalog: Catalog, ref: ObjectRef | null): Promise<Replay> {
+  static async from(catalog: Catalog, ref: ObjectRef | null): Promise<ArchiveReplay> {
     if (ref === null) {
       const lanes = REPLICAS.map(() => NEVER);
-      return new Replay(catalog, createOrderMachine(), lanes);
+      return new ArchiveReplay(catalog, createOrderMachine(), lanes);
     }
     const state = decodeState(await readChecked(catalog.store, ref), ref.key);
     const lanes = REPLICAS.map((lane) => state.lanes[lane] ?? NEVER);
-    const replay = new Replay(catalog, restoreOrderMachine(state.machine), lanes);
+    const replay = new ArchiveReplay(catalog, restoreOrderMachine(state.machine), lanes);
     replay.ordinal = state.ordinal;
     replay.timestamp = state.timestamp;
     return replay;
