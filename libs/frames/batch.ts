@@ -262,6 +262,15 @@ export function recordCountAt(bytes: Uint8Array, offset: number): number {
   return readU32(bytes, offset + 12);
 }
 
+/** Whether the batch at `offset` is of the stream with this name; for bytes that were verified before. */
+export function isOfStream(bytes: Uint8Array, offset: number, name: Uint8Array): boolean {
+  if (readU16(bytes, offset + 10) !== name.length) return false;
+  for (let i = 0; i < name.length; i += 1) {
+    if (bytes[offset + FIXED_BYTES + i] !== name[i]) return false;
+  }
+  return true;
+}
+
 /** For a batch from outside, alone in `bytes`: limits, checksum, every size and record boundary. */
 export function verifyBatch(
   bytes: Uint8Array,

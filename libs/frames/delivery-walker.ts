@@ -4,7 +4,7 @@
  * verified when they came in and carry a checksum for whoever opens them.
  */
 import { MeridianError } from '../errors/errors.ts';
-import { BATCH_BYTES_MIN, frameSize, recordCountAt } from './batch.ts';
+import { BATCH_BYTES_MIN, frameSize, isOfStream, recordCountAt } from './batch.ts';
 import { DELIVERY_HEADER_BYTES } from './delivery.ts';
 import { readU16, readU32, readU64, writeU16 } from './ints.ts';
 
@@ -48,6 +48,11 @@ export class DeliveryWalker {
 
   get batch(): Uint8Array {
     return this.#bytes.subarray(this.start + DELIVERY_HEADER_BYTES, this.end);
+  }
+
+  /** Whether the batch is of the stream with this name, without making anything of it. */
+  isOf(name: Uint8Array): boolean {
+    return isOfStream(this.#bytes, this.start + DELIVERY_HEADER_BYTES, name);
   }
 
   /** Says in the frame which instance it came from. */

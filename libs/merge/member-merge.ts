@@ -9,9 +9,9 @@ import { assert, at } from '../values/assert.ts';
 import type { MemberChange, MemberSet, Members, Place, PlacedChange } from './members.ts';
 import { Merge } from './merge.ts';
 
-export class MemberMerge<Item> {
-  readonly #members: Members;
-  readonly #changeIn: (item: Item) => MemberChange | null;
+export class MemberMerge<Item, Change extends MemberChange = MemberChange> {
+  readonly #members: Members<Change>;
+  readonly #changeIn: (item: Item) => Change | null;
   #set: MemberSet;
   #merge: Merge<Item>;
   #watermark = 0;
@@ -20,7 +20,7 @@ export class MemberMerge<Item> {
    * `members` knows every change up to `after`, behind which the order is wanted. `changeIn` is asked about
    * the registry's items only.
    */
-  constructor(members: Members, after: Place, changeIn: (item: Item) => MemberChange | null) {
+  constructor(members: Members<Change>, after: Place, changeIn: (item: Item) => Change | null) {
     this.#members = members;
     this.#changeIn = changeIn;
     this.#set = members.behind(after);
@@ -57,6 +57,13 @@ export class MemberMerge<Item> {
     return true;
   }
 
+  /** What a member was last said to have closed. */
+  closed(instance: number): number {
+    const input = this.#set.indexOf(instance);
+    assert(input >= 0, `instance ${instance} is no member`);
+    return this.#merge.closed(input);
+  }
+
   close(instance: number, timestamp: number): void {
     const input = this.#set.indexOf(instance);
     if (input >= 0) this.#merge.close(input, timestamp);
@@ -68,11 +75,11 @@ export class MemberMerge<Item> {
    */
   drain(
     emit: (item: Item, instance: number, timestamp: number) => unknown,
-  ): readonly PlacedChange[] {
-    const met: PlacedChange[] = [];
+  ): readonly PlacedChange<Change>[] {
+    const met: PlacedChange<Change>[] = [];
     for (;;) {
       const sink = { enough: false };
-      const changes: PlacedChange[] = [];
+      const changes: PlacedChange<Change>[] = [];
       this.#merge.drain((item, input, timestamp) => {
         const instance = at(this.#set, input);
         const change = instance === this.#members.registry ? this.#changeIn(item) : null;

@@ -17,8 +17,8 @@ export interface MemberChange {
 }
 
 /** A change in its place; it holds directly behind it. */
-export interface PlacedChange {
-  readonly change: MemberChange;
+export interface PlacedChange<Change extends MemberChange = MemberChange> {
+  readonly change: Change;
   readonly at: Place;
 }
 
@@ -26,17 +26,20 @@ export interface PlacedChange {
 export type MemberSet = readonly number[];
 
 export const INSTANCE_MAX = 65_535;
+/** At once. A place in the order is told as one position for each of them (a cursor). */
+export const MEMBERS_MAX = 255;
 
 /** Negative: a comes before b. */
 export function comparePlaces(a: Place, b: Place): number {
   return a.timestamp - b.timestamp || a.instance - b.instance;
 }
 
-export class Members {
+/** `Change`: what its owner knows of a change beyond what is needed here. */
+export class Members<Change extends MemberChange = MemberChange> {
   /** The instance whose journal holds the changes; it never leaves. */
   readonly registry: number;
   readonly #founders: MemberSet;
-  readonly #changes: (PlacedChange & { readonly set: MemberSet })[] = [];
+  readonly #changes: (PlacedChange<Change> & { readonly set: MemberSet })[] = [];
   /** N5: a number means one instance for ever, or what it once said would be taken for another's. */
   readonly #used: Set<number>;
 
@@ -55,7 +58,7 @@ export class Members {
     return this.#changes.at(-1)?.set ?? this.#founders;
   }
 
-  get changes(): readonly PlacedChange[] {
+  get changes(): readonly (PlacedChange<Change> & { readonly set: MemberSet })[] {
     return this.#changes;
   }
 
@@ -69,7 +72,7 @@ export class Members {
    * Takes the next change of the registry's journal. false: it is void (N4), for everybody alike. One that
    * is known already, because the order is read from an earlier place, changes nothing and is true again.
    */
-  take({ change, at }: PlacedChange): boolean {
+  take({ change, at }: PlacedChange<Change>): boolean {
     const { kind, instance } = change;
     assert(at.instance === this.registry, 'only the registry holds changes');
     const last = this.#changes.at(-1);
@@ -79,7 +82,7 @@ export class Members {
     const valid =
       Number.isInteger(instance) &&
       (kind === 'join'
-        ? instance >= 1 && instance <= INSTANCE_MAX && !this.#used.has(instance)
+        ? this.#mayJoin(instance)
         : instance !== this.registry && this.now.includes(instance));
     if (!valid) return false;
     this.#used.add(instance);
@@ -89,5 +92,10 @@ export class Members {
         : this.now.filter((each) => each !== instance);
     this.#changes.push({ change, at, set });
     return true;
+  }
+
+  #mayJoin(instance: number): boolean {
+    if (this.now.length >= MEMBERS_MAX || this.#used.has(instance)) return false;
+    return instance >= 1 && instance <= INSTANCE_MAX;
   }
 }

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ControlAction } from '../frames/control.ts';
 import { seqNum, timestamp } from '../values/numbers.ts';
-import { createOrderMachine, restoreOrderMachine } from './machine.ts';
+import { RETIRED_STREAM } from '../frames/member-record.ts';
+import { RETIREMENT_GRACE_MICROS, createOrderMachine, restoreOrderMachine } from './machine.ts';
 import type { HashedOrderMachine, OrderSettings } from './machine.ts';
 import type { BatchHeader, Outcome } from './types.ts';
 
@@ -75,6 +76,30 @@ const lost = (expected: number, actual: number) => ({ reason: 'LEASE_LOST', expe
 const missing = { reason: 'STREAM_NOT_FOUND', stream: 's' };
 
 describe('streams', () => {
+  it('E1: a retired instance appends up to the end of its grace and nothing after it, until that is undone', () => {
+    for (const how of ['created', 'appended to'] as const) {
+      const bench = new Bench();
+      expect(bench.append()).toBe(0);
+      if (how === 'created') bench.act(CREATE, { stream: RETIRED_STREAM });
+      else bench.append({ stream: RETIRED_STREAM });
+      const retiredFrom = bench.now + RETIREMENT_GRACE_MICROS;
+      expect(bench.machine.retiredFrom).toBe(retiredFrom);
+      bench.now = retiredFrom - 1;
+      expect(bench.append()).toBe(1);
+      const refused = { reason: 'REFUSED', retiredFrom };
+      expect(bench.append({ matchSeqNum: seqNum(9) })).toEqual(refused);
+      bench.machine = restoreOrderMachine(bench.machine.snapshot());
+      expect(bench.append()).toEqual(refused);
+      const writer = { id: 'w', epoch: 1, seq: 1, previous: 0 };
+      expect(bench.append({ writer })).toEqual(refused);
+      expect(bench.act(fence())).toEqual({ token: 1 });
+      bench.act(DELETE, { stream: RETIRED_STREAM });
+      expect(bench.append({ writer })).toEqual({ again: refused });
+      expect(bench.append()).toBe(2);
+      expect(bench.machine.retiredFrom).toBe(Infinity);
+    }
+  });
+
   it('C1: are created empty, once, and configured, without using a number', () => {
     const bench = new Bench();
     expect(bench.act(GUARDED)).toEqual({ created: true, config: { fencing: 'required' } });

@@ -7,6 +7,7 @@
  */
 import { MeridianError } from '../errors/errors.ts';
 import type { Control } from '../frames/control.ts';
+import { RETIRED_STREAM } from '../frames/member-record.ts';
 import { assert, AssertionError } from '../values/assert.ts';
 import type { SeqNum, Timestamp } from '../values/numbers.ts';
 import { Actions } from './actions.ts';
@@ -24,6 +25,12 @@ import { Writers } from './writers.ts';
 
 export { ORDER_SETTINGS } from './settings.ts';
 export type { OrderSettings } from './settings.ts';
+
+/**
+ * How long a retired instance goes on taking appends, in log time: for every replica to hear of it before a
+ * `QUORUM` append could be answered that the order then refuses. Five seconds: ten seal timeouts.
+ */
+export const RETIREMENT_GRACE_MICROS = 5_000_000;
 
 export interface HashedOrderMachine extends OrderMachine {
   /** Running hash of everything applied: 16 hexadecimal digits. */
@@ -84,6 +91,8 @@ class Machine implements HashedOrderMachine {
   readonly #hash = new RunningHash();
   #timestamp = 0 as Timestamp;
   #applied = 0;
+  /** Derived from the streams, because it is looked at for every append. */
+  #retiredFrom = Infinity;
 
   constructor(settings: OrderSettings) {
     this.#settings = settings;
@@ -111,6 +120,10 @@ class Machine implements HashedOrderMachine {
 
   demandsToken(name: string): boolean {
     return this.#streams.get(name)?.fencing === 'required';
+  }
+
+  get retiredFrom(): number {
+    return this.#retiredFrom;
   }
 
   streams(query: StreamQuery): StreamPage {
@@ -180,6 +193,7 @@ class Machine implements HashedOrderMachine {
       part.restore(from);
     }
     from.end();
+    this.#noteRetirement();
   }
 
   #outcomeOf(batch: BatchHeader, timestamp: Timestamp): Outcome {
@@ -193,17 +207,37 @@ class Machine implements HashedOrderMachine {
   /** The first time this batch is seen: its conditions decide. */
   #decide(batch: BatchHeader, timestamp: Timestamp): FirstOutcome {
     const known = this.#streams.peek(batch.stream);
-    const failure = failedCondition(batch, known) ?? this.#failedCreation(batch, known);
+    const failure =
+      this.#refusal(timestamp) ??
+      failedCondition(batch, known) ??
+      this.#failedCreation(batch, known);
     const outcome: FirstOutcome =
       failure === null
         ? this.#append(
-            known?.alive === true ? known : this.#streams.create(batch.stream, timestamp),
+            known?.alive === true ? known : this.#create(batch.stream, timestamp),
             batch.recordCount,
             timestamp,
           )
         : { kind: 'failed', failure };
     if (batch.writer !== null) this.#writers.remember(batch.writer, timestamp, outcome);
     return outcome;
+  }
+
+  #create(name: string, timestamp: Timestamp): Stream {
+    const stream = this.#streams.create(name, timestamp);
+    if (name === RETIRED_STREAM) this.#noteRetirement();
+    return stream;
+  }
+
+  #refusal(timestamp: Timestamp): OrderFailure | null {
+    return timestamp > this.#retiredFrom
+      ? { reason: 'REFUSED', retiredFrom: this.#retiredFrom }
+      : null;
+  }
+
+  #noteRetirement(): void {
+    const createdAt = this.#streams.state(RETIRED_STREAM)?.createdAt;
+    this.#retiredFrom = createdAt === undefined ? Infinity : createdAt + RETIREMENT_GRACE_MICROS;
   }
 
   #failedCreation({ stream }: BatchHeader, known: Stream | undefined): OrderFailure | null {
@@ -220,6 +254,7 @@ class Machine implements HashedOrderMachine {
     if (known !== null) return known;
     const outcome = perform(this.#streams, stream, control.action, fencingToken, timestamp);
     this.#actions.remember(stream, control, timestamp, outcome);
+    if (stream === RETIRED_STREAM) this.#noteRetirement();
     return outcome;
   }
 

@@ -77,6 +77,8 @@ export type OrderFailure =
   /** `expected` null: no token was given, and the stream demands one. */
   | { readonly reason: 'FENCED'; readonly expected: number | null; readonly actual: number }
   | { readonly reason: 'STREAM_NOT_FOUND'; readonly stream: string }
+  /** The instance takes no appends with a higher timestamp: it is retired. */
+  | { readonly reason: 'REFUSED'; readonly retiredFrom: number }
   /** There is no room for another of these. */
   | {
       readonly reason: 'OVERLOADED';
@@ -188,5 +190,7 @@ export interface OrderMachine {
   resolve(append: AppendName): Resolution;
   /** The stream refuses appends without its fencing token. */
   demandsToken(stream: string): boolean;
+  /** Appends with a higher timestamp are refused; Infinity while the instance is not retired. */
+  readonly retiredFrom: number;
   readonly streamCount: number;
 }

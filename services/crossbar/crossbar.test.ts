@@ -255,11 +255,11 @@ describe('a crossbar', () => {
   });
 
   it('serves subscribers by their own merge while an instance has not yet said where it stands', async () => {
-    const it_ = await world({}, ([one]) => {
-      if (one !== undefined) one.down = new MeridianError('UNAVAILABLE', 'not yet');
+    const it_ = await world({}, ([, two]) => {
+      if (two !== undefined) two.down = new MeridianError('UNAVAILABLE', 'not yet');
     });
     const [one, two] = it_.instances as [FakeInstance, FakeInstance];
-    expect(it_.crossbar.status().instances.map((each) => each.stalling)).toEqual([true, false]);
+    expect(it_.crossbar.status().instances.map((each) => each.stalling)).toEqual([false, true]);
     const stream = new FakeStream();
     const subscription = it_.crossbar.subscribe(wish(), stream);
     one.append(5, ['s']);
@@ -267,7 +267,7 @@ describe('a crossbar', () => {
     settle(it_);
     expect(subscription.state).toBe('catchingUp');
     expect(stream.deliveries.length).toBe(1);
-    one.down = null;
+    two.down = null;
     await vi.advanceTimersByTimeAsync(2);
     two.append(15, ['s']);
     one.reached = two.reached = 20;
@@ -369,7 +369,9 @@ describe('a subscriber is refused', () => {
     ['with an empty stream name', { streams: [''] }, 'INVALID', 'stream name of 0 bytes'],
   ];
   it.each(cases)('%s', async (_what, given, reason, message) => {
-    const it_ = await world();
+    const it_ = await world({}, (instances) => {
+      for (const instance of instances) instance.reached = 10;
+    });
     const run = () => it_.crossbar.subscribe({ ...wish(), ...given }, new FakeStream());
     expect(run).toThrow(message);
     try {

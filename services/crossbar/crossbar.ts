@@ -9,6 +9,8 @@ import { Filter } from './filter.ts';
 import type { FilterWish } from './filter.ts';
 import { HeartbeatRounds } from './heartbeat-rounds.ts';
 import type { Instance } from './instance.ts';
+import { Membership } from './membership.ts';
+import type { MemberDescription, MemberLife } from './membership.ts';
 import type { FeedBounds } from './merged-feed.ts';
 import type { ResponseStream, Room } from './outbox.ts';
 import { Positions } from './position.ts';
@@ -36,7 +38,10 @@ export interface CrossbarSettings extends FeedBounds, SubscriberPace {
 
 export interface CrossbarOptions {
   readonly cluster: string;
+  /** Those that make up the database before any change of the members. */
   readonly instances: readonly Instance[];
+  /** For who joins. */
+  readonly connect: (joined: MemberDescription) => Instance;
   readonly settings: CrossbarSettings;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
@@ -56,6 +61,10 @@ export interface SubscribeWish extends FilterWish {
 
 export interface CrossbarStatus {
   readonly watermark: number;
+  /** Name of the instance whose journal says who the members are. */
+  readonly registry: string;
+  /** The members, and who was one. */
+  readonly lives: readonly MemberLife[];
   readonly subscribers: number;
   readonly instances: readonly {
     readonly name: string;
@@ -94,7 +103,7 @@ const PUMP_MS = 1;
 
 export class Crossbar {
   readonly #options: CrossbarOptions;
-  readonly #instances: readonly Instance[];
+  readonly #membership: Membership;
   readonly #positions: Positions;
   readonly #trunk: Trunk;
   readonly #slots: CatchUpSlots;
@@ -116,21 +125,21 @@ export class Crossbar {
   constructor(options: CrossbarOptions) {
     const { settings, now } = options;
     this.#options = options;
-    this.#instances = [...options.instances].sort((a, b) => a.number - b.number);
-    this.#positions = new Positions(
-      options.cluster,
-      this.#instances.map((instance) => instance.number),
-    );
+    this.#membership = new Membership(options.instances, options.connect);
+    this.#positions = new Positions(options.cluster, this.#membership);
     this.#slots = new CatchUpSlots(settings.catchUpsMax);
-    this.#heartbeats = new HeartbeatRounds(this.#instances);
+    this.#heartbeats = new HeartbeatRounds(this.#membership);
     this.#waiters = new Waiters(settings.waitersMax);
     this.#room = { shareBytes: settings.subscriberBytesMax, heldBytes: 0 };
     this.#trunk = new Trunk({
-      instances: this.#instances,
+      membership: this.#membership,
       positions: this.#positions,
       bounds: settings,
       now,
       windowBytesMax: settings.windowBytesMax,
+      onLearned: () => {
+        this.#pump();
+      },
       onProgress: () => {
         this.#trunkMoved();
       },
@@ -160,7 +169,7 @@ export class Crossbar {
     const error = new MeridianError('UNAVAILABLE', message);
     for (const subscription of this.#subscriptions) subscription.fail(error);
     this.#waiters.fail(error);
-    for (const instance of this.#instances) instance.close();
+    this.#membership.close();
   }
 
   get watermark(): number {
@@ -190,7 +199,7 @@ export class Crossbar {
       slots: this.#slots,
       room: this.#room,
       feed: {
-        instances: this.#instances,
+        membership: this.#membership,
         positions: this.#positions,
         bounds: settings,
         now: this.#options.now,
@@ -237,6 +246,8 @@ export class Crossbar {
     return {
       watermark: this.#trunk.watermark,
       subscribers: this.#subscriptions.size,
+      registry: this.#membership.registry.name,
+      lives: this.#membership.lives(),
       instances: this.#trunk.inputs().map(({ instance, watermark, source }) => ({
         name: instance.name,
         number: instance.number,
@@ -293,6 +304,7 @@ export class Crossbar {
   }
 
   #trunkMoved(): void {
+    this.#membership.reached(this.#trunk.watermark);
     if (!this.#ready) {
       this.#ready = true;
       this.#options.onReady();

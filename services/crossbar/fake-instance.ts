@@ -3,9 +3,11 @@
  * that a test decides every interleaving; and a subscriber whose connection takes as much as it is told.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { decodeRecords, encodeBatch } from '../../libs/frames/batch.ts';
+import { decodeBatchHeader, decodeRecords, encodeBatch } from '../../libs/frames/batch.ts';
 import { decodeDeliveries, encodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
+import { MEMBERS_STREAM, encodeMemberRecord } from '../../libs/frames/member-record.ts';
+import type { MemberRecord } from '../../libs/frames/member-record.ts';
 import { KeyFilter } from '../../libs/frames/key-filter.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
 import { Gap_Kind } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
@@ -18,6 +20,7 @@ import type {
   Instance,
   InstanceGap,
   InstancePosition,
+  StreamRecord,
 } from './instance.ts';
 import type { ResponseStream } from './outbox.ts';
 
@@ -29,6 +32,7 @@ export class FakeInstance implements Instance {
   /** While set, heartbeats and questions for the watermark fail with it. */
   down: MeridianError | null = null;
   heartbeats = 0;
+  closed = 0;
   reached = 0;
   #seqNum = 0;
 
@@ -56,17 +60,19 @@ export class FakeInstance implements Instance {
     });
   }
 
+  /** An entry with a change of the members. */
+  change(at: number, record: MemberRecord): void {
+    const batch = encodeBatch({ stream: MEMBERS_STREAM, records: [encodeMemberRecord(record)] });
+    const firstSeqNum = seqNum(this.#of(MEMBERS_STREAM, Infinity).length);
+    this.log.push({ timestamp: timestamp(at), recordOffset: 0, firstSeqNum, instance: 0, batch });
+  }
+
   follow(
     after: InstancePosition,
     keyRanges: readonly KeyRange[],
     handlers: FollowHandlers,
   ): Following {
-    const next = this.log.findIndex(
-      (item) =>
-        item.timestamp > after.timestamp ||
-        (item.timestamp === after.timestamp && item.recordOffset > after.recordOffset),
-    );
-    const following = new FakeFollowing(this, next < 0 ? this.log.length : next, {
+    const following = new FakeFollowing(this, after, {
       filter: keyRanges.length === 0 ? null : new KeyFilter(keyRanges),
       handlers,
     });
@@ -93,8 +99,34 @@ export class FakeInstance implements Instance {
     return Promise.resolve(timestamp(this.reached));
   }
 
+  localTail(stream: string): Promise<{ watermark: Timestamp; records: number }> {
+    if (this.down !== null) return Promise.reject(this.down);
+    const records = this.#of(stream, this.reached).length;
+    return Promise.resolve({ watermark: timestamp(this.reached), records });
+  }
+
+  tail(stream: string): Promise<number> {
+    if (this.down !== null) return Promise.reject(this.down);
+    return Promise.resolve(this.#of(stream, Infinity).length);
+  }
+
+  records(stream: string, from: number, to: number): Promise<StreamRecord[]> {
+    return Promise.resolve(this.#of(stream, Infinity).slice(from, to));
+  }
+
+  #of(stream: string, until: number): StreamRecord[] {
+    return this.log
+      .filter(
+        ({ timestamp: at, batch }) => at <= until && decodeBatchHeader(batch).stream === stream,
+      )
+      .flatMap(({ timestamp: at, batch }) =>
+        decodeRecords(batch).map((record) => ({ timestamp: at, record })),
+      );
+  }
+
+  /** Who follows it has stopped by now; another crossbar may still do. */
   close(): void {
-    this.followings.length = 0;
+    this.closed += 1;
   }
 }
 
@@ -103,17 +135,19 @@ export class FakeFollowing implements Following {
   readonly #instance: FakeInstance;
   readonly #handlers: FollowHandlers;
   readonly #filter: KeyFilter | null;
-  #next: number;
+  readonly #after: InstancePosition;
+  /** Index in the log. */
+  #next = 0;
   #open = true;
   paused = false;
 
   constructor(
     instance: FakeInstance,
-    next: number,
+    after: InstancePosition,
     { handlers, filter }: { handlers: FollowHandlers; filter: KeyFilter | null },
   ) {
     this.#instance = instance;
-    this.#next = next;
+    this.#after = after;
     this.#handlers = handlers;
     this.#filter = filter;
   }
@@ -150,7 +184,9 @@ export class FakeFollowing implements Following {
     this.#handlers.gap(gap);
   }
 
-  #wants({ batch }: Delivery): boolean {
+  #wants({ timestamp: at, recordOffset, batch }: Delivery): boolean {
+    const { timestamp: from, recordOffset: offset } = this.#after;
+    if (at < from || (at === from && recordOffset <= offset)) return false;
     const filter = this.#filter;
     return filter === null || decodeRecords(batch).some(({ key }) => filter.matches(key));
   }

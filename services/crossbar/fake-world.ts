@@ -1,6 +1,8 @@
-/** For tests: a crossbar over two fake instances, and how to look at what it delivered. */
+/** For tests: a crossbar over two fake instances, others that may join, and how to look at what it delivered. */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
+import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import { assert } from '../../libs/values/assert.ts';
 import { Crossbar } from './crossbar.ts';
 import type { CrossbarSettings, SubscribeWish } from './crossbar.ts';
 import { FakeInstance } from './fake-instance.ts';
@@ -36,11 +38,24 @@ export async function world(
 ): Promise<World> {
   const instances = [new FakeInstance('i1', 1), new FakeInstance('i2', 2)];
   prepare(instances);
+  return open(instances, settings);
+}
+
+/** A crossbar over these; the first two are founders, the others may join. */
+export async function open(
+  instances: readonly FakeInstance[],
+  settings: Partial<CrossbarSettings> = {},
+): Promise<World> {
   const fatal: MeridianError[] = [];
   const troubles: string[] = [];
   const crossbar = new Crossbar({
     cluster: 'c',
-    instances: [...instances].reverse(),
+    instances: instances.slice(0, 2).reverse(),
+    connect: ({ number }) => {
+      const joined = instances.find((instance) => instance.number === number);
+      assert(joined !== undefined, 'an instance that exists joins');
+      return joined;
+    },
     settings: { ...SETTINGS, ...settings },
     now: () => Date.now(),
     wall: () => 1_000_000,
@@ -50,11 +65,21 @@ export async function world(
   });
   crossbar.start();
   // The instances' answers are promises that have resolved already.
-  for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
   const stop = (): void => {
     crossbar.stop();
   };
   return { instances, crossbar, fatal, troubles, stop };
+}
+
+export const FOUNDERS: MemberRecord['founders'] = [
+  { number: 1, name: 'i1' },
+  { number: 2, name: 'i2' },
+];
+
+export function memberChange(kind: 'join' | 'leave', instance: number): MemberRecord {
+  const replicas = kind === 'join' ? [{ region: 'here', address: `10.0.0.${instance}:7400` }] : [];
+  return { kind, instance, name: `i${instance}`, replicas, founders: FOUNDERS };
 }
 
 export const wish = (

@@ -8,9 +8,17 @@ import { MeridianError } from '../../libs/errors/errors.ts';
 import { DeliveryWalker } from '../../libs/frames/delivery-walker.ts';
 import { U32_MAX } from '../../libs/frames/ints.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
-import type { Merge } from '../../libs/merge/merge.ts';
+import { MEMBERS_KEY, memberRecordIn } from '../../libs/frames/member-record.ts';
+import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import type { MemberMerge } from '../../libs/merge/member-merge.ts';
 import type { Following, Instance, InstanceGap, InstancePosition } from './instance.ts';
 import type { MergedEntry, MergedGap } from './merged-entry.ts';
+
+/** The change's key and no other. */
+const MEMBERS_RANGE: KeyRange = {
+  from: MEMBERS_KEY,
+  to: Buffer.concat([MEMBERS_KEY, Buffer.of(0)]),
+};
 
 export interface InputOwner {
   /** Something was pushed or closed: the merge may have something to give. */
@@ -22,15 +30,16 @@ interface OpenEntry {
   readonly timestamp: number;
   readonly pieces: Uint8Array[];
   gap: MergedGap | null;
+  change: MemberRecord | null;
 }
 
 export class InstanceInput {
   readonly instance: Instance;
-  readonly #input: number;
-  readonly #merge: Merge<MergedEntry>;
+  readonly #merge: MemberMerge<MergedEntry, MemberRecord>;
   readonly #owner: InputOwner;
   readonly #bytesMax: number;
   readonly #keyRanges: readonly KeyRange[];
+  readonly #checkChange: ((change: MemberRecord) => void) | null;
   #position: InstancePosition;
   #open: OpenEntry | null = null;
   #following: Following | null = null;
@@ -40,21 +49,26 @@ export class InstanceInput {
 
   constructor(options: {
     instance: Instance;
-    input: number;
-    merge: Merge<MergedEntry>;
+    /** Knows the instance as a member. */
+    merge: MemberMerge<MergedEntry, MemberRecord>;
     after: InstancePosition;
     keyRanges: readonly KeyRange[];
     owner: InputOwner;
     bytesMax: number;
+    /** For the registry, whose changes are looked for; throws for one behind which nobody can go on here. */
+    checkChange: ((change: MemberRecord) => void) | null;
   }) {
     this.instance = options.instance;
-    this.#input = options.input;
     this.#merge = options.merge;
     this.#owner = options.owner;
     this.#bytesMax = options.bytesMax;
-    this.#keyRanges = options.keyRanges;
+    this.#checkChange = options.checkChange;
+    this.#keyRanges =
+      options.checkChange === null || options.keyRanges.length === 0
+        ? options.keyRanges
+        : [...options.keyRanges, MEMBERS_RANGE];
     this.#position = options.after;
-    this.#merge.close(this.#input, options.after.timestamp);
+    this.#merge.close(this.instance.number, options.after.timestamp);
   }
 
   /** The replica that is read; empty while there is none. */
@@ -63,7 +77,7 @@ export class InstanceInput {
   }
 
   get closed(): number {
-    return this.#merge.closed(this.#input);
+    return this.#merge.closed(this.instance.number);
   }
 
   /** Starts, or starts again after a failure, from the last position. */
@@ -134,13 +148,22 @@ export class InstanceInput {
         ({ start } = walker);
         this.#finish(this.#open);
       }
-      this.#open ??= { timestamp, pieces: [], gap: null };
+      this.#open ??= { timestamp, pieces: [], gap: null, change: null };
       walker.stamp(this.instance.number);
+      if (this.#checkChange !== null && walker.isOf(MEMBERS_KEY)) {
+        this.#open.change ??= this.#changeIn(walker.batch, this.#checkChange);
+      }
       this.#position = { timestamp, recordOffset: recordOffset + recordCount - 1 };
     }
     if (this.#open === null) return;
     if (walker.end > start) this.#open.pieces.push(frames.subarray(start, walker.end));
-    this.#merge.close(this.#input, this.#open.timestamp - 1);
+    this.#merge.close(this.instance.number, this.#open.timestamp - 1);
+  }
+
+  #changeIn(batch: Uint8Array, check: (change: MemberRecord) => void): MemberRecord | null {
+    const change = memberRecordIn(batch);
+    if (change !== null) check(change);
+    return change;
   }
 
   #checkOrder(timestamp: number, recordOffset: number): void {
@@ -161,7 +184,7 @@ export class InstanceInput {
     const timestamp = whole ? to.timestamp - 1 : to.timestamp;
     if (timestamp <= this.closed) return;
     if (this.#open !== null && this.#open.timestamp !== timestamp) this.#finish(this.#open);
-    this.#open ??= { timestamp, pieces: [], gap: null };
+    this.#open ??= { timestamp, pieces: [], gap: null, change: null };
     const before = this.#open.gap;
     this.#open.gap = {
       kind: before?.kind === 'lost' ? 'lost' : kind,
@@ -171,22 +194,22 @@ export class InstanceInput {
     };
     const recordOffset = whole ? U32_MAX : to.recordOffset - 1;
     this.#position = { timestamp, recordOffset };
-    this.#merge.close(this.#input, timestamp - 1);
+    this.#merge.close(this.instance.number, timestamp - 1);
   }
 
   #reach(watermark: number): void {
     if (this.#open !== null && this.#open.timestamp <= watermark) this.#finish(this.#open);
-    this.#merge.close(this.#input, watermark);
+    this.#merge.close(this.instance.number, watermark);
     if (watermark >= this.#position.timestamp) {
       this.#position = { timestamp: watermark, recordOffset: U32_MAX };
     }
   }
 
   #finish(open: OpenEntry): void {
-    const { timestamp, pieces, gap } = open;
+    const { timestamp, pieces, gap, change } = open;
     const { number } = this.instance;
-    const entry = { timestamp, instance: number, frames: Buffer.concat(pieces), gap };
-    this.#merge.push(this.#input, timestamp, entry);
+    const entry = { timestamp, instance: number, frames: Buffer.concat(pieces), gap, change };
+    this.#merge.push(number, timestamp, entry);
     this.#waitingBytes += entry.frames.length;
     this.#open = null;
   }

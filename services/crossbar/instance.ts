@@ -5,6 +5,7 @@
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
+import type { RecordView } from '../../libs/frames/record.ts';
 import type { Timestamp } from '../../libs/values/numbers.ts';
 
 /** After record `recordOffset` of the entry with this timestamp, in one instance. */
@@ -19,6 +20,12 @@ export interface InstanceGap {
   readonly from: number;
   /** First position that is not missing any more: a record of this number, or a whole entry for 0. */
   readonly to: InstancePosition;
+}
+
+/** A record of one stream. */
+export interface StreamRecord {
+  readonly timestamp: number;
+  readonly record: RecordView;
 }
 
 export interface FollowHandlers {
@@ -60,5 +67,11 @@ export interface Instance {
   heartbeat(): Promise<Timestamp>;
   /** The watermark of some replica at the moment. */
   watermark(): Promise<Timestamp>;
+  /** As some replica sees it, without a quorum: all records of the stream up to its watermark are counted. */
+  localTail(stream: string): Promise<{ readonly watermark: Timestamp; readonly records: number }>;
+  /** How many records the stream has, linearizable; 0 where it does not exist. */
+  tail(stream: string): Promise<number>;
+  /** The records of the stream from one number up to below another one. CORRUPT where some are gone. */
+  records(stream: string, from: number, to: number): Promise<readonly StreamRecord[]>;
   close(): void;
 }

@@ -16,15 +16,16 @@ import type {
   Instance,
   InstanceGap,
   InstancePosition,
+  StreamRecord,
 } from './instance.ts';
+import type { MemberDescription } from './membership.ts';
 
 export function connectInstance(
   config: CrossbarConfig,
-  instance: CrossbarConfig['instances'][number],
+  { name, number, replicas }: MemberDescription,
   security: Security | null,
 ): Instance {
   const { cluster, region, timings } = config;
-  const { name, number, replicas } = instance;
   const regions = replicas.map((replica) => replica.region);
   const journal = connectJournal({
     cluster,
@@ -42,6 +43,9 @@ export function connectInstance(
     follow: (after, keys, handlers) => follow(journal, name, { after, keys }, handlers),
     heartbeat: () => named(name, readPoint(journal)),
     watermark: () => named(name, watermark(journal, regions)),
+    localTail: (stream) => named(name, localTail(journal, regions, stream)),
+    tail: (stream) => named(name, tail(journal, stream)),
+    records: (stream, from, to) => named(name, records(journal, stream, { from, to })),
     close: () => {
       void journal.close();
     },
@@ -95,9 +99,74 @@ async function readPoint(journal: Journal): Promise<Timestamp> {
 
 /** Of the replica that answers first: asks no quorum, so that what is released can be read without one. */
 async function watermark(journal: Journal, regions: readonly string[]): Promise<Timestamp> {
-  try {
-    const status = await Promise.any(regions.map((region) => journal.status(region)));
+  return whoeverAnswers(regions, async (region) => {
+    const status = await journal.status(region);
     return timestamp(Number(status.watermark));
+  });
+}
+
+/** The tail is asked for behind the watermark, at the same replica, so no record up to that is missed. */
+function localTail(
+  journal: Journal,
+  regions: readonly string[],
+  stream: string,
+): Promise<{ watermark: Timestamp; records: number }> {
+  return whoeverAnswers(regions, async (region) => {
+    const status = await journal.status(region);
+    const records = await unlessMissing(
+      journal.localTail(stream, { region }).then((found) => found.localNextSeqNum),
+    );
+    return { watermark: timestamp(Number(status.watermark)), records };
+  });
+}
+
+function tail(journal: Journal, stream: string): Promise<number> {
+  return unlessMissing(journal.checkTail(stream).then((found) => found.nextSeqNum));
+}
+
+async function records(
+  journal: Journal,
+  stream: string,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<StreamRecord[]> {
+  const found: StreamRecord[] = [];
+  for await (const item of journal.read({ stream, from: { seqNum: from }, untilSeqNum: to })) {
+    if (item.type === 'gap') throw missing(stream, item);
+    if (item.type !== 'batches') continue;
+    for (const batch of item.batches) {
+      for (const [index, record] of batch.records.entries()) {
+        const seqNum = batch.firstSeqNum + index;
+        if (seqNum === from + found.length && seqNum < to) {
+          found.push({ timestamp: batch.timestamp, record });
+        }
+      }
+    }
+  }
+  if (found.length === to - from) return found;
+  const message = `${found.length} of ${to - from} records of ${stream} could be read`;
+  throw new MeridianError('UNAVAILABLE', message);
+}
+
+function missing(stream: string, { kind, from, to }: ReadGap): MeridianError {
+  const message = `records of ${stream} from ${from.timestamp} to ${to.timestamp} are ${kind}`;
+  return new MeridianError('CORRUPT', message, { details: { stream, kind } });
+}
+
+async function unlessMissing(records: Promise<number>): Promise<number> {
+  try {
+    return await records;
+  } catch (error) {
+    if (error instanceof MeridianError && error.reason === 'STREAM_NOT_FOUND') return 0;
+    throw error;
+  }
+}
+
+async function whoeverAnswers<T>(
+  regions: readonly string[],
+  ask: (region: string) => Promise<T>,
+): Promise<T> {
+  try {
+    return await Promise.any(regions.map(ask));
   } catch (error) {
     if (!(error instanceof AggregateError)) throw error;
     throw error.errors[0];

@@ -2,7 +2,7 @@
  * The command of a crossbar. Exit codes: 0 stopped as told, 1 refused to start, 70 crashed,
  * 78 configuration. Keeps nothing on disk: to move or restart it costs its subscribers a moment.
  */
-import { loadConfigOrExit } from '../../libs/config/config.ts';
+import { EXIT_CONFIG, loadConfigOrExit } from '../../libs/config/config.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
 import { EXIT_SOFTWARE, installCrashHandlers } from '../../libs/telemetry/crash.ts';
@@ -32,7 +32,8 @@ try {
     logger,
     fatal: (error) => {
       logger.fatal({ error }, 'stopping: what was received cannot be passed on');
-      process.exit(EXIT_SOFTWARE);
+      const configured = error instanceof MeridianError && error.reason === 'REFUSED';
+      process.exit(configured ? EXIT_CONFIG : EXIT_SOFTWARE);
     },
   });
   let stopping = false;

@@ -4,6 +4,7 @@
  * large message it came in. Where an instance has said that records are missing, the gap travels in
  * the place of what is missing.
  */
+import type { MemberRecord } from '../../libs/frames/member-record.ts';
 import type { Position } from './position.ts';
 
 /** Records of one instance that were asked for and do not come. */
@@ -22,4 +23,6 @@ export interface MergedEntry extends Position {
   readonly frames: Uint8Array;
   /** Comes before the frames. */
   readonly gap: MergedGap | null;
+  /** Of the registry: the change of the members that it holds; void perhaps. */
+  readonly change: MemberRecord | null;
 }

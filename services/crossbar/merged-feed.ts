@@ -2,15 +2,18 @@
  * The merged order of all instances from a position on, given to one sink. The crossbar runs one of
  * these at the tail for everybody, and one for each subscriber that is too far behind for the window.
  *
- * Owns the inputs and their restarts; does not own what becomes of entries. Progress is told only
- * when everything it covers has been given, so it never overtakes a record.
+ * Owns the inputs and their restarts, and follows who is a member: behind a join the new instance is read,
+ * behind a leave the old one no more. Does not own what becomes of entries. Progress is told only when
+ * everything it covers has been given, so it never overtakes a record.
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
-import { Merge } from '../../libs/merge/merge.ts';
-import { at } from '../../libs/values/assert.ts';
+import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import { MemberMerge } from '../../libs/merge/member-merge.ts';
+import type { Place, PlacedChange } from '../../libs/merge/members.ts';
 import type { Instance } from './instance.ts';
 import { InstanceInput } from './instance-input.ts';
+import type { Membership } from './membership.ts';
 import type { MergedEntry } from './merged-entry.ts';
 import type { Position, Positions } from './position.ts';
 
@@ -33,8 +36,8 @@ export interface FeedBounds {
 }
 
 export interface FeedOptions {
-  /** Ascending by number. */
-  readonly instances: readonly Instance[];
+  /** Knows every change up to `after`. */
+  readonly membership: Membership;
   readonly positions: Positions;
   readonly after: Position;
   /** Only batches with such a key; empty for all. */
@@ -47,8 +50,8 @@ export interface FeedOptions {
 
 export class MergedFeed {
   readonly #options: FeedOptions;
-  readonly #merge: Merge<MergedEntry>;
-  readonly #inputs: readonly InstanceInput[];
+  readonly #merge: MemberMerge<MergedEntry, MemberRecord>;
+  readonly #inputs = new Map<number, InstanceInput>();
   readonly #retries = new Set<NodeJS.Timeout>();
   #stopped = false;
   #held = false;
@@ -57,48 +60,31 @@ export class MergedFeed {
   #movedAt: number;
 
   constructor(options: FeedOptions) {
-    const { instances, positions, after, keyRanges, bounds } = options;
+    const { membership, after } = options;
     this.#options = options;
-    this.#merge = new Merge(instances.length);
-    const owner = {
-      changed: () => {
-        this.#drain();
-      },
-      failed: (input: InstanceInput, error: MeridianError) => {
-        this.#retry(input, error);
-      },
-    };
-    this.#inputs = instances.map(
-      (instance, input) =>
-        new InstanceInput({
-          instance,
-          input,
-          owner,
-          merge: this.#merge,
-          after: positions.of(after, instance.number),
-          keyRanges,
-          bytesMax: bounds.inputBytesMax,
-        }),
+    this.#merge = new MemberMerge(membership.members, after, (entry) =>
+      entry.change === null ? null : membership.admit(entry.change, entry),
     );
+    for (const number of this.#merge.members) this.#addInput(number, after);
     this.#told = this.#merge.watermark;
     this.#movedAt = options.now();
   }
 
   start(): void {
-    for (const input of this.#inputs) input.follow();
+    for (const input of this.#inputs.values()) input.follow();
   }
 
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#retries) clearTimeout(timer);
-    for (const input of this.#inputs) input.stop();
+    for (const input of this.#inputs.values()) input.stop();
   }
 
   /** The sink takes entries again. */
   resume(): void {
     if (!this.#held || this.#stopped) return;
     this.#held = false;
-    for (const input of this.#inputs) input.hold(false);
+    for (const input of this.#inputs.values()) input.hold(false);
     this.#drain();
   }
 
@@ -112,26 +98,27 @@ export class MergedFeed {
     if (this.#held || this.#options.now() - this.#movedAt < this.#options.bounds.stallAfterMs) {
       return [];
     }
-    const least = this.#merge.watermark;
-    return this.#inputs
-      .filter((input) => input.closed === least)
-      .map((input) => input.instance.name);
+    const inputs = [...this.#inputs.values()];
+    const least = Math.min(...inputs.map(({ closed }) => closed));
+    return inputs.filter((input) => input.closed === least).map((input) => input.instance.name);
   }
 
-  /** Watermark and source of each instance, in the order of the inputs. */
+  /** Watermark and source of each member, ascending by number. */
   inputs(): { readonly instance: Instance; readonly watermark: number; readonly source: string }[] {
-    return this.#inputs.map((input) => ({
-      instance: input.instance,
-      watermark: input.closed,
-      source: input.source,
-    }));
+    return this.#merge.members.flatMap((number) => {
+      const input = this.#inputs.get(number);
+      if (input === undefined) return [];
+      return { instance: input.instance, watermark: input.closed, source: input.source };
+    });
   }
 
   #drain(): void {
     if (this.#draining) return;
     this.#draining = true;
     try {
-      if (!this.#stopped && !this.#held) this.#merge.drain(this.#give);
+      if (!this.#stopped && !this.#held) {
+        for (const change of this.#merge.drain(this.#give)) this.#follow(change);
+      }
     } finally {
       this.#draining = false;
     }
@@ -139,12 +126,50 @@ export class MergedFeed {
   }
 
   /** false: the sink, which may have enough after any entry, has enough. */
-  readonly #give = (entry: MergedEntry, input: number): boolean => {
+  readonly #give = (entry: MergedEntry): boolean => {
     const more = this.#options.sink.entry(entry);
     if (!more) this.#hold();
-    at(this.#inputs, input).left(entry);
+    this.#inputs.get(entry.instance)?.left(entry);
     return more && !this.#stopped;
   };
+
+  #follow({ change: { kind, instance }, at }: PlacedChange<MemberRecord>): void {
+    if (kind === 'leave') {
+      this.#inputs.get(instance)?.stop();
+      this.#inputs.delete(instance);
+    } else if (!this.#stopped && this.#merge.members.includes(instance)) {
+      const input = this.#addInput(instance, at);
+      input.hold(this.#held);
+      input.follow();
+    }
+  }
+
+  #addInput(number: number, after: Place): InstanceInput {
+    const { membership, positions, keyRanges, bounds } = this.#options;
+    const input = new InstanceInput({
+      instance: membership.instance(number),
+      owner: {
+        changed: () => {
+          this.#drain();
+        },
+        failed: (failed, error) => {
+          this.#retry(failed, error);
+        },
+      },
+      merge: this.#merge,
+      after: positions.of(after, number),
+      keyRanges,
+      bytesMax: bounds.inputBytesMax,
+      checkChange:
+        number === membership.registry.number
+          ? (change) => {
+              membership.check(change);
+            }
+          : null,
+    });
+    this.#inputs.set(number, input);
+    return input;
+  }
 
   #tell(): void {
     const watermark = this.#merge.watermark;
@@ -157,7 +182,7 @@ export class MergedFeed {
   #hold(): void {
     if (this.#stopped) return;
     this.#held = true;
-    for (const input of this.#inputs) input.hold(true);
+    for (const input of this.#inputs.values()) input.hold(true);
   }
 
   #retry(input: InstanceInput, error: MeridianError): void {
@@ -165,7 +190,7 @@ export class MergedFeed {
     if (!this.#options.sink.failed(input.instance.name, error)) return;
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
-      input.follow();
+      if (this.#inputs.get(input.instance.number) === input) input.follow();
     }, this.#options.bounds.retryMs);
     this.#retries.add(timer);
   }

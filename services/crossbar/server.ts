@@ -41,6 +41,10 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
   const crossbar = new Crossbar({
     cluster,
     instances: config.instances.map((instance) => connectInstance(config, instance, security)),
+    connect: (joined) => {
+      logger.info({ instance: joined.name, number: joined.number }, 'an instance has joined');
+      return connectInstance(config, joined, security);
+    },
     settings: { ...config.timings, ...config.limits },
     now: () => performance.now(),
     wall: () => Date.now() * 1000,

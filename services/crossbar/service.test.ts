@@ -22,6 +22,9 @@ async function served(
   const crossbar = new Crossbar({
     cluster: 'c',
     instances,
+    connect: () => {
+      throw new Error('nobody joins here');
+    },
     settings: {
       windowBytesMax,
       inputBytesMax: 4 * MIB,

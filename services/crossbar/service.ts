@@ -25,7 +25,7 @@ export function crossbarService(
     },
     status: (request) => {
       crossbar.checkCluster(request.cluster);
-      const { watermark, subscribers, instances } = crossbar.status();
+      const { watermark, subscribers, registry, lives, instances } = crossbar.status();
       const load = crossbar.load();
       return Promise.resolve({
         ...identity,
@@ -34,6 +34,12 @@ export function crossbarService(
         watermark: BigInt(watermark),
         heldBytes: BigInt(load.heldBytes),
         windowBytes: BigInt(load.windowBytes),
+        registry,
+        lives: lives.map((life) => ({
+          ...life,
+          joinedAt: BigInt(life.joinedAt),
+          leftAt: BigInt(life.leftAt),
+        })),
         instances: instances.map((instance) => ({
           ...instance,
           watermark: BigInt(instance.watermark),

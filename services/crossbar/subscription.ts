@@ -1,7 +1,8 @@
 /**
  * One subscriber. States:
  *
- *   waiting      no slot to read the instances with, and too far behind for the window
+ *   waiting      too far behind for the window, and no slot to read the instances with, or it is not known
+ *                yet who they are at its place
  *   catchingUp   served by a merge of its own, from its position on
  *   live         served from the window of the trunk
  *   over         told that it has ended
@@ -60,6 +61,8 @@ export class Subscription {
   readonly #outbox: Outbox;
   #state: State = { kind: 'waiting' };
   #release: () => void = () => undefined;
+  /** It has a slot, or stands in line for one. */
+  #inLine = false;
   #offered = 0;
   #progressAt = -Infinity;
   #stallAt = -Infinity;
@@ -94,11 +97,12 @@ export class Subscription {
     this.#becomeServed(this.#outbox.position);
   }
 
-  /** The trunk has moved, or has come into being. */
+  /** The trunk has moved or has come into being, or more of the members is known. */
   trunkMoved(): void {
     if (this.#state.kind === 'live') this.#pump(this.#state);
-    else if (this.#state.kind === 'waiting' && this.#covered(this.#outbox.position)) {
-      this.#becomeLive(this.#outbox.position);
+    else if (this.#state.kind === 'waiting') {
+      const { position } = this.#outbox;
+      if (!this.#inLine || this.#covered(position)) this.#becomeServed(position);
     }
   }
 
@@ -122,7 +126,8 @@ export class Subscription {
   }
 
   #maybeTellStall(): void {
-    if (this.#state.kind === 'waiting' || this.#outbox.full) return;
+    const hasTurn = this.#state.kind !== 'waiting' || !this.#inLine;
+    if (!hasTurn || this.#outbox.full) return;
     const names =
       this.#state.kind === 'catchingUp'
         ? this.#state.feed.stalledBy()
@@ -145,7 +150,8 @@ export class Subscription {
     }
     this.#state = { kind: 'waiting' };
     this.#giveBack();
-    if (this.#outbox.full) return;
+    if (this.#outbox.full || !this.#options.feed.membership.knows(position)) return;
+    this.#inLine = true;
     this.#release = this.#options.slots.take(() => {
       this.#becomeCatchingUp(position);
     });
@@ -200,6 +206,7 @@ export class Subscription {
   #giveBack(): void {
     const release = this.#release;
     this.#release = () => undefined;
+    this.#inLine = false;
     release();
   }
 

@@ -1,21 +1,27 @@
 /**
  * The merge at the tail, run once for all subscribers: follows every instance from where the slowest
- * of them stood at the start, and keeps the newest part of the order in the window. Until every
- * instance has said where it stands there is no window, and subscribers read for themselves.
+ * of them stood at the start, and keeps the newest part of the order in the window. First it learns who
+ * the members are. Until every one has said where it stands there is no window, and subscribers read for
+ * themselves.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
+import { comparePlaces } from '../../libs/merge/members.ts';
+import type { Instance } from './instance.ts';
+import { learnWhatIsReleased } from './member-history.ts';
+import type { Membership } from './membership.ts';
 import { MergedFeed } from './merged-feed.ts';
 import type { FeedBounds } from './merged-feed.ts';
-import type { Instance } from './instance.ts';
 import type { Positions } from './position.ts';
 import { Window } from './window.ts';
 
 export interface TrunkOptions {
-  readonly instances: readonly Instance[];
+  readonly membership: Membership;
   readonly positions: Positions;
   readonly bounds: FeedBounds;
   readonly windowBytesMax: number;
   readonly now: () => number;
+  /** Who the members are is known up to where the registry was at the start. */
+  readonly onLearned: () => void;
   /** The window holds everything up to the watermark. */
   readonly onProgress: () => void;
   /** Something did not work and is tried again. */
@@ -46,7 +52,7 @@ export class Trunk {
   }
 
   start(): void {
-    for (const instance of this.#options.instances) this.#ask(instance);
+    this.#learn();
   }
 
   stop(): void {
@@ -57,7 +63,7 @@ export class Trunk {
 
   stalledBy(): string[] {
     if (this.#feed !== null) return this.#feed.stalledBy();
-    return this.#options.instances
+    return this.#members()
       .filter((instance) => !this.#starts.has(instance))
       .map((instance) => instance.name);
   }
@@ -65,40 +71,66 @@ export class Trunk {
   /** Watermark and source of each instance. */
   inputs(): { readonly instance: Instance; readonly watermark: number; readonly source: string }[] {
     if (this.#feed !== null) return this.#feed.inputs();
-    return this.#options.instances.map((instance) => ({
+    return this.#members().map((instance) => ({
       instance,
       watermark: this.#starts.get(instance) ?? 0,
       source: '',
     }));
   }
 
-  #ask(instance: Instance): void {
-    instance.watermark().then(
-      (watermark) => {
-        this.#starts.set(instance, watermark);
-        if (this.#starts.size === this.#options.instances.length) this.#begin();
-      },
-      (error: unknown) => {
-        if (this.#stopped) return;
-        if (!(error instanceof MeridianError)) throw error;
-        this.#options.onTrouble(instance.name, error);
-        const timer = setTimeout(() => {
-          this.#retries.delete(timer);
-          this.#ask(instance);
-        }, this.#options.bounds.retryMs);
-        this.#retries.add(timer);
-      },
-    );
+  #members(): Instance[] {
+    const { membership } = this.#options;
+    return membership.now.map((number) => membership.instance(number));
   }
 
-  #begin(): void {
-    if (this.#stopped) return;
-    const { instances, positions, bounds, now, windowBytesMax } = this.#options;
-    const after = positions.atWatermark(Math.min(...this.#starts.values()));
+  #learn(): void {
+    const { membership, onLearned } = this.#options;
+    this.#attempt(membership.registry, async () => {
+      this.#starts.set(membership.registry, await learnWhatIsReleased(membership));
+      if (this.#stopped) return;
+      onLearned();
+      const others = this.#members().filter((instance) => instance !== membership.registry);
+      for (const instance of others) this.#ask(instance);
+      this.#maybeBegin();
+    });
+  }
+
+  #ask(instance: Instance): void {
+    this.#attempt(instance, async () => {
+      this.#starts.set(instance, await instance.watermark());
+      this.#maybeBegin();
+    });
+  }
+
+  #attempt(instance: Instance, ask: () => Promise<void>): void {
+    ask().catch((error: unknown) => {
+      if (this.#stopped) return;
+      if (!(error instanceof MeridianError)) throw error;
+      if (isFatal(error)) {
+        this.#options.onFatal(error);
+        return;
+      }
+      this.#options.onTrouble(instance.name, error);
+      const timer = setTimeout(() => {
+        this.#retries.delete(timer);
+        this.#attempt(instance, ask);
+      }, this.#options.bounds.retryMs);
+      this.#retries.add(timer);
+    });
+  }
+
+  /** Not before the last change that is known: who left by it may be gone for good. */
+  #maybeBegin(): void {
+    const starts = this.#members().map((instance) => this.#starts.get(instance));
+    if (this.#stopped || this.#feed !== null || starts.includes(undefined)) return;
+    const { membership, positions, bounds, now, windowBytesMax } = this.#options;
+    const least = positions.atWatermark(Math.min(...starts.map((start) => start ?? 0)));
+    const last = membership.members.changes.at(-1)?.at ?? least;
+    const after = comparePlaces(least, last) < 0 ? last : least;
     const window = new Window(windowBytesMax, after);
     this.#window = window;
     this.#feed = new MergedFeed({
-      instances,
+      membership,
       positions,
       bounds,
       now,
@@ -113,7 +145,7 @@ export class Trunk {
           this.#options.onProgress();
         },
         failed: (instance, error) => {
-          if (error.reason === 'CORRUPT' || error.reason === 'INVALID') {
+          if (isFatal(error)) {
             this.#options.onFatal(error);
             return false;
           }
@@ -125,4 +157,9 @@ export class Trunk {
     this.#feed.start();
     this.#options.onProgress();
   }
+}
+
+/** What an instance says cannot be, or this crossbar cannot go on behind it. */
+function isFatal({ reason }: MeridianError): boolean {
+  return reason === 'CORRUPT' || reason === 'INVALID' || reason === 'REFUSED';
 }

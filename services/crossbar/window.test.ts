@@ -7,6 +7,7 @@ const entry = (timestamp: number, instance = 1, bytes = 100): MergedEntry => ({
   instance,
   frames: new Uint8Array(bytes),
   gap: null,
+  change: null,
 });
 
 describe('the window', () => {

@@ -29,6 +29,7 @@ class Bench {
   readonly registry = new Registry();
   readonly figures = new HotFigures(this.registry);
   known = false;
+  retiredFrom = Infinity;
   forwardedVia = '';
   closed = 0;
 
@@ -47,6 +48,7 @@ class Bench {
         },
         knownToOrder: () => this.known,
         demandsToken: (stream) => stream === 'guarded',
+        retiredFrom: () => this.retiredFrom,
         answered: (session) => {
           this.dirty.push(session);
         },
@@ -215,6 +217,18 @@ describe('append session', () => {
       bench.flush();
       expect(bench.runs().map(brief)).toEqual([[1, 80, 4, false]]);
     }
+  });
+
+  it('lets a QUORUM append behind the end of a retired instance wait for the order, not one before it', () => {
+    const bench = new Bench();
+    bench.hello(Ack.QUORUM);
+    bench.stream.take();
+    bench.append({}, {});
+    bench.retiredFrom = 80;
+    bench.commit(0, 1, 80);
+    bench.commit(1, 2, 81);
+    bench.flush();
+    expect(bench.runs().map(brief)).toEqual([[1, 80, 0, false]]);
   });
 
   it('takes no control action, and answers what stood before it', () => {

@@ -8,8 +8,8 @@
  * other way (INDEFINITE, connection lost) leaves the unanswered ones unknown.
  *
  * QUORUM appends are answered when committed, except those whose effect only the order can decide: a
- * condition, a stream that demands a token, and a retry that the order already knows. Their answers
- * wait for the release, and so do the answers behind them.
+ * condition, a stream that demands a token, a retry that the order already knows, and one that comes after
+ * the instance was retired. Their answers wait for the release, and so do the answers behind them.
  */
 import { create } from '@bufbuild/protobuf';
 import { MeridianError } from '../../libs/errors/errors.ts';
@@ -47,6 +47,8 @@ export interface SessionContext {
   readonly knownToOrder: (append: PendingAppend) => boolean;
   /** The stream refuses appends without its fencing token, as far as this replica knows. */
   readonly demandsToken: (stream: string) => boolean;
+  /** Appends with a higher timestamp are refused by the order, as far as this replica knows. */
+  readonly retiredFrom: () => number;
   /** The session has answers; `flush` must be called at the end of the turn. */
   readonly answered: (session: AppendSession) => void;
   readonly latency: (startedAt: number) => void;
@@ -115,6 +117,7 @@ export class AppendSession implements AppendOwner {
     const { matchSeqNum, fencingToken, mustExist } = append.header;
     if (matchSeqNum !== null || fencingToken !== null || mustExist === true) return;
     if (this.#context.demandsToken(append.header.stream)) return;
+    if (outcome.kind === 'appended' && outcome.timestamp > this.#context.retiredFrom()) return;
     if (append.header.writer !== null && this.#context.knownToOrder(append)) return;
     append.answer = outcome;
     this.#markDirty();

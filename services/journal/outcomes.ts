@@ -120,6 +120,8 @@ function messageOf(failure: OrderFailure): string {
       return failure.what === 'streams'
         ? `the journal has ${failure.limit} names of streams, deleted ones included: no other can be created`
         : `${failure.limit} actions were decided in the last minutes; repeat later`;
+    case 'REFUSED':
+      return 'this instance is retired and takes no more appends: append to another one of the database';
     case 'OUT_OF_RANGE':
       return `the stream's next sequence number is ${failure.nextSeqNum}: nothing can be trimmed up to ${failure.before}`;
     case 'LEASE_HELD':

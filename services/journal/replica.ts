@@ -265,6 +265,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       },
       knownToOrder: (append) => knownToOrder(order, append),
       demandsToken: (stream) => order.demandsToken(stream),
+      retiredFrom: () => order.retiredFrom,
       answered: (session) => {
         driver.answered(session);
       },

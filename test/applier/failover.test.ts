@@ -29,6 +29,9 @@ async function serve(): Promise<Served> {
   const crossbar = new Crossbar({
     cluster: 'c',
     instances,
+    connect: () => {
+      throw new Error('nobody joins here');
+    },
     settings: { ...SETTINGS, stallAfterMs: 100, stallRepeatMs: 100 },
     now: () => performance.now(),
     wall: () => 1_000_000,

@@ -28,6 +28,9 @@ function forgetful(machine: HashedOrderMachine): HashedOrderMachine {
     snapshot: () => machine.snapshot(),
     hash: () => machine.hash(),
     timestamp: 0 as Timestamp,
+    get retiredFrom() {
+      return machine.retiredFrom;
+    },
     streamCount: 0,
     applied: 0,
     writerCount: 0,

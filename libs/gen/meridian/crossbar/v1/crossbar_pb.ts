@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meridian/crossbar/v1/crossbar.proto.
  */
 export const file_meridian_crossbar_v1_crossbar: GenFile = /*@__PURE__*/
-  fileDesc("CiNtZXJpZGlhbi9jcm9zc2Jhci92MS9jcm9zc2Jhci5wcm90bxIUbWVyaWRpYW4uY3Jvc3NiYXIudjEieAoQU3Vic2NyaWJlUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEg4KBmN1cnNvchgCIAEoDBIPCgdzdHJlYW1zGAMgAygJEjIKCmtleV9yYW5nZXMYBCADKAsyHi5tZXJpZGlhbi5jcm9zc2Jhci52MS5LZXlSYW5nZSIkCghLZXlSYW5nZRIMCgRmcm9tGAEgASgMEgoKAnRvGAIgASgMIq4BChFTdWJzY3JpYmVSZXNwb25zZRIwCgdiYXRjaGVzGAEgASgLMh0ubWVyaWRpYW4uY3Jvc3NiYXIudjEuQmF0Y2hlc0gAEjIKCHByb2dyZXNzGAIgASgLMh4ubWVyaWRpYW4uY3Jvc3NiYXIudjEuUHJvZ3Jlc3NIABIoCgNnYXAYAyABKAsyGS5tZXJpZGlhbi5jcm9zc2Jhci52MS5HYXBIAEIJCgdtZXNzYWdlIikKB0JhdGNoZXMSDgoGZnJhbWVzGAEgASgMEg4KBmN1cnNvchgCIAEoDCJBCghQcm9ncmVzcxIRCgl3YXRlcm1hcmsYASABKAQSDgoGY3Vyc29yGAIgASgMEhIKCnN0YWxsZWRfYnkYAyADKAkiwgEKA0dhcBIsCgRraW5kGAEgASgOMh4ubWVyaWRpYW4uY3Jvc3NiYXIudjEuR2FwLktpbmQSEAoIaW5zdGFuY2UYAiABKAkSFgoOZnJvbV90aW1lc3RhbXAYAyABKAQSFAoMdG9fdGltZXN0YW1wGAQgASgEEg4KBmN1cnNvchgFIAEoDCI9CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIQCgxLSU5EX1RSSU1NRUQQARINCglLSU5EX0xPU1QQAiI/ChBIZWFydGJlYXRSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSGgoSd2FpdF9mb3Jfd2F0ZXJtYXJrGAIgASgIIkoKEUhlYXJ0YmVhdFJlc3BvbnNlEhIKCnJlYWRfcG9pbnQYASABKAQSEQoJd2F0ZXJtYXJrGAIgASgEEg4KBmN1cnNvchgDIAEoDCJRCg5XYWl0Rm9yUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEhAKBmN1cnNvchgCIAEoDEgAEhMKCXRpbWVzdGFtcBgDIAEoBEgAQgcKBXBsYWNlIiQKD1dhaXRGb3JSZXNwb25zZRIRCgl3YXRlcm1hcmsYASABKAQiIAoNU3RhdHVzUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJItEBCg5TdGF0dXNSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIRCgl3YXRlcm1hcmsYAyABKAQSNwoJaW5zdGFuY2VzGAQgAygLMiQubWVyaWRpYW4uY3Jvc3NiYXIudjEuSW5zdGFuY2VTdGF0dXMSEwoLc3Vic2NyaWJlcnMYBSABKA0SEwoLY2F0Y2hpbmdfdXAYBiABKA0SEgoKaGVsZF9ieXRlcxgHIAEoBBIUCgx3aW5kb3dfYnl0ZXMYCCABKAQiYwoOSW5zdGFuY2VTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZudW1iZXIYAiABKA0SEQoJd2F0ZXJtYXJrGAMgASgEEg4KBnNvdXJjZRgEIAEoCRIQCghzdGFsbGluZxgFIAEoCDL8AgoPQ3Jvc3NiYXJTZXJ2aWNlEl4KCVN1YnNjcmliZRImLm1lcmlkaWFuLmNyb3NzYmFyLnYxLlN1YnNjcmliZVJlcXVlc3QaJy5tZXJpZGlhbi5jcm9zc2Jhci52MS5TdWJzY3JpYmVSZXNwb25zZTABElwKCUhlYXJ0YmVhdBImLm1lcmlkaWFuLmNyb3NzYmFyLnYxLkhlYXJ0YmVhdFJlcXVlc3QaJy5tZXJpZGlhbi5jcm9zc2Jhci52MS5IZWFydGJlYXRSZXNwb25zZRJWCgdXYWl0Rm9yEiQubWVyaWRpYW4uY3Jvc3NiYXIudjEuV2FpdEZvclJlcXVlc3QaJS5tZXJpZGlhbi5jcm9zc2Jhci52MS5XYWl0Rm9yUmVzcG9uc2USUwoGU3RhdHVzEiMubWVyaWRpYW4uY3Jvc3NiYXIudjEuU3RhdHVzUmVxdWVzdBokLm1lcmlkaWFuLmNyb3NzYmFyLnYxLlN0YXR1c1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CiNtZXJpZGlhbi9jcm9zc2Jhci92MS9jcm9zc2Jhci5wcm90bxIUbWVyaWRpYW4uY3Jvc3NiYXIudjEieAoQU3Vic2NyaWJlUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEg4KBmN1cnNvchgCIAEoDBIPCgdzdHJlYW1zGAMgAygJEjIKCmtleV9yYW5nZXMYBCADKAsyHi5tZXJpZGlhbi5jcm9zc2Jhci52MS5LZXlSYW5nZSIkCghLZXlSYW5nZRIMCgRmcm9tGAEgASgMEgoKAnRvGAIgASgMIq4BChFTdWJzY3JpYmVSZXNwb25zZRIwCgdiYXRjaGVzGAEgASgLMh0ubWVyaWRpYW4uY3Jvc3NiYXIudjEuQmF0Y2hlc0gAEjIKCHByb2dyZXNzGAIgASgLMh4ubWVyaWRpYW4uY3Jvc3NiYXIudjEuUHJvZ3Jlc3NIABIoCgNnYXAYAyABKAsyGS5tZXJpZGlhbi5jcm9zc2Jhci52MS5HYXBIAEIJCgdtZXNzYWdlIikKB0JhdGNoZXMSDgoGZnJhbWVzGAEgASgMEg4KBmN1cnNvchgCIAEoDCJBCghQcm9ncmVzcxIRCgl3YXRlcm1hcmsYASABKAQSDgoGY3Vyc29yGAIgASgMEhIKCnN0YWxsZWRfYnkYAyADKAkiwgEKA0dhcBIsCgRraW5kGAEgASgOMh4ubWVyaWRpYW4uY3Jvc3NiYXIudjEuR2FwLktpbmQSEAoIaW5zdGFuY2UYAiABKAkSFgoOZnJvbV90aW1lc3RhbXAYAyABKAQSFAoMdG9fdGltZXN0YW1wGAQgASgEEg4KBmN1cnNvchgFIAEoDCI9CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIQCgxLSU5EX1RSSU1NRUQQARINCglLSU5EX0xPU1QQAiI/ChBIZWFydGJlYXRSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSGgoSd2FpdF9mb3Jfd2F0ZXJtYXJrGAIgASgIIkoKEUhlYXJ0YmVhdFJlc3BvbnNlEhIKCnJlYWRfcG9pbnQYASABKAQSEQoJd2F0ZXJtYXJrGAIgASgEEg4KBmN1cnNvchgDIAEoDCJRCg5XYWl0Rm9yUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEhAKBmN1cnNvchgCIAEoDEgAEhMKCXRpbWVzdGFtcBgDIAEoBEgAQgcKBXBsYWNlIiQKD1dhaXRGb3JSZXNwb25zZRIRCgl3YXRlcm1hcmsYASABKAQiIAoNU3RhdHVzUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIpQCCg5TdGF0dXNSZXNwb25zZRIPCgdjbHVzdGVyGAEgASgJEg4KBnJlZ2lvbhgCIAEoCRIRCgl3YXRlcm1hcmsYAyABKAQSNwoJaW5zdGFuY2VzGAQgAygLMiQubWVyaWRpYW4uY3Jvc3NiYXIudjEuSW5zdGFuY2VTdGF0dXMSEwoLc3Vic2NyaWJlcnMYBSABKA0SEwoLY2F0Y2hpbmdfdXAYBiABKA0SEgoKaGVsZF9ieXRlcxgHIAEoBBIUCgx3aW5kb3dfYnl0ZXMYCCABKAQSEAoIcmVnaXN0cnkYCSABKAkSLwoFbGl2ZXMYCiADKAsyIC5tZXJpZGlhbi5jcm9zc2Jhci52MS5NZW1iZXJMaWZlIk4KCk1lbWJlckxpZmUSDgoGbnVtYmVyGAEgASgNEgwKBG5hbWUYAiABKAkSEQoJam9pbmVkX2F0GAMgASgEEg8KB2xlZnRfYXQYBCABKAQiYwoOSW5zdGFuY2VTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZudW1iZXIYAiABKA0SEQoJd2F0ZXJtYXJrGAMgASgEEg4KBnNvdXJjZRgEIAEoCRIQCghzdGFsbGluZxgFIAEoCDL8AgoPQ3Jvc3NiYXJTZXJ2aWNlEl4KCVN1YnNjcmliZRImLm1lcmlkaWFuLmNyb3NzYmFyLnYxLlN1YnNjcmliZVJlcXVlc3QaJy5tZXJpZGlhbi5jcm9zc2Jhci52MS5TdWJzY3JpYmVSZXNwb25zZTABElwKCUhlYXJ0YmVhdBImLm1lcmlkaWFuLmNyb3NzYmFyLnYxLkhlYXJ0YmVhdFJlcXVlc3QaJy5tZXJpZGlhbi5jcm9zc2Jhci52MS5IZWFydGJlYXRSZXNwb25zZRJWCgdXYWl0Rm9yEiQubWVyaWRpYW4uY3Jvc3NiYXIudjEuV2FpdEZvclJlcXVlc3QaJS5tZXJpZGlhbi5jcm9zc2Jhci52MS5XYWl0Rm9yUmVzcG9uc2USUwoGU3RhdHVzEiMubWVyaWRpYW4uY3Jvc3NiYXIudjEuU3RhdHVzUmVxdWVzdBokLm1lcmlkaWFuLmNyb3NzYmFyLnYxLlN0YXR1c1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * Asks for records.
@@ -488,6 +488,20 @@ export type StatusResponse = Message<"meridian.crossbar.v1.StatusResponse"> & {
    * @generated from field: uint64 window_bytes = 8;
    */
   windowBytes: bigint;
+
+  /**
+   * Name of the instance whose journal says which instances make up the database.
+   *
+   * @generated from field: string registry = 9;
+   */
+  registry: string;
+
+  /**
+   * Instances that make up the database or once did, by number.
+   *
+   * @generated from field: repeated meridian.crossbar.v1.MemberLife lives = 10;
+   */
+  lives: MemberLife[];
 };
 
 /**
@@ -496,6 +510,48 @@ export type StatusResponse = Message<"meridian.crossbar.v1.StatusResponse"> & {
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
   messageDesc(file_meridian_crossbar_v1_crossbar, 11);
+
+/**
+ * When an instance has been a member of the database.
+ *
+ * @generated from message meridian.crossbar.v1.MemberLife
+ */
+export type MemberLife = Message<"meridian.crossbar.v1.MemberLife"> & {
+  /**
+   * Its number.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Timestamp behind which it is; 0 for a founder.
+   *
+   * @generated from field: uint64 joined_at = 3;
+   */
+  joinedAt: bigint;
+
+  /**
+   * Timestamp behind which it is no more; 0 while it is.
+   *
+   * @generated from field: uint64 left_at = 4;
+   */
+  leftAt: bigint;
+};
+
+/**
+ * Describes the message meridian.crossbar.v1.MemberLife.
+ * Use `create(MemberLifeSchema)` to create a new message.
+ */
+export const MemberLifeSchema: GenMessage<MemberLife> = /*@__PURE__*/
+  messageDesc(file_meridian_crossbar_v1_crossbar, 12);
 
 /**
  * One input of the merge.
@@ -544,7 +600,7 @@ export type InstanceStatus = Message<"meridian.crossbar.v1.InstanceStatus"> & {
  * Use `create(InstanceStatusSchema)` to create a new message.
  */
 export const InstanceStatusSchema: GenMessage<InstanceStatus> = /*@__PURE__*/
-  messageDesc(file_meridian_crossbar_v1_crossbar, 12);
+  messageDesc(file_meridian_crossbar_v1_crossbar, 13);
 
 /**
  * Merges instances by (timestamp, instance) and serves subscribers.
