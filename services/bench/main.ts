@@ -1,5 +1,6 @@
 /** `npm run bench -- <name> [options]`: each ends with one JSON line of its figures. */
 import { parseArgs } from 'node:util';
+import { keepHeapHeadroom } from '../../libs/processes/heap-headroom.ts';
 import { benchAppend } from './append.ts';
 import { benchCrossbar } from './crossbar.ts';
 import { benchCatchUp } from './catch-up.ts';
@@ -18,7 +19,7 @@ npm run bench -- pg [--seconds 5] [--clients 1,8,32] [--backlog 20000]
 `;
 const EXIT_USAGE = 64;
 
-const [name, ...rest] = process.argv.slice(2);
+const [name = '', ...rest] = process.argv.slice(2);
 
 function numbers(text: string): number[] {
   const list = text.split(',').map(Number);
@@ -57,9 +58,9 @@ function running(
   return { running: { cluster, name, replicas: list, children: [], stop } };
 }
 
-async function run(): Promise<object> {
-  const { values } = parseArgs({
-    args: rest,
+function parse(args: readonly string[]) {
+  return parseArgs({
+    args: [...args],
     options: {
       seconds: { type: 'string', default: '5' },
       rate: { type: 'string', default: '1000' },
@@ -78,7 +79,20 @@ async function run(): Promise<object> {
       instance: { type: 'string' },
       replicas: { type: 'string' },
     },
-  });
+  }).values;
+}
+
+function parsed(args: readonly string[]): ReturnType<typeof parse> {
+  try {
+    return parse(args);
+  } catch (error) {
+    // Node's own message names the option; anything else it throws is no mistake of the user's.
+    if (error instanceof TypeError) return usage(error.message);
+    throw error;
+  }
+}
+
+async function run(values: ReturnType<typeof parse>): Promise<object> {
   const seconds = numbers(values.seconds)[0] ?? 5;
   switch (name) {
     case 'append':
@@ -125,11 +139,16 @@ async function run(): Promise<object> {
         backlog: Number(values.backlog),
       });
     default:
-      return usage(name === undefined ? 'which one?' : `no bench called ${name}`);
+      return usage(name === '' ? 'which one?' : `no bench called ${name}`);
   }
 }
 
-run().then(
+if (['help', '--help', '-h'].includes(name) || rest.includes('--help')) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+keepHeapHeadroom();
+run(parsed(rest)).then(
   (figures) => {
     console.log(JSON.stringify(figures));
   },

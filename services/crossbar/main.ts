@@ -5,6 +5,7 @@
 import { EXIT_CONFIG, loadConfigOrExit } from '../../libs/config/config.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
+import { keepHeapHeadroom } from '../../libs/processes/heap-headroom.ts';
 import { EXIT_SOFTWARE, installCrashHandlers } from '../../libs/telemetry/crash.ts';
 import { createLogger } from '../../libs/telemetry/logger.ts';
 import { crossbarSchema } from './config.ts';
@@ -25,6 +26,7 @@ const logger = createLogger({
 });
 installCrashHandlers(logger);
 exitWithParent();
+keepHeapHeadroom();
 
 try {
   const server = await startCrossbarServer({

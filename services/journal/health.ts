@@ -57,6 +57,8 @@ export class Health {
   /** Why an append would not be stamped; null when it will be, now or in a moment. */
   obstacle(): MeridianError | null {
     if (this.#lookedAt === -Infinity) return unavailable('this replica is starting');
+    // Its status says so at once; who acts on that must not be told otherwise for some milliseconds.
+    if (!this.#voting) this.#voting = this.#options.inspect().voting;
     if (!this.#voting) {
       return unavailable('this replica is recovering from both others and takes no appends');
     }

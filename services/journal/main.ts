@@ -5,6 +5,7 @@
 import { loadConfigOrExit } from '../../libs/config/config.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
+import { keepHeapHeadroom } from '../../libs/processes/heap-headroom.ts';
 import { EXIT_SOFTWARE, installCrashHandlers } from '../../libs/telemetry/crash.ts';
 import { createLogger } from '../../libs/telemetry/logger.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
@@ -64,6 +65,7 @@ async function format(): Promise<void> {
 async function run(): Promise<void> {
   installCrashHandlers(logger);
   exitWithParent();
+  keepHeapHeadroom();
   const fatal = crashWith(logger);
   let stopping = false;
   const start = (anew: OpenOptions['anew']): Promise<Replica> =>

@@ -2,6 +2,7 @@
 import { loadConfigOrExit } from '../../libs/config/config.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { exitWithParent } from '../../libs/processes/exit-with-parent.ts';
+import { keepHeapHeadroom } from '../../libs/processes/heap-headroom.ts';
 import { openSecurity } from '../../libs/security/security.ts';
 import type { Security } from '../../libs/security/security.ts';
 import { auditTo } from '../../libs/telemetry/audit.ts';
@@ -29,6 +30,7 @@ const logger = createLogger({
 });
 installCrashHandlers(logger);
 exitWithParent();
+keepHeapHeadroom();
 
 let security: Security | null = null;
 try {
