@@ -41,6 +41,8 @@ export type Mood =
   | 'refuse'
   /** It cannot be taken at all: the session ends with this. */
   | 'unfit'
+  /** The order refuses it: the instance is to leave the database. */
+  | 'retired'
   /** Nothing comes any more on this session. */
   | 'silence';
 
@@ -165,6 +167,14 @@ export class FakeRegions {
     if (mood === 'unfit') {
       stream.fail(new MeridianError('TOO_LARGE', 'as told'));
       return false;
+    }
+    if (mood === 'retired') {
+      const details = { retiredFrom: '900' };
+      write(stream, {
+        count: 1,
+        failure: { reason: 'REFUSED', message: 'as told', details, noEffect: true },
+      });
+      return true;
     }
     const header = decodeBatchHeader(frame);
     const { id, epoch, seq, previous } = header.writer ?? { id: '', epoch: 0, seq: 0, previous: 0 };

@@ -55,6 +55,25 @@ export interface JournalOptions {
   readonly tracer?: AppendTracer;
 }
 
+/** One instance of a database. */
+export interface InstanceAddress {
+  /** Its name in the cluster. */
+  readonly instance: string;
+  /** Its replicas, nearest first. */
+  readonly replicas: readonly ReplicaAddress[];
+}
+
+/** Those of a journal hold for each instance; where one has no replica in `region`, its first is preferred. */
+export interface InstancesOptions extends Omit<JournalOptions, 'instance' | 'replicas'> {
+  /** All that appends are spread over; the order says nothing. Give every process the same. */
+  readonly instances: readonly InstanceAddress[];
+}
+
+export interface SpreadOptions {
+  /** What decides which instance takes the append. Default: the name of the stream. */
+  readonly spreadBy?: string;
+}
+
 /** For example `appendTracer` of libs/telemetry, or a few lines over an SDK of your own. */
 export interface AppendTracer {
   /** null: not traced. `traceparent`: what the caller gave. */
