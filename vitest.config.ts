@@ -12,6 +12,7 @@ const LONG = [
   'test/archive/real-store.test.ts',
   'test/console/console.test.ts',
   'test/crossbar/resume.test.ts',
+  'test/drills/members.test.ts',
   'test/drills/rolling-upgrade.test.ts',
   'test/journal/archive.test.ts',
   'test/journal/flood.test.ts',

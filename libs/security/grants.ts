@@ -47,9 +47,13 @@ const BUILT_IN: readonly Grant[] = [
   {
     principal: 'admin',
     operations: ['append', 'fence', 'read', 'tail', 'trim', 'streams', 'status', 'promote'],
-    streams: ['*'],
+    streams: ['*', '_meridian.*'],
   },
 ];
+
+/** Streams that say something about the instance itself: nobody writes them by a pattern that does not name them. */
+const RESERVED = '_meridian.';
+const WRITING: ReadonlySet<Operation> = new Set(['append', 'fence', 'trim', 'streams']);
 
 /** Rights of a principal: for each operation the patterns of streams. */
 export class Rights {
@@ -72,9 +76,11 @@ export class Rights {
 
   /** null: on everything. */
   covers(operation: Operation, stream: string | null): boolean {
-    return this.#some(operation, (pattern) =>
-      stream === null ? pattern === '*' : matches(pattern, stream),
-    );
+    const reserved = stream?.startsWith(RESERVED) === true && WRITING.has(operation);
+    return this.#some(operation, (pattern) => {
+      if (stream === null) return pattern === '*';
+      return (!reserved || pattern.startsWith(RESERVED)) && matches(pattern, stream);
+    });
   }
 
   /** On every stream that begins so. */

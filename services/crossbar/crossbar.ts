@@ -65,6 +65,8 @@ export interface CrossbarStatus {
   readonly registry: string;
   /** The members, and who was one. */
   readonly lives: readonly MemberLife[];
+  /** Every change of the members up to here is known; 0 before the registry has answered. */
+  readonly changesKnownTo: number;
   readonly subscribers: number;
   readonly instances: readonly {
     readonly name: string;
@@ -248,6 +250,7 @@ export class Crossbar {
       subscribers: this.#subscriptions.size,
       registry: this.#membership.registry.name,
       lives: this.#membership.lives(),
+      changesKnownTo: this.#membership.through,
       instances: this.#trunk.inputs().map(({ instance, watermark, source }) => ({
         name: instance.name,
         number: instance.number,

@@ -25,7 +25,8 @@ export function crossbarService(
     },
     status: (request) => {
       crossbar.checkCluster(request.cluster);
-      const { watermark, subscribers, registry, lives, instances } = crossbar.status();
+      const { watermark, subscribers, registry, lives, changesKnownTo, instances } =
+        crossbar.status();
       const load = crossbar.load();
       return Promise.resolve({
         ...identity,
@@ -35,6 +36,7 @@ export function crossbarService(
         heldBytes: BigInt(load.heldBytes),
         windowBytes: BigInt(load.windowBytes),
         registry,
+        changesKnownTo: BigInt(changesKnownTo),
         lives: lives.map((life) => ({
           ...life,
           joinedAt: BigInt(life.joinedAt),

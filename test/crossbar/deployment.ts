@@ -1,4 +1,4 @@
-/** A database of two instances in three regions with crossbars on fixed ports, as real processes. */
+/** A database of instances in three regions with crossbars on fixed ports, as real processes. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,23 +16,35 @@ export const CLUSTER = 'test';
 export const NAMES = ['one', 'two'] as const;
 const REGIONS = ['r0', 'r1', 'r2'] as const;
 
+export interface Replica {
+  readonly region: string;
+  readonly address: string;
+}
+
+/** Two founders; who else is named runs too and is no member until it joins. */
 export class Deployment {
-  readonly instances = NAMES.map(() => new Cluster());
+  readonly names: readonly string[];
+  readonly instances: readonly Cluster[];
   readonly journals: Journal[] = [];
   readonly #directory = mkdtempSync(join(tmpdir(), 'meridian-crossbars-'));
   readonly #crossbars = new Map<number, Child>();
   #ports: number[] = [];
 
+  constructor(names: readonly string[] = NAMES) {
+    this.names = names;
+    this.instances = names.map(() => new Cluster());
+  }
+
   async start(crossbars: number): Promise<void> {
     await Promise.all(
       this.instances.map(async (cluster, i) => {
-        cluster.overrides['instance'] = NAMES[i];
+        cluster.overrides['instance'] = this.names[i];
         await cluster.start();
       }),
     );
     this.instances.forEach((_, i) => {
-      const replicas = this.#replicas(i);
-      const instance = at(NAMES, i);
+      const replicas = this.replicas(i);
+      const instance = at(this.names, i);
       this.journals.push(connectJournal({ cluster: CLUSTER, instance, replicas, region: 'r1' }));
     });
     this.#ports = await reservePorts(crossbars);
@@ -45,11 +57,18 @@ export class Deployment {
 
   /** Returns when it follows every instance. */
   async startCrossbar(number: number, more: Record<string, unknown> = {}): Promise<Child> {
+    const child = await this.spawnCrossbar(number, more);
+    await child.ready({ line: /"msg":"following every instance"/ }, DEADLINE_MS);
+    return child;
+  }
+
+  /** Does not wait for it to be ready. */
+  async spawnCrossbar(number: number, more: Record<string, unknown> = {}): Promise<Child> {
     const config = {
       cluster: CLUSTER,
       region: at(REGIONS, number % REGIONS.length),
       listen: at(this.addresses, number),
-      instances: NAMES.map((name, i) => ({ name, number: i + 1, replicas: this.#replicas(i) })),
+      instances: [0, 1].map((i) => this.member(i)),
       ...more,
     };
     const file = join(this.#directory, `crossbar-${number}.yaml`);
@@ -60,8 +79,13 @@ export class Deployment {
       args: [MAIN, '--config', file],
     });
     this.#crossbars.set(number, child);
-    await child.ready({ line: /"msg":"following every instance"/ }, DEADLINE_MS);
     return child;
+  }
+
+  /** As configurations name it. */
+  member(instance: number): { name: string; number: number; replicas: Replica[] } {
+    const name = at(this.names, instance);
+    return { name, number: instance + 1, replicas: this.replicas(instance) };
   }
 
   async killCrossbar(number: number): Promise<void> {
@@ -75,7 +99,7 @@ export class Deployment {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #replicas(instance: number): { region: string; address: string }[] {
+  replicas(instance: number): Replica[] {
     const { clientPorts } = at(this.instances, instance);
     return REGIONS.map((region, i) => ({ region, address: `127.0.0.1:${clientPorts[i]}` }));
   }

@@ -1,15 +1,13 @@
 /** Crossbars killed at random under load, and one with a stalled instance and a hundred subscribers. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Crossbars } from '../../libs/applier/crossbars.ts';
-import type { SourceSubscription, Wish } from '../../libs/applier/source.ts';
-import { decodeRecords } from '../../libs/frames/batch.ts';
-import { decodeDeliveries } from '../../libs/frames/delivery.ts';
 import { CrossbarService } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import type { Channel, ReadStream } from '../../libs/rpc/rpc.ts';
 import { at } from '../../libs/values/assert.ts';
 import { until } from '../journal/cluster.ts';
 import { CLUSTER, Deployment, NAMES, residentMebibytes } from './deployment.ts';
+import { Recorder } from './recorder.ts';
 
 const CROSSBARS = 3;
 const BUSY = CROSSBARS;
@@ -26,40 +24,6 @@ afterAll(async () => {
   for (const each of closing) each.close();
   await deployment.stop();
 });
-
-/** What came, as `timestamp/instance/offset key`; the order itself is checked by the library. */
-class Recorder {
-  readonly lines: string[] = [];
-  watermark = 0;
-  problem: string | null = null;
-  readonly served = new Set<string>();
-  readonly subscription: SourceSubscription;
-
-  constructor(crossbars: Crossbars, wish: Partial<Wish>) {
-    this.subscription = crossbars.subscribe(
-      { after: null, streams: [], keys: [], ...wish },
-      {
-        onBatches: (frames) => {
-          this.served.add(this.subscription.source);
-          for (const { timestamp, instance, recordOffset, batch } of decodeDeliveries(frames)) {
-            const [record] = decodeRecords(batch);
-            const key = Buffer.from(record?.key ?? []).toString();
-            this.lines.push(`${timestamp}/${instance}/${recordOffset} ${key}`);
-          }
-        },
-        onProgress: (watermark) => {
-          this.watermark = watermark;
-        },
-        onGap: ({ instance }) => {
-          this.problem ??= `a gap in ${instance}`;
-        },
-        onEnd: (error) => {
-          this.problem ??= error.message;
-        },
-      },
-    );
-  }
-}
 
 /** Nearest is another one for everybody. */
 function crossbarsFrom(first: number): Crossbars {

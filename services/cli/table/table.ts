@@ -4,6 +4,7 @@
  */
 import type { CommandSpec, GroupSpec, OptionSpec } from '../spec.ts';
 import { ARCHIVE_COMMANDS } from './archive.ts';
+import { INSTANCE_COMMANDS } from './instances.ts';
 import { LEASE_COMMANDS } from './leases.ts';
 import { LOCAL_COMMANDS } from './local.ts';
 import { OPERATION_COMMANDS } from './operations.ts';
@@ -27,6 +28,7 @@ export const SECTIONS: readonly {
   { title: 'Streams and writers', commands: STREAM_COMMANDS },
   { title: 'Leases', commands: LEASE_COMMANDS },
   { title: 'Operations', commands: OPERATION_COMMANDS },
+  { title: 'Instances of a database', commands: INSTANCE_COMMANDS },
   { title: 'Archives', commands: ARCHIVE_COMMANDS },
   { title: 'Certificates and tokens', commands: SECURITY_COMMANDS },
   { title: 'Postgres', commands: PG_COMMANDS },
@@ -36,6 +38,7 @@ export const SECTIONS: readonly {
 const GROUPS: readonly GroupSpec[] = [
   { name: 'streams', summary: 'Streams: list, create, describe, configure and delete them.' },
   { name: 'lease', summary: 'The lease of a stream: who may write to it, for how long.' },
+  { name: 'instances', summary: 'The instances that make up a database: list, join, leave.' },
   { name: 'archive', summary: 'Archives: what is in one, who holds it, deleting there.' },
   { name: 'certs', summary: 'Certificates: an authority, and those it makes.' },
   { name: 'token', summary: 'Tokens of clients without a certificate.' },
