@@ -4,9 +4,9 @@ import { defineConfig } from 'vitest/config';
 const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
 
 /**
- * Real processes for half a minute and more, each deepening what another test or a chaos scenario tries
- * as well, and what needs a browser; secure.test.ts until it is known why it hangs once in many runs.
- * Not part of a plain `npm test`, but of `npm test -- --nightly`.
+ * Real processes for half a minute and more, on a busy machine at least, each deepening what another test or a
+ * chaos scenario tries as well, and what needs a browser: not part of a plain `npm test`, but of
+ * `npm test -- --nightly`.
  */
 const LONG = [
   'test/archive/real-store.test.ts',

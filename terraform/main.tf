@@ -16,8 +16,19 @@ locals {
   ]...)
 
   has_janitor = try(length(var.archive.janitor_trusted_arns), 0) > 0
-  # Said, not read from the role: the buckets' policies name it, and its own policy names the buckets.
-  janitor_arn = "arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}:role/${var.name}-janitor"
+  # Where its host is; empty: there is none.
+  janitor_regions = try(var.archive.janitor, null) == null ? [] : [local.serving[0]]
+  # Said, not read from the roles: the buckets' policies name them, and their own policies name the buckets.
+  role_prefix = "arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}:role/${var.name}-janitor"
+  janitor_arn = local.role_prefix
+  janitor_arns = concat(
+    local.has_janitor ? [local.janitor_arn] : [],
+    [for region in local.janitor_regions : "${local.role_prefix}-${region}"],
+  )
+  janitor_statements = [
+    for statement in flatten([for region, archive in module.archive : archive.janitor_statements]) :
+    { for key, value in statement : key => value if key != "Sid" }
+  ]
 
   first_host = 9 # AWS keeps the first four of a subnet for itself.
 
@@ -83,14 +94,14 @@ module "archive" {
   source   = "./modules/archive"
   for_each = var.archive == null ? toset([]) : toset(var.regions)
 
-  region      = each.key
-  name        = "${var.name}-archive-${data.aws_caller_identity.this.account_id}-${each.key}"
-  journals    = keys(var.journals)
-  janitor_arn = local.has_janitor ? local.janitor_arn : null
-  tags        = var.tags
+  region       = each.key
+  name         = "${var.name}-archive-${data.aws_caller_identity.this.account_id}-${each.key}"
+  journals     = keys(var.journals)
+  janitor_arns = local.janitor_arns
+  tags         = var.tags
 }
 
-# Deletes in the archives; no host has it.
+# Deletes in the archives by hand; no host has it.
 resource "aws_iam_role" "janitor" {
   count = local.has_janitor ? 1 : 0
 
@@ -114,12 +125,32 @@ resource "aws_iam_role_policy" "janitor" {
   name = "archives"
   role = aws_iam_role.janitor[0].id
   policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      for statement in flatten([for region, archive in module.archive : archive.janitor_statements]) :
-      { for key, value in statement : key => value if key != "Sid" }
-    ]
+    Version   = "2012-10-17"
+    Statement = local.janitor_statements
   })
+}
+
+module "janitor" {
+  source   = "./modules/janitor"
+  for_each = toset(local.janitor_regions)
+
+  cluster = var.name
+  region  = each.key
+  archives = flatten([
+    for region, archive in module.archive : [
+      for journal in keys(var.journals) : { url = "s3://${archive.name}/${journal}", region = region }
+    ]
+  ])
+  statements         = local.janitor_statements
+  rules              = var.archive.janitor
+  vpc_id             = module.network.vpc_ids[each.key]
+  subnet_ids         = module.network.service_subnet_ids[each.key]
+  instance_type      = var.archive.janitor.instance_type
+  image_id           = nonsensitive(data.aws_ssm_parameter.image[each.key].value)
+  artifact           = var.artifact
+  kms_key_arn        = module.encryption.key_arns[each.key]
+  log_retention_days = var.log_retention_days
+  tags               = var.tags
 }
 
 module "member" {
@@ -249,6 +280,15 @@ module "observability" {
         autoscaling_group_name = crossbar.autoscaling_group_name
         log_group_name         = crossbar.log_group_name
         min_size               = var.crossbar.min_size
+      }
+    },
+    {
+      for region, janitor in module.janitor : "${var.name}-janitor-${region}" => {
+        region                 = region
+        service                = "janitor"
+        autoscaling_group_name = janitor.autoscaling_group_name
+        log_group_name         = janitor.log_group_name
+        min_size               = 1
       }
     },
     {

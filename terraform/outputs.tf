@@ -62,6 +62,6 @@ output "archive_buckets" {
 }
 
 output "janitor_role_arn" {
-  description = "Role for meridian archive clean; null: nobody may delete in the archives"
+  description = "Role for meridian archive clean by hand; null: no person may delete in the archives"
   value       = local.has_janitor ? local.janitor_arn : null
 }

@@ -82,8 +82,8 @@ variable "journals" {
   }
 
   validation {
-    condition     = alltrue([for name in keys(var.journals) : can(regex("^[a-z][a-z0-9-]{0,15}$", name)) && name != "crossbar"])
-    error_message = "The name of a journal is 1 to 16 lower-case letters, digits or dashes, and not \"crossbar\"."
+    condition     = alltrue([for name in keys(var.journals) : can(regex("^[a-z][a-z0-9-]{0,15}$", name)) && !contains(["crossbar", "janitor"], name)])
+    error_message = "The name of a journal is 1 to 16 lower-case letters, digits or dashes, and not \"crossbar\" or \"janitor\"."
   }
 
   validation {
@@ -103,12 +103,26 @@ variable "journals" {
 }
 
 variable "archive" {
-  description = "Archives of the journals, a bucket in each region. janitor_trusted_arns: who may take the role that deletes in them, none by default; local_bytes: log that members keep although it is archived. null: no archives, and what leaves the log is gone"
+  description = "Archives of the journals, a bucket in each region. janitor: a host that deletes in them by these rules, the only one that may (null: none; then they only grow); janitor_trusted_arns: people who may take a role that deletes there too, none by default; local_bytes: log that members keep although it is archived. null: no archives, and what leaves the log is gone"
   type = object({
+    janitor = optional(object({
+      max_age_days  = optional(number)
+      max_size_gib  = optional(number)
+      trimmed       = optional(bool, true)
+      unnamed_days  = optional(number, 7)
+      instance_type = optional(string, "t4g.small")
+    }))
     janitor_trusted_arns = optional(list(string), [])
     local_bytes          = optional(number)
   })
   default = {}
+
+  validation {
+    condition = alltrue([
+      for rule in ["max_age_days", "max_size_gib", "unnamed_days"] : try(var.archive.janitor[rule], null) == null ? true : var.archive.janitor[rule] > 0
+    ])
+    error_message = "An age or a size of which everything is too much would delete everything."
+  }
 }
 
 variable "crossbar" {
@@ -142,8 +156,8 @@ variable "sidecars" {
   default = {}
 
   validation {
-    condition     = alltrue([for name in keys(var.sidecars) : can(regex("^[a-z][a-z0-9-]{0,15}$", name)) && name != "crossbar" && !contains(keys(var.journals), name)])
-    error_message = "The name of a sidecar is 1 to 16 lower-case letters, digits or dashes, not \"crossbar\" and not a journal's."
+    condition     = alltrue([for name in keys(var.sidecars) : can(regex("^[a-z][a-z0-9-]{0,15}$", name)) && !contains(concat(keys(var.journals), ["crossbar", "janitor"]), name)])
+    error_message = "The name of a sidecar is 1 to 16 lower-case letters, digits or dashes, not \"crossbar\" or \"janitor\" and not a journal's."
   }
 
   validation {

@@ -14,6 +14,7 @@ import { decodeManifest, decodePage, decodeRoot, emptyManifest } from './manifes
 import { encodeJson, sha256Of } from './manifest.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SEGMENT_BYTES_MAX } from './segment.ts';
+import { checkNamed, sweepNumber } from './sweep.ts';
 
 const PAGES_KEPT = 16;
 /** More tries to be the next would mean that something is broken. */
@@ -107,12 +108,13 @@ export class Catalog {
       if (changed === null) return before;
       const { by } = this.#options;
       const next: Manifest = {
-        ...(await this.#withFullPages(changed)),
+        ...(await this.#withFullPages(changed, sweepNumber(before))),
         number: before.number + 1,
         previous,
         by,
         at: this.#options.now(),
       };
+      checkNamed(before, next);
       const bytes = encodeJson(next);
       await this.store.create(manifestKey(next.number), bytes);
       // Created or not, an answer lost or not: what stands there has decided.
@@ -251,7 +253,10 @@ export class Catalog {
   }
 
   /** Moves full pages into objects of their own. The same segments make the same page. */
-  async #withFullPages<T extends Pick<Manifest, 'pages' | 'segments'>>(manifest: T): Promise<T> {
+  async #withFullPages<T extends Pick<Manifest, 'pages' | 'segments'>>(
+    manifest: T,
+    sweep: number,
+  ): Promise<T> {
     let { pages, segments } = manifest;
     while (segments.length > PAGE_SEGMENTS) {
       const full = segments.slice(0, PAGE_SEGMENTS);
@@ -261,7 +266,7 @@ export class Catalog {
       const bytes = encodeJson(full);
       const sha256 = sha256Of(bytes);
       const page: PageRef = {
-        key: pageKey(head.first, sha256),
+        key: pageKey(head.first, sha256, sweep),
         bytes: bytes.length,
         sha256,
         first: head.first,

@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DirectoryStore } from './directory-store.ts';
+import type { StoredObject } from './object-store.ts';
 
 let directory: string;
 let store: DirectoryStore;
@@ -29,6 +30,18 @@ describe('a directory as a store', () => {
       `writer ${winner}`,
     );
     expect(readdirSync(join(directory, 'store', 'segments'))).toEqual(['1.seg']);
+  });
+
+  it('lists a folder, without what is being written', async () => {
+    for (const key of ['segments/1.seg', 'segments/2.seg', 'states/1.state']) {
+      await store.create(key, bytes(key));
+    }
+    writeFileSync(join(directory, 'store/segments/3.seg.0a1b2c.new'), 'half');
+    const listed: StoredObject[] = [];
+    for await (const object of store.list('segments')) listed.push(object);
+    expect(listed.map(({ key }) => key).sort()).toEqual(['segments/1.seg', 'segments/2.seg']);
+    expect(Math.abs((listed[0]?.modifiedAt ?? 0) - Date.now())).toBeLessThan(3_600_000);
+    for await (const object of store.list('pages')) expect(object).toBeNull();
   });
 
   it('replaces, reads and removes; what is not there is null, and removed already', async () => {

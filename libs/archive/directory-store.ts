@@ -4,17 +4,17 @@
  * is one: so creation is atomic and happens once, also between processes on one file system.
  */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, opendir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MeridianError } from '../errors/errors.ts';
-import { checkKey } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
+import { checkKey, isKey } from './keys.ts';
+import type { ListingStore, StoredObject } from './object-store.ts';
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-export class DirectoryStore implements ObjectStore {
+export class DirectoryStore implements ListingStore {
   readonly url: string;
   readonly #directory: string;
 
@@ -63,6 +63,21 @@ export class DirectoryStore implements ObjectStore {
     await this.#attempt('remove', key, (path) => rm(path, { force: true }));
   }
 
+  /** A file under a temporary name is no object yet. */
+  async *list(folder: string): AsyncIterable<StoredObject> {
+    try {
+      for await (const { name } of await opendir(join(this.#directory, folder))) {
+        const key = `${folder}/${name}`;
+        if (!isKey(key)) continue;
+        const { mtimeMs } = await stat(join(this.#directory, key));
+        yield { key, modifiedAt: mtimeMs };
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw this.#translated('list', folder, error);
+    }
+  }
+
   close(): void {
     // Nothing is held open between calls.
   }
@@ -84,21 +99,24 @@ export class DirectoryStore implements ObjectStore {
     return temporary;
   }
 
-  /** The one place where errors of files become ours. */
   async #attempt<T>(what: string, key: string, action: (path: string) => Promise<T>): Promise<T> {
     checkKey(key);
     try {
       return await action(join(this.#directory, key));
     } catch (error) {
-      if (error instanceof MeridianError) throw error;
-      const { code = '', message } = error as NodeJS.ErrnoException;
-      const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS';
-      throw new MeridianError(
-        denied ? 'PERMISSION_DENIED' : 'UNAVAILABLE',
-        `cannot ${what} ${this.url}/${key}: ${message}`,
-        { details: { key, code }, cause: error },
-      );
+      throw error instanceof MeridianError ? error : this.#translated(what, key, error);
     }
+  }
+
+  /** The one place where errors of files become ours. */
+  #translated(what: string, key: string, error: unknown): MeridianError {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const denied = code === 'EACCES' || code === 'EPERM' || code === 'EROFS';
+    return new MeridianError(
+      denied ? 'PERMISSION_DENIED' : 'UNAVAILABLE',
+      `cannot ${what} ${this.url}/${key}: ${message}`,
+      { details: { key, code }, cause: error },
+    );
   }
 }
 

@@ -105,6 +105,25 @@ export class FaultyS3 {
     }
   }
 
+  /** A page of what is there, as S3 answers; few at once, so that there are several pages. */
+  #listing(url: string): Buffer {
+    const asked = new URL(url, 'http://localhost').searchParams;
+    const prefix = asked.get('prefix') ?? '';
+    const from = asked.get('continuation-token') ?? '';
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix)).sort();
+    const rest = keys.filter((key) => key > from);
+    const page = rest.slice(0, PAGE_KEYS);
+    const next = rest.length > page.length ? page.at(-1) : undefined;
+    const contents = page.map(
+      (key) =>
+        `<Contents><Key>${key}</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>`,
+    );
+    const more = next === undefined ? '' : `<NextContinuationToken>${next}</NextContinuationToken>`;
+    return Buffer.from(
+      `<?xml version="1.0"?><ListBucketResult><IsTruncated>${next !== undefined}</IsTruncated>${more}${contents.join('')}</ListBucketResult>`,
+    );
+  }
+
   #perform(
     { method, key }: S3Call,
     request: IncomingMessage,
@@ -120,6 +139,7 @@ export class FaultyS3 {
         this.objects.set(key, body);
         return { status: 200, body: none };
       case 'GET':
+        if (key === '') return { status: 200, body: this.#listing(request.url ?? '/') };
         if (standing === undefined) return { status: 404, body: none, error: 'NoSuchKey' };
         return { status: 200, body: standing };
       case 'DELETE':
@@ -130,6 +150,8 @@ export class FaultyS3 {
     }
   }
 }
+
+const PAGE_KEYS = 2;
 
 function refuse(response: ServerResponse, status: number, code: string): void {
   const body = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>as told</Message></Error>`;

@@ -11,6 +11,8 @@ import type { BuiltSegment, StreamRange } from './segment.ts';
 import { otherVersion } from './segment.ts';
 
 export const MANIFEST_VERSION = 1;
+/** Of a manifest with a sweep: whoever does not know what that is must not write the next one. */
+export const SWEPT_VERSION = 2;
 /** Segments that stand in the manifest itself; with these a page is full. */
 export const PAGE_SEGMENTS = 256;
 /** A segment with more streams says that it may have any. */
@@ -99,6 +101,15 @@ export interface Manifest {
   readonly garbage: readonly Garbage[];
   /** The janitor's: the order's state at an ordinal behind `first`, so that it goes on from there. */
   readonly known?: KnownState;
+  /** The last one; what was uploaded before it and is not named can never be named any more. */
+  readonly sweep?: Sweep;
+}
+
+export interface Sweep {
+  /** From 1 on. */
+  readonly number: number;
+  /** Wall clock, milliseconds since 1970. */
+  readonly at: number;
 }
 
 export interface KnownState extends ObjectRef {
@@ -189,8 +200,8 @@ export function decodeRoot(bytes: Uint8Array, key: string): Root {
 /** Throws CORRUPT or REFUSED. */
 export function decodeManifest(bytes: Uint8Array, key: string): Manifest {
   const manifest = parse(bytes, key) as Partial<Manifest>;
-  if (manifest.version !== MANIFEST_VERSION) {
-    throw otherVersion(key, Number(manifest.version), MANIFEST_VERSION);
+  if (manifest.version !== MANIFEST_VERSION && manifest.version !== SWEPT_VERSION) {
+    throw otherVersion(key, Number(manifest.version), SWEPT_VERSION);
   }
   const { number, first, goneTo, end, lastTimestamp, pages, segments, holds, garbage } = manifest;
   const numbers = [number, first, goneTo, end, lastTimestamp].every((it) => isCount(it));
@@ -202,6 +213,9 @@ export function decodeManifest(bytes: Uint8Array, key: string): Manifest {
   const { state, known } = manifest;
   const states = (state === null || isRef(state)) && (known === undefined || isKnown(known));
   if (!states) throw malformed(key, 'its state has no place');
+  if ((manifest.version === SWEPT_VERSION) !== isSweep(manifest.sweep)) {
+    throw malformed(key, 'its sweep does not belong to its version');
+  }
   if (!(holds ?? []).every((it) => isHold(it)))
     throw malformed(key, 'it has a hold without a name');
   if (!(garbage ?? []).every((it) => isGarbage(it))) {
@@ -266,6 +280,11 @@ function isRange(value: unknown): boolean {
 
 function isKnown(value: unknown): boolean {
   return isRef(value) && isCount((value as Partial<KnownState>).ordinal);
+}
+
+function isSweep(value: unknown): boolean {
+  const { number, at } = (value ?? {}) as Partial<Sweep>;
+  return isCount(number) && number > 0 && isCount(at);
 }
 
 function isHold(value: unknown): boolean {

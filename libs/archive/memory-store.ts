@@ -4,14 +4,17 @@
  */
 import { MeridianError } from '../errors/errors.ts';
 import { checkKey } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ListingStore, StoredObject } from './object-store.ts';
 
 export type Fault = 'before' | 'after';
 
-export class MemoryStore implements ObjectStore {
+export class MemoryStore implements ListingStore {
   readonly url = 'memory:';
   readonly objects = new Map<string, Uint8Array>();
   readonly calls: string[] = [];
+  /** When each was written, for `list`. */
+  readonly modified = new Map<string, number>();
+  now: () => number = () => 0;
   /** Asked before every call; what it says goes wrong. */
   fault: (call: string, key: string) => Fault | null = () => null;
   /** What a read returns instead, also of what is not there (null). */
@@ -21,6 +24,7 @@ export class MemoryStore implements ObjectStore {
     return this.#call('create', key, () => {
       if (this.objects.has(key)) return 'exists';
       this.objects.set(key, Uint8Array.from(bytes));
+      this.modified.set(key, this.now());
       return 'created';
     });
   }
@@ -39,6 +43,13 @@ export class MemoryStore implements ObjectStore {
     return this.#call('remove', key, () => {
       this.objects.delete(key);
     });
+  }
+
+  async *list(folder: string): AsyncIterable<StoredObject> {
+    await Promise.resolve();
+    for (const key of [...this.objects.keys()]) {
+      if (key.startsWith(`${folder}/`)) yield { key, modifiedAt: this.modified.get(key) ?? 0 };
+    }
   }
 
   close(): void {

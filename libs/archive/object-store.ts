@@ -2,7 +2,8 @@
  * What an archive needs of a store of objects, and no more: create once, read whole, replace a hint,
  * remove by name. A bucket (s3-store.ts) and a directory (directory-store.ts) are two of them.
  *
- * There is no listing: what exists is what the manifest names (SPEC.md). Every call ends, well or with
+ * There is no listing: what exists is what the manifest names (SPEC.md). Only the janitor sees a store that
+ * can list, to find what was never named. Every call ends, well or with
  * a `MeridianError`: UNAVAILABLE (ask again later), PERMISSION_DENIED (credentials or rights; may heal
  * too), TOO_LARGE, REFUSED.
  */
@@ -26,4 +27,15 @@ export interface ObjectStore {
   remove(key: string): Promise<void>;
 
   close(): void;
+}
+
+export interface StoredObject {
+  readonly key: string;
+  /** When it was written, by the store's clock, milliseconds since 1970. */
+  readonly modifiedAt: number;
+}
+
+export interface ListingStore extends ObjectStore {
+  /** What has a key of an archive under this folder, `segments` for example, in any order. */
+  list(folder: string): AsyncIterable<StoredObject>;
 }

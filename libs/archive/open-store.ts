@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { MeridianError } from '../errors/errors.ts';
 import { DirectoryStore } from './directory-store.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ListingStore } from './object-store.ts';
 
 export interface StoreSettings {
   readonly url: string;
@@ -25,7 +25,7 @@ export function urlProblem(url: string): string | null {
 }
 
 /** Throws INVALID. The AWS SDK is loaded only when a bucket is meant. */
-export async function openStore(settings: StoreSettings): Promise<ObjectStore> {
+export async function openStore(settings: StoreSettings): Promise<ListingStore> {
   const problem = urlProblem(settings.url);
   if (problem !== null) throw new MeridianError('INVALID', `${settings.url}: ${problem}`);
   const { protocol, hostname, pathname } = new URL(settings.url);

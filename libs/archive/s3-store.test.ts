@@ -4,13 +4,13 @@ import { FaultyS3 } from './faulty-s3.ts';
 import type { S3Fault } from './faulty-s3.ts';
 import { sha256Of } from './manifest.ts';
 import { openStore, urlProblem } from './open-store.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ListingStore, StoredObject } from './object-store.ts';
 
 const KEY = 'segments/1.seg';
 const bytes = Buffer.alloc(300_000, 'segment ');
 
 let s3: FaultyS3;
-let store: ObjectStore;
+let store: ListingStore;
 
 beforeEach(async () => {
   process.env['AWS_ACCESS_KEY_ID'] = 'test';
@@ -31,6 +31,12 @@ function failing(method: string, fault: S3Fault, times = Infinity): void {
   s3.fault = (call) => (call.method === method && left-- > 0 ? fault : null);
 }
 
+async function listed(folder: string): Promise<StoredObject[]> {
+  const objects: StoredObject[] = [];
+  for await (const object of store.list(folder)) objects.push(object);
+  return objects;
+}
+
 describe('a bucket as a store', () => {
   it('creates an object once, reads it, replaces a hint, removes', async () => {
     expect(await store.create(KEY, bytes)).toBe('created');
@@ -42,6 +48,20 @@ describe('a bucket as a store', () => {
     expect(Buffer.from((await store.read('latest.json', 10)) ?? []).toString()).toBe('2');
     await store.remove(KEY);
     expect(await store.read(KEY, 1e6)).toBeNull();
+  });
+
+  it('lists a folder in as many pages as it takes, and nothing that is no key', async () => {
+    const keys = [1, 2, 3, 4, 5].map((number) => `segments/${number}.seg`);
+    for (const key of [...keys, 'states/1.state']) await store.create(key, bytes);
+    s3.objects.set('some/where/segments/by hand', bytes);
+    const found = await listed('segments');
+    expect(found.map(({ key }) => key)).toEqual(keys);
+    expect(found[0]?.modifiedAt).toBe(Date.parse('2026-01-02T03:04:05Z'));
+    expect(await listed('pages')).toEqual([]);
+    failing('GET', 'expired');
+    await expect(listed('segments')).rejects.toMatchObject({
+      reason: 'PERMISSION_DENIED',
+    });
   });
 
   it.each<S3Fault>(['slow-down', 'reset', 'cut-body', 'conflict'])(

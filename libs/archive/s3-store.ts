@@ -5,12 +5,13 @@
  * renewed by it; none is ever in a message.
  */
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
-import { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
+import { ListObjectsV2Command, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 import { MeridianError } from '../errors/errors.ts';
 import { tooLarge } from './directory-store.ts';
-import { checkKey } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
+import { checkKey, isKey } from './keys.ts';
+import type { ListingStore, StoredObject } from './object-store.ts';
 
 export interface S3StoreOptions {
   readonly bucket: string;
@@ -42,7 +43,7 @@ const DENIED = new Set([
   'TokenRefreshRequired',
 ]);
 
-export class S3Store implements ObjectStore {
+export class S3Store implements ListingStore {
   readonly url: string;
   readonly #options: S3StoreOptions;
   readonly #client: S3Client;
@@ -120,11 +121,38 @@ export class S3Store implements ObjectStore {
     );
   }
 
+  async *list(folder: string): AsyncIterable<StoredObject> {
+    const { prefix } = this.#options;
+    let from: string | undefined;
+    do {
+      const listed = await this.#listed(folder, from);
+      for (const { Key = '', LastModified: modified } of listed.Contents ?? []) {
+        const key = Key.slice(prefix.length);
+        if (isKey(key) && modified !== undefined) yield { key, modifiedAt: modified.getTime() };
+      }
+      from = listed.IsTruncated === true ? listed.NextContinuationToken : undefined;
+    } while (from !== undefined);
+  }
+
+  async #listed(folder: string, from: string | undefined): Promise<ListObjectsV2CommandOutput> {
+    const { bucket, prefix, timeoutMs } = this.#options;
+    const command = new ListObjectsV2Command({
+      Bucket: bucket,
+      Prefix: `${prefix}${folder}/`,
+      ContinuationToken: from,
+    });
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      return await this.#client.send(command, { abortSignal: signal });
+    } catch (error) {
+      throw this.#translated('list', folder, error, signal);
+    }
+  }
+
   close(): void {
     this.#client.destroy();
   }
 
-  /** The one place where errors of S3 become ours. */
   async #attempt<T>(
     what: string,
     key: string,
@@ -136,29 +164,34 @@ export class S3Store implements ObjectStore {
     try {
       return await action({ Bucket: bucket, Key: `${prefix}${key}` }, signal);
     } catch (error) {
-      if (error instanceof MeridianError) throw error;
-      const { name, message } = error as Error;
-      const where = `cannot ${what} ${this.url}/${key}`;
-      if (signal.aborted) {
-        throw new MeridianError('UNAVAILABLE', `${where}: no answer within ${timeoutMs} ms`, {
-          details: { key },
-        });
-      }
-      const status = statusOf(error);
-      const denied = DENIED.has(name) || status === 401 || status === 403;
-      // S3 says the same of what is not there to whoever may not list: a common gap in a policy.
-      const hint =
-        denied && status === 403 && what === 'read' ? ' (is s3:ListBucket granted?)' : '';
-      const reason = denied
-        ? 'PERMISSION_DENIED'
-        : name === 'NoSuchBucket'
-          ? 'REFUSED'
-          : 'UNAVAILABLE';
-      throw new MeridianError(reason, `${where}: ${name}: ${message}${hint}`, {
-        details: { key, error: name, ...(status === null ? {} : { status }) },
-        cause: error,
+      throw error instanceof MeridianError ? error : this.#translated(what, key, error, signal);
+    }
+  }
+
+  /** The one place where errors of S3 become ours. */
+  #translated(what: string, key: string, error: unknown, signal: AbortSignal): MeridianError {
+    const { name, message } = error as Error;
+    const where = `cannot ${what} ${this.url}/${key}`;
+    if (signal.aborted) {
+      const { timeoutMs } = this.#options;
+      return new MeridianError('UNAVAILABLE', `${where}: no answer within ${timeoutMs} ms`, {
+        details: { key },
       });
     }
+    const status = statusOf(error);
+    const denied = DENIED.has(name) || status === 401 || status === 403;
+    // S3 says the same of what is not there to whoever may not list: a common gap in a policy.
+    const asks = what === 'read' || what === 'list';
+    const hint = denied && status === 403 && asks ? ' (is s3:ListBucket granted?)' : '';
+    const reason = denied
+      ? 'PERMISSION_DENIED'
+      : name === 'NoSuchBucket'
+        ? 'REFUSED'
+        : 'UNAVAILABLE';
+    return new MeridianError(reason, `${where}: ${name}: ${message}${hint}`, {
+      details: { key, error: name, ...(status === null ? {} : { status }) },
+      cause: error,
+    });
   }
 }
 

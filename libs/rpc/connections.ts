@@ -217,7 +217,11 @@ export class Connections {
         if (stream.rstCode === http2.constants.NGHTTP2_NO_ERROR) return;
         if (resets.take(1, performance.now()) === 0 || session.destroyed) return;
         this.#refuse('resets', address, 'calls are opened and cancelled too fast');
-        session.destroy(undefined, http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        // `destroy` would say NO_ERROR, whatever code it is given, and that everything is well.
+        session.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        session.destroy();
+        // It waits for its last words to be read, which this one may never do.
+        this.#endAfter(connection, handshakeMs, null, 'cut off');
       });
     });
   }

@@ -14,6 +14,7 @@ import { segmentRef, sha256Of, withSegments } from '../../libs/archive/manifest.
 import type { Manifest, ObjectRef } from '../../libs/archive/manifest.ts';
 import type { ObjectStore } from '../../libs/archive/object-store.ts';
 import type { BuiltSegment } from '../../libs/archive/segment.ts';
+import { sweepNumber } from '../../libs/archive/sweep.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import type { LaneStore } from './lane-store.ts';
@@ -247,8 +248,9 @@ export class Archiver {
 
   async #upload(catalog: Catalog): Promise<void> {
     const made = [...this.#made];
+    const sweep = sweepNumber(catalog.manifest);
     const refs = made.map((segment) =>
-      segmentRef(segment, segmentKey(segment.first, segment.sha256)),
+      segmentRef(segment, segmentKey(segment.first, segment.sha256, sweep)),
     );
     await Promise.all(
       made.map(async ({ bytes }, at) => {
@@ -259,7 +261,8 @@ export class Archiver {
     if (this.#stopped) return;
     const outcome = { isOurs: false };
     const follow = (manifest: Manifest): Manifest | null => {
-      outcome.isOurs = manifest.end === made[0]?.first;
+      // After a sweep nobody knows whether what was uploaded before it is still there: once more.
+      outcome.isOurs = manifest.end === made[0]?.first && sweepNumber(manifest) === sweep;
       return outcome.isOurs ? withSegments(manifest, refs) : null;
     };
     await catalog.commit(follow);

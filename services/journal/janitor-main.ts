@@ -1,6 +1,6 @@
 /**
  * `node dist/services/journal/janitor-main.js '<json>'`: one round of deleting in an archive; prints what it did
- * as one JSON line. The argument has url, retentionMs, retentionBytes, trims, graceMs, dryRun and, for a
+ * as one JSON line. The argument has url, retentionMs, retentionBytes, trims, graceMs, unnamedMs, dryRun and, for a
  * bucket, region, endpoint, pathStyle. Exit codes: 0 done, 1 refused or failed, with the reason. A program of
  * its own, so that it runs with credentials of its own: nobody else needs to delete.
  */
@@ -16,11 +16,12 @@ interface Task extends Omit<StoreSettings, 'timeoutMs'> {
   readonly retentionBytes: number;
   readonly trims: boolean;
   readonly graceMs: number;
+  readonly unnamedMs: number | null;
   readonly dryRun: boolean;
 }
 
 try {
-  const { retentionMs, retentionBytes, trims, graceMs, dryRun, ...place } = JSON.parse(
+  const { retentionMs, retentionBytes, trims, graceMs, unnamedMs, dryRun, ...place } = JSON.parse(
     process.argv[2] ?? '',
   ) as Task;
   const store = await openStore({ ...place, timeoutMs: TIMEOUT_MS });
@@ -30,6 +31,7 @@ try {
     retentionBytes,
     trims,
     graceMs,
+    unnamedMs,
     dryRun,
     now: () => Date.now(),
   });

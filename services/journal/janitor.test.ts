@@ -47,6 +47,7 @@ function clean(options: Partial<JanitorOptions> = {}): Promise<JanitorReport> {
     retentionBytes: 0,
     trims: false,
     graceMs: 1000,
+    unnamedMs: null,
     dryRun: false,
     now: () => now,
     ...options,

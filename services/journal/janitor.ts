@@ -4,8 +4,8 @@
  * interrupted anywhere is finished by the next. It has its own rights: nobody else may delete, and it may
  * delete nothing but segments, pages and states.
  *
- * Never by a listing: an object goes because a manifest named it and a later one calls it garbage. Never by a
- * clock of its own either: age counts in log time back from the last archived entry, so a janitor whose clock
+ * Never by a listing alone: an object goes because a manifest named it and a later one calls it garbage, or
+ * because a manifest says that it can never be named any more (libs/archive/sweep.ts). Never by a clock of its own either: age counts in log time back from the last archived entry, so a janitor whose clock
  * is wrong deletes nothing too early, and an idle journal keeps what it has. Only holds expire by the wall clock.
  */
 import { randomBytes } from 'node:crypto';
@@ -13,7 +13,7 @@ import { Catalog, createChecked } from '../../libs/archive/catalog.ts';
 import { stateKey } from '../../libs/archive/keys.ts';
 import { archivedBytes, sha256Of } from '../../libs/archive/manifest.ts';
 import type { ObjectRef, SegmentRef } from '../../libs/archive/manifest.ts';
-import type { ObjectStore } from '../../libs/archive/object-store.ts';
+import type { ListingStore, StoredObject } from '../../libs/archive/object-store.ts';
 import {
   ripe,
   tightestHold,
@@ -23,6 +23,7 @@ import {
 } from '../../libs/archive/removal.ts';
 import { decodeSegment } from '../../libs/archive/segment.ts';
 import type { StreamRange } from '../../libs/archive/segment.ts';
+import { leftovers, sweepNumber, withSweep } from '../../libs/archive/sweep.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { OrderMachine } from '../../libs/order/types.ts';
 import { ArchiveView } from './archive-history.ts';
@@ -30,7 +31,7 @@ import { ArchiveReplay } from './archive-replay.ts';
 import { outcomeOf } from './segment-maker.ts';
 
 export interface JanitorOptions {
-  readonly store: ObjectStore;
+  readonly store: ListingStore;
   /** Age in log time up to which entries are kept, microseconds; 0: any age. */
   readonly retentionMicros: number;
   /** Bytes of segments that are kept; 0: any number. */
@@ -39,6 +40,8 @@ export interface JanitorOptions {
   readonly trims: boolean;
   /** Time that readers of older manifests have before an object goes, milliseconds. */
   readonly graceMs: number;
+  /** Deletes also what was uploaded this long ago and never named, milliseconds; null: leaves it. */
+  readonly unnamedMs: number | null;
   /** Only says what would be deleted. */
   readonly dryRun: boolean;
   /** Wall clock, milliseconds since 1970. */
@@ -59,9 +62,14 @@ export interface JanitorReport {
   readonly deletedObjects: number;
   /** Named no more, and waiting for readers of older manifests. */
   readonly waitingObjects: number;
+  /** Uploaded and never named: waiting for a sweep, or for the grace after it. */
+  readonly unnamedObjects: number;
   /** The hold that kept something from being deleted. */
   readonly heldBy: string | null;
 }
+
+/** Where objects lie that may be deleted. */
+const FOLDERS = ['segments', 'pages', 'states'];
 
 /** New segments after which the janitor's own state is written again. */
 const KNOWN_SEGMENTS = 16;
@@ -77,7 +85,8 @@ export async function cleanArchive(options: JanitorOptions): Promise<JanitorRepo
   const { cluster, instance } = root;
   const catalog = await Catalog.open({ store, cluster, instance, by: 'janitor', now });
   if (catalog === null) throw new MeridianError('UNAVAILABLE', `${store.url} lost its root`);
-  const deleted = dryRun ? 0 : await sweep(catalog, options);
+  const named = dryRun ? 0 : await removeGarbage(catalog, options);
+  const unnamed = await removeUnnamed(catalog, options);
   const found = await expired(catalog, options);
   const { heldBy } = found;
   const isDone = dryRun || (await remove(catalog, found.segments, options));
@@ -91,19 +100,54 @@ export async function cleanArchive(options: JanitorOptions): Promise<JanitorRepo
     goneTo,
     removedSegments: segments.length,
     removedBytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
-    deletedObjects: deleted,
+    deletedObjects: named + unnamed.deleted,
     waitingObjects: garbage.length,
+    unnamedObjects: unnamed.left,
     heldBy,
   };
 }
 
 /** Deletes what has been garbage for long enough; a crash in the middle leaves it named as garbage. */
-async function sweep(catalog: Catalog, { graceMs, now }: JanitorOptions): Promise<number> {
+async function removeGarbage(catalog: Catalog, { graceMs, now }: JanitorOptions): Promise<number> {
   const gone = ripe(catalog.manifest, graceMs, now());
   if (gone.length === 0) return 0;
   for (const { key } of gone) await catalog.store.remove(key);
   await catalog.commit((manifest) => withoutGarbage(manifest, gone));
   return gone.length;
+}
+
+/**
+ * Two looks: the first finds what is not named and makes a manifest with a sweep, after which nobody can name it
+ * any more; the second, a grace later, deletes what is there still, and not named still.
+ */
+async function removeUnnamed(
+  catalog: Catalog,
+  options: JanitorOptions,
+): Promise<{ deleted: number; left: number }> {
+  const { store, unnamedMs, graceMs, dryRun, now } = options;
+  if (unnamedMs === null) return { deleted: 0, left: 0 };
+  const manifest = await catalog.refresh();
+  const rules = { manifest, named: await allNamed(catalog), ageMs: unnamedMs, now: now() };
+  const { fenced, open } = await leftovers(everything(store), rules);
+  if (dryRun) return { deleted: 0, left: fenced.length + open.length };
+  const isRipe = manifest.sweep !== undefined && now() - manifest.sweep.at >= graceMs;
+  const gone = isRipe ? fenced : [];
+  for (const key of gone) await store.remove(key);
+  if (open.length > 0) await catalog.commit((before) => withSweep(before, now()));
+  return { deleted: gone.length, left: fenced.length - gone.length + open.length };
+}
+
+async function allNamed(catalog: Catalog): Promise<Set<string>> {
+  const { manifest, root } = catalog;
+  const named = new Set(manifest.pages.map(({ key }) => key));
+  for (const ref of [root.state, manifest.state, manifest.known])
+    if (ref != null) named.add(ref.key);
+  for await (const { key } of catalog.allSegments()) named.add(key);
+  return named;
+}
+
+async function* everything(store: ListingStore): AsyncIterable<StoredObject> {
+  for (const folder of FOLDERS) yield* store.list(folder);
 }
 
 /** The segments at the beginning that may go, the last one of all never among them. */
@@ -145,6 +189,7 @@ async function remove(
   const { first, state: before } = catalog.manifest;
   const replay = await ArchiveReplay.from(catalog, before);
   for (const segment of segments) await replay.execute(segment);
+  const sweep = sweepNumber(catalog.manifest);
   const state = await put(catalog, replay);
   const { state: rootState } = catalog.root;
   const goneTo = segments.at(-1)?.lastTimestamp ?? 0;
@@ -152,7 +197,10 @@ async function remove(
   await catalog.commit((manifest) => {
     // Another janitor was faster, or a reader has registered meanwhile: the next round looks again.
     const hold = tightestHold(manifest, now());
-    isDone = manifest.first === first && (hold === null || hold.timestamp >= goneTo);
+    isDone =
+      manifest.first === first &&
+      sweepNumber(manifest) === sweep &&
+      (hold === null || hold.timestamp >= goneTo);
     if (!isDone) return null;
     return withoutSegments(manifest, { segments, state, rootState, now: now() });
   });
@@ -174,8 +222,11 @@ async function orderAtEnd(
     executed += 1;
   }
   if (executed >= KNOWN_SEGMENTS && !dryRun) {
+    const sweep = sweepNumber(catalog.manifest);
     const written = { ...(await put(catalog, replay)), ordinal: replay.ordinal };
-    await catalog.commit((manifest) => withKnown(manifest, written, now()));
+    await catalog.commit((manifest) =>
+      sweepNumber(manifest) === sweep ? withKnown(manifest, written, now()) : null,
+    );
   }
   return replay.order;
 }
@@ -183,7 +234,8 @@ async function orderAtEnd(
 /** Under a name of its own each time: what is named must never be what another round has called garbage. */
 async function put(catalog: Catalog, replay: ArchiveReplay): Promise<ObjectRef> {
   const bytes = replay.encode();
-  const key = stateKey(replay.ordinal, randomBytes(32).toString('hex'));
+  const chance = randomBytes(32).toString('hex');
+  const key = stateKey(replay.ordinal, chance, sweepNumber(catalog.manifest));
   const ref = { key, bytes: bytes.length, sha256: sha256Of(bytes) };
   await createChecked(catalog.store, ref, bytes);
   return ref;

@@ -11,6 +11,10 @@ export function journalName(instance: Instance, region: Region): string {
   return `journal-${instance}-${region}`;
 }
 
+export function archiveUrl(directory: string, instance: Instance): string {
+  return pathToFileURL(join(directory, 'archive', instance)).href;
+}
+
 /** What `services/journal` reads, see its config.ts. */
 export function journalConfig(
   directory: string,
@@ -33,7 +37,7 @@ export function journalConfig(
       address: `127.0.0.1:${String(ports[other].peer[instance])}`,
     })),
     // One for the three of them, as if it were a bucket: equal segments, each written once.
-    archive: { url: pathToFileURL(join(directory, 'archive', instance)).href },
+    archive: { url: archiveUrl(directory, instance) },
     // Six replicas share this machine: one that keeps 128 MiB each would be felt.
     limits: { cacheBytesMax: 32 * 1024 * 1024 },
   };

@@ -4,6 +4,7 @@
  */
 import type { ClusterAddress } from '../../libs/postgres/cluster.ts';
 import { crossbarMembers } from './crossbars.ts';
+import { janitorMember } from './janitor.ts';
 import { journalMembers } from './journals.ts';
 import { DATABASE, postgresMembers } from './postgres-members.ts';
 import { sidecarMembers } from './sidecars.ts';
@@ -35,7 +36,7 @@ export async function buildLocalCluster(options: LocalClusterOptions): Promise<L
       tiers: [
         [...journals, postgres.a, postgres.b, postgres.c],
         crossbarMembers(directory, ports),
-        sidecarMembers(directory, ports, postgres),
+        [...sidecarMembers(directory, ports, postgres), janitorMember(directory)],
       ],
       onEvent,
     }),

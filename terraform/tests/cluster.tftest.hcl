@@ -246,7 +246,7 @@ run "serves_in_three_regions" {
   }
 
   assert {
-    condition     = length(aws_iam_role.janitor) == 0 && output.janitor_role_arn == null
+    condition     = length(aws_iam_role.janitor) == 0 && output.janitor_role_arn == null && length(module.janitor) == 0
     error_message = "Nobody may delete unless somebody is named who may."
   }
 
@@ -322,4 +322,55 @@ run "a_janitor_that_is_named" {
     ])
     error_message = "The janitor may do nothing else."
   }
+}
+
+run "a_janitor_with_a_host" {
+  command = plan
+
+  variables {
+    archive = { janitor = { max_age_days = 90 } }
+  }
+
+  assert {
+    condition     = keys(module.janitor) == ["us-east-1"]
+    error_message = "One host cleans the archives of all regions."
+  }
+
+  assert {
+    condition     = length(aws_iam_role.janitor) == 0
+    error_message = "A host of its own gives no person the right to delete."
+  }
+
+  assert {
+    condition     = local.janitor_arns == ["arn:aws:iam::123456789012:role/test-janitor-us-east-1"]
+    error_message = "The buckets name the host's role, and no other."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in local.janitor_statements :
+      length(setsubtract(flatten([statement.Action]), ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:DeleteObject"])) == 0
+    ])
+    error_message = "The janitor may do nothing else."
+  }
+}
+
+run "refuses_to_keep_nothing" {
+  command = plan
+
+  variables {
+    archive = { janitor = { max_age_days = 0 } }
+  }
+
+  expect_failures = [var.archive]
+}
+
+run "refuses_a_journal_named_like_the_janitor" {
+  command = plan
+
+  variables {
+    journals = { janitor = { number = 1 } }
+  }
+
+  expect_failures = [var.journals]
 }

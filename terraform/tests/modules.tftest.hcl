@@ -278,9 +278,9 @@ run "archive" {
   }
 
   variables {
-    name        = "mock"
-    journals    = ["orders", "payments"]
-    janitor_arn = "arn:aws:iam::123456789012:role/test-janitor"
+    name         = "mock"
+    journals     = ["orders", "payments"]
+    janitor_arns = ["arn:aws:iam::123456789012:role/test-janitor"]
   }
 
   assert {
@@ -315,7 +315,7 @@ run "archive" {
   assert {
     condition = anytrue([
       for statement in jsondecode(output.bucket_policy).Statement :
-      statement.Effect == "Deny" && statement.Condition.ArnNotEquals["aws:PrincipalArn"] == "arn:aws:iam::123456789012:role/test-janitor" && contains(statement.Resource, "arn:aws:s3:::mock/orders/segments/*")
+      statement.Effect == "Deny" && statement.Condition.ArnNotEquals["aws:PrincipalArn"] == ["arn:aws:iam::123456789012:role/test-janitor"] && contains(statement.Resource, "arn:aws:s3:::mock/orders/segments/*")
       if statement.Sid == "DeletedByJanitorOnly"
     ])
     error_message = "Segments are deleted by the janitor alone, whoever else is given rights."
@@ -414,5 +414,33 @@ run "encryption" {
   assert {
     condition     = toset(keys(aws_kms_replica_key.this)) == toset(["us-east-2", "us-west-2"])
     error_message = "A replica of the key in both other regions."
+  }
+}
+
+run "janitor" {
+  command = plan
+
+  module {
+    source = "./modules/janitor"
+  }
+
+  variables {
+    cluster       = "test"
+    region        = "us-east-1"
+    archives      = [{ url = "s3://mock/orders", region = "us-east-1" }]
+    statements    = [{ Effect = "Allow", Action = "s3:DeleteObject", Resource = ["arn:aws:s3:::mock/orders/segments/*"] }]
+    rules         = { max_age_days = 90 }
+    subnet_ids    = ["subnet-0123456789abcdef0"]
+    instance_type = "t4g.small"
+  }
+
+  assert {
+    condition     = local.configuration.retentionMs == 7776000000 && local.configuration.unnamedMs == 604800000 && !can(local.configuration.retentionBytes)
+    error_message = "The rules reach the configuration, in its units."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.https.from_port == 443
+    error_message = "It goes out by HTTPS alone, and nobody comes in: there is no rule for it."
   }
 }

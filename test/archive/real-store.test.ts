@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Catalog } from '../../libs/archive/catalog.ts';
+import { segmentKey } from '../../libs/archive/keys.ts';
 import { openStore } from '../../libs/archive/open-store.ts';
 import type { Archiver } from '../../services/journal/archiver.ts';
 import { cleanArchive } from '../../services/journal/janitor.ts';
@@ -116,11 +117,17 @@ describe('an archive on a server of S3', () => {
       expect(one.halted).toBe(false);
     }
     const cleaner = await storeOf('orders', janitor);
+    const unnamed = segmentKey(0, 'ab'.repeat(32));
+    await cleaner.create(unnamed, Buffer.from('uploaded and never named'));
     const rules = { retentionMicros: 0, retentionBytes: 3000, trims: true, graceMs: 0 };
-    const clean = { store: cleaner, ...rules, dryRun: false, now: () => Date.now() };
-    const { removedSegments } = await cleanArchive(clean);
+    const later = Date.now() + 60_000;
+    const clean = { store: cleaner, ...rules, unnamedMs: 0, dryRun: false, now: () => later };
+    const { removedSegments, unnamedObjects } = await cleanArchive(clean);
     expect(removedSegments).toBeGreaterThan(0);
-    expect((await cleanArchive(clean)).deletedObjects).toBe(removedSegments);
+    expect(unnamedObjects).toBe(1);
+    // The janitor's first state is gone with them, named and called garbage since.
+    expect((await cleanArchive(clean)).deletedObjects).toBeGreaterThan(removedSegments);
+    expect(await cleaner.read(unnamed, 1000)).toBeNull();
     const catalog = await Catalog.open({ store: cleaner, ...WHO, by: 'test', now: () => 1 });
     if (catalog === null) throw new Error('there is no archive');
     const replay = await ArchiveReplay.from(catalog, catalog.manifest.state);

@@ -1,14 +1,21 @@
 /** Those who mean no good, from an address of their own, each as a function that says how it ended. */
 import http2 from 'node:http2';
 import net from 'node:net';
+import { connect } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
+import { rapidReset } from '../../libs/rpc/rapid-reset.ts';
+import type { CutOff } from '../../libs/rpc/rapid-reset.ts';
 
 const FROM = '127.0.0.2';
+/** So that who says nothing and who drips do not take each other's place. */
+export const FROM_ANOTHER = '127.0.0.3';
 
 /** Opens connections and says nothing, or a byte now and then; resolves with how many were closed. */
 export async function hangAround(
   port: number,
   count: number,
   byte: Uint8Array | null,
+  localAddress = FROM,
 ): Promise<{ readonly closed: () => number; readonly stop: () => void }> {
   let closed = 0;
   const sockets = await Promise.all(
@@ -16,8 +23,10 @@ export async function hangAround(
       { length: count },
       () =>
         new Promise<net.Socket>((resolve) => {
-          const socket = net.connect({ port, host: '127.0.0.1', localAddress: FROM });
+          const socket = net.connect({ port, host: '127.0.0.1', localAddress });
           socket.on('error', () => undefined);
+          // What is never read would keep its end from being seen: an alert, say.
+          socket.resume();
           socket.once('close', () => {
             closed += 1;
             resolve(socket);
@@ -58,25 +67,16 @@ export function session(port: number, tls: Tls): http2.ClientHttp2Session {
 }
 
 /** Opens calls and cancels each at once, until it is cut off or `most` are through. */
-export function resetRapidly(port: number, tls: Tls, path: string, most: number): Promise<number> {
-  return new Promise((resolve) => {
-    const client = session(port, tls);
-    let opened = 0;
-    client.once('close', () => {
-      resolve(opened);
-    });
-    const more = (): void => {
-      for (let i = 0; i < 50 && !client.destroyed; i += 1) {
-        const call = client.request({ ...HEADERS, ':path': path });
-        call.on('error', () => undefined);
-        call.close(http2.constants.NGHTTP2_CANCEL);
-        opened += 1;
-      }
-      if (opened >= most) client.close();
-      else if (!client.destroyed) setTimeout(more, 5);
-    };
-    client.once('connect', more);
-  });
+export function resetRapidly(port: number, tls: Tls, path: string, most: number): Promise<CutOff> {
+  const socket = connect({
+    ...tls,
+    port,
+    host: '127.0.0.1',
+    localAddress: FROM,
+    ALPNProtocols: ['h2'],
+    checkServerIdentity: () => undefined,
+  } as ConnectionOptions);
+  return rapidReset(socket, 'secureConnect', { path, most });
 }
 
 /** One call with these headers and body; resolves with the status of gRPC, or what ended it instead. */

@@ -18,6 +18,8 @@ export class SecureCluster extends Cluster {
   readonly secretFile = join(this.directory, 'tokens.secret');
   readonly logLines: string[] = [];
   readonly #opened: Channel[] = [];
+  /** One each: a connection for each question would use up what one address may have. */
+  readonly #administrators = new Map<number, Channel>();
 
   protected override beforeStart(): Promise<void> {
     writeFileSync(this.secretFile, this.secret.toString('base64url'), { mode: 0o600 });
@@ -61,7 +63,11 @@ export class SecureCluster extends Cluster {
   }
 
   override channel(replica: number): Channel {
-    return this.dial(replica, this.of('admin', ['test']));
+    const standing = this.#administrators.get(replica);
+    if (standing !== undefined) return standing;
+    const made = this.dial(replica, this.of('admin', ['test']));
+    this.#administrators.set(replica, made);
+    return made;
   }
 
   override async stop(): Promise<void> {

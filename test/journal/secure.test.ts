@@ -1,4 +1,5 @@
 /** Real replicas with certificates: who gets in, what they may do, renewal under load, and abuse. */
+import http2 from 'node:http2';
 import { gzipSync } from 'node:zlib';
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ import { makeAuthority } from '../../libs/security/authority.ts';
 import { DAY_MS } from '../../libs/security/testing-certificates.ts';
 import { PACKET_VERSION } from '../../services/journal/packet.ts';
 import { createToken } from '../../libs/security/tokens.ts';
-import { call, hangAround, resetRapidly } from './abuse.ts';
+import { FROM_ANOTHER, call, hangAround, resetRapidly } from './abuse.ts';
 import type { Tls } from './abuse.ts';
 import { meridian } from '../cli/meridian.ts';
 import { RawSession, TARGET, until } from './cluster.ts';
@@ -27,7 +28,7 @@ const STATUS = '/meridian.journal.v1.JournalService/Status';
 beforeAll(async () => {
   cluster.overrides['connections'] = {
     connectionsPerAddressMax: 40,
-    handshakeMs: 1_000,
+    handshakeMs: 3_000,
     resetsPerSecondMax: 20,
   };
   await cluster.start();
@@ -184,18 +185,19 @@ describe('a cluster with certificates', () => {
     await until(async () => {
       for (const replica of [0, 1, 2]) {
         const channel = cluster.dial(replica, { ...cluster.of('admin', ['b']), ca: onlyNew });
-        await channel.unary(
-          JournalService.method.status,
-          { target: TARGET },
-          { deadlineMs: 5_000 },
-        );
+        const { status } = JournalService.method;
+        const asked = channel.unary(status, { target: TARGET }, { deadlineMs: 5_000 });
+        await asked.finally(() => {
+          channel.close();
+        });
       }
       return true;
     });
-    await cluster.converged();
     const { done, failed } = await load.stop();
     expect(failed).toEqual([]);
     expect(done).toBeGreaterThan(3);
+    // Not while appends go on: three answers at different moments are alike by chance only.
+    await cluster.converged();
   });
 
   it('does not start with the certificate of another, or with a key that others may read', async () => {
@@ -233,9 +235,8 @@ describe('abuse', () => {
 
     // More than one address may have; the rest says nothing, or drips, and is closed in time.
     const silent = await hangAround(port, 60, null);
-    await until(() => silent.closed() === 60);
-    const dripping = await hangAround(port, 30, Buffer.from([0x16]));
-    await until(() => dripping.closed() === 30);
+    const dripping = await hangAround(port, 30, Buffer.from([0x16]), FROM_ANOTHER);
+    await until(() => silent.closed() === 60 && dripping.closed() === 30);
     silent.stop();
     dripping.stop();
     await until(
@@ -243,9 +244,15 @@ describe('abuse', () => {
         refusals().includes('"refusal":"address"') && refusals().includes('"refusal":"handshake"'),
     );
 
-    const opened = await resetRapidly(port, files('admin', ['abuse']), STATUS, 20_000);
-    expect(opened).toBeLessThan(20_000);
-    await until(() => refusals().includes('"refusal":"resets"'));
+    // Again when the machine is so busy that already the handshake took too long.
+    await until(async () => {
+      const { opened, code } = await resetRapidly(port, files('admin', ['abuse']), STATUS, 20_000);
+      expect(opened).toBeLessThan(20_000);
+      // Node's own bound on resets, beneath ours, is met first where a burst arrives in one piece.
+      const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_INTERNAL_ERROR } = http2.constants;
+      expect([NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_INTERNAL_ERROR, null]).toContain(code);
+      return refusals().includes('"refusal":"resets"');
+    });
 
     const { done, failed } = await load.stop();
     expect(failed).toEqual([]);

@@ -12,6 +12,8 @@ import { Registry } from '../../libs/telemetry/metrics.ts';
 import type { Archive } from '../../services/journal/archive.ts';
 import { addArchiveMetrics } from '../../services/journal/archive-metrics.ts';
 import { Archiver } from '../../services/journal/archiver.ts';
+import { addJanitorMetrics } from '../../services/journal/janitor-metrics.ts';
+import { JanitorRounds } from '../../services/journal/janitor-rounds.ts';
 import { MemoryJournal } from '../../services/journal/memory-journal.ts';
 import { records } from '../../services/journal/testing-reads.ts';
 import { ROOT } from './source-files.ts';
@@ -73,8 +75,10 @@ async function firing(): Promise<string[]> {
   return rules
     .filter((rule) => {
       const { metric, bound } = partsOf(rule);
-      const line = lines.find((each) => each.startsWith(`${metric} `));
-      return line !== undefined && Number(line.split(' ')[1]) > bound;
+      const values = lines
+        .filter((each) => each.startsWith(`${metric} `) || each.startsWith(`${metric}{`))
+        .map((each) => Number(each.split(' ').at(-1)));
+      return values.some((value) => value > bound);
     })
     .map(({ alert }) => alert);
 }
@@ -135,6 +139,32 @@ describe('alerts of the archive', () => {
     append(40);
     await look(3);
     expect(await firing()).toEqual(['MeridianArchiveBacklog']);
+  });
+
+  it('MeridianJanitorIdle fires when a day has passed without a good round, and ends with one', async () => {
+    const HOUR_MS = 3_600_000;
+    let now = 0;
+    append(20);
+    await look(5);
+    const tell = (): void => undefined;
+    const rules = {
+      ...{ retentionMicros: 0, retentionBytes: 0, trims: true, dryRun: false },
+      ...{ graceMs: HOUR_MS, unnamedMs: 0, now: () => now },
+    };
+    const logger = { info: tell, warn: tell, error: tell } as never;
+    const rounds = new JanitorRounds({ stores: [store], rules, roundMs: HOUR_MS, logger });
+    addJanitorMetrics(registry, rounds, () => now);
+    await rounds.round();
+    store.fault = () => 'before';
+    now += 25 * HOUR_MS;
+    await rounds.round();
+    expect(await firing()).not.toContain('MeridianJanitorIdle');
+    now += 2 * HOUR_MS;
+    await rounds.round();
+    expect(await firing()).toContain('MeridianJanitorIdle');
+    store.fault = () => null;
+    await rounds.round();
+    expect(await firing()).not.toContain('MeridianJanitorIdle');
   });
 
   it('MeridianArchiveHalted fires when the archive holds what it must not', async () => {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { addArchiveMetrics } from '../../services/journal/archive-metrics.ts';
 import { HotFigures } from '../../services/journal/hot-figures.ts';
+import { addJanitorMetrics } from '../../services/journal/janitor-metrics.ts';
 import { addJournalMetrics } from '../../services/journal/metrics.ts';
 import { addCrossbarMetrics } from '../../services/crossbar/metrics.ts';
 import { addSidecarMetrics } from '../../services/sidecar/metrics.ts';
@@ -35,6 +36,12 @@ function declared(): Map<string, MetricDescription[]> {
         new HotFigures(registry);
         addJournalMetrics(registry, { config: { limits: {} } } as never);
         addArchiveMetrics(registry, nothing, nothing, null);
+      }),
+    ],
+    [
+      'Janitor',
+      of((registry) => {
+        addJanitorMetrics(registry, nothing, () => 0);
       }),
     ],
     [
@@ -129,10 +136,12 @@ describe('the alarms of terraform', () => {
   it('look only at metrics that the services export', () => {
     const files = repositoryFiles().filter(({ path }) => /^terraform\/.*\.tf$/.test(path));
     const named = files.flatMap(({ path, text }) =>
-      (text.match(/\bmeridian_(?:journal|crossbar|sidecar)_[a-z0-9_]+/g) ?? []).map((name) => ({
-        path,
-        name,
-      })),
+      (text.match(/\bmeridian_(?:journal|janitor|crossbar|sidecar)_[a-z0-9_]+/g) ?? []).map(
+        (name) => ({
+          path,
+          name,
+        }),
+      ),
     );
     expect(named.filter(({ name }) => !isKnown(name, all))).toEqual([]);
   });

@@ -32,6 +32,7 @@ const EXAMPLES = {
 
 /** A rule may name public addresses only to reach them: packages, SSM, CloudWatch, by HTTPS. */
 const PRIVATE = /^(10\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.)/;
+const JANITOR = '/etc/meridian/janitor.yaml';
 /** EC2 takes this much user data. */
 const USER_DATA_BYTES_MAX = 16 * 1024;
 
@@ -52,6 +53,11 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
+interface Denial {
+  readonly Sid: string;
+  readonly Condition: unknown;
+}
+
 interface Checked {
   readonly status: number | null;
   readonly output: string;
@@ -59,8 +65,9 @@ interface Checked {
 
 /** The verdict of the service itself, as built. */
 function checkConfiguration(path: string, content: string): Checked {
-  const service = /\/(journal|crossbar|sidecar)[^/]*\.yaml$/.exec(path)?.[1] ?? 'none';
-  const program = join(ROOT, 'dist/services', service, 'main.js');
+  const service = /\/(journal|janitor|crossbar|sidecar)[^/]*\.yaml$/.exec(path)?.[1] ?? 'none';
+  const main = service === 'janitor' ? 'journal/janitor-service-main.js' : `${service}/main.js`;
+  const program = join(ROOT, 'dist/services', main);
   expect(existsSync(program), `${program} is there: npm run build`).toBe(true);
   const file = join(scratch, basename(path));
   writeFileSync(file, content);
@@ -112,6 +119,8 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
 
   it('serves nothing in the clear: without its certificates every configuration is refused', () => {
     for (const [path, content] of deployed().hosts().flatMap(configurationsOf)) {
+      // It listens on loopback only.
+      if (path === JANITOR) continue;
       const without = stringify({ ...(parse(content) as object), tls: {}, access: {} });
       const { status, output } = checkConfiguration(path, without);
       expect(status, path).toBe(78);
@@ -276,6 +285,45 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
     for (const { values } of policies) expect(values['policy']).not.toContain('Delete');
   });
 
+  it('lets nobody delete in the archives but the host of the janitor, where there is one', () => {
+    const [host, ...others] = deployed()
+      .hosts()
+      .filter(({ files }) => files.has(JANITOR));
+    expect(others).toEqual([]);
+    const deleting = deployed()
+      .ofType('aws_iam_role_policy')
+      .filter(({ values }) => String(values['policy']).includes('s3:Delete'));
+    const denied = deployed()
+      .ofType('aws_s3_bucket_policy')
+      .filter(({ address }) => address.includes('module.archive['))
+      .map(({ values }) => JSON.parse(String(values['policy'])) as { Statement: Denial[] })
+      .map(({ Statement }) => Statement.filter(({ Sid }) => Sid === 'DeletedByJanitorOnly'));
+    expect(denied).toHaveLength(3);
+    if (host === undefined) {
+      expect(deleting).toEqual([]);
+      expect(denied.flat()).toEqual([]);
+      return;
+    }
+    const roles = deployed().ofType('aws_iam_role');
+    const who = deleting.map(({ values: { role } }) =>
+      roles.find((it) => it.values['id'] === role),
+    );
+    expect(who.map((role) => role?.values['name'])).toEqual([host.name]);
+    for (const { Condition } of denied.flat()) {
+      expect(JSON.stringify(Condition)).toMatch(new RegExp(`:role/${host.name}"]}}$`));
+    }
+    expect(denied.flat()).toHaveLength(3);
+    const { archives } = parse(host.files.get(JANITOR)?.content ?? '') as { archives: object[] };
+    const written = deployed()
+      .hosts()
+      .filter(({ files }) => files.has('/etc/meridian/member.env'))
+      .map((member) => parse(configurationsOf(member)[0]?.[1] ?? '') as { archive: object });
+    const sorted = (list: readonly object[]): string[] =>
+      list.map((it) => JSON.stringify(it)).sort();
+    expect(sorted(archives)).toEqual(sorted(written.map(({ archive }) => archive)));
+    expect([...host.files.keys()].filter((path) => path.includes('certificates'))).toEqual([]);
+  });
+
   it('keeps everything but the voting out of the witness region', () => {
     if (witness === null) {
       expect(deployed().ofType('aws_lb')).toHaveLength(3);
@@ -294,7 +342,8 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
     for (const host of deployed().hosts()) {
       const unit = variable(host, '/etc/meridian/setup.env', 'UNIT');
       const file = unit.replace(/@[^.]+/, '@');
-      const service = /^meridian-(\w+)/.exec(unit)?.[1] ?? '';
+      const named = /^meridian-(\w+)/.exec(unit)?.[1] ?? '';
+      const service = named === 'janitor' ? 'journal' : named;
       const text = readFileSync(join(ROOT, 'services', service, 'systemd', file), 'utf8');
       const name = /@([^.]+)/.exec(unit)?.[1] ?? '';
       const config = /--config (\S+)/.exec(text)?.[1]?.replace('%i', name) ?? '';

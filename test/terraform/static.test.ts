@@ -12,6 +12,7 @@ const FOLDERS = [
     'crossbar',
     'encryption',
     'host',
+    'janitor',
     'member',
     'network',
     'observability',

@@ -29,7 +29,8 @@ const units = readdirSync(join(ROOT, 'services')).flatMap((service) => {
     : [];
 });
 
-const daemons = units.filter(({ name }) => !name.startsWith('meridian-janitor@'));
+const janitor = units.find(({ name }) => name === 'meridian-janitor.service');
+const daemons = units.filter((unit) => unit !== janitor);
 
 const linesOf = (path: string): string[] => readFileSync(path, 'utf8').split('\n');
 
@@ -37,18 +38,16 @@ it('there is one for each service that hosts run', () => {
   expect(daemons.map(({ service }) => service).sort()).toEqual(['crossbar', 'journal', 'sidecar']);
 });
 
-it('the janitor runs by a timer, a round a time, as nobody that a replica is, and confined', () => {
-  const path = (end: string): string =>
-    units.find(({ name }) => name.startsWith('meridian-janitor@') && name.endsWith(end))?.path ??
-    '';
-  const lines = linesOf(path('.service'));
-  expect(lines).toContain('Type=oneshot');
+it('the janitor runs as nobody that a replica is, confined, again except after a refused configuration', () => {
+  const lines = linesOf(janitor?.path ?? '');
   expect(lines).toContain('DynamicUser=yes');
-  const open = CONFINEMENT.filter((line) => !lines.includes(line));
-  expect(open).toEqual(['RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX']);
-  const start = lines.find((line) => line.startsWith('ExecStart='));
-  expect(start).toMatch(/dist\/services\/cli\/main\.js archive clean \$\{ARCHIVE\} \$RULES$/);
-  expect(linesOf(path('.timer'))).toContain('WantedBy=timers.target');
+  expect(lines.filter((line) => /^(User|Group)=/.test(line))).toEqual([]);
+  expect(CONFINEMENT.filter((line) => !lines.includes(line))).toEqual([]);
+  expect(lines).toContain('Restart=always');
+  expect(lines).toContain('RestartPreventExitStatus=78');
+  const start = lines.find((line) => line.startsWith('ExecStart=')) ?? '';
+  const program = /\/opt\/meridian\/current\/dist\/(\S+)\.js --config/.exec(start)?.[1] ?? '';
+  expect(existsSync(join(ROOT, `${program}.ts`)), program).toBe(true);
 });
 
 describe.each(daemons)('$name', ({ service, path }) => {

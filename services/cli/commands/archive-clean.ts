@@ -21,15 +21,18 @@ interface Report {
   readonly removedBytes: number;
   readonly deletedObjects: number;
   readonly waitingObjects: number;
+  readonly unnamedObjects: number;
   readonly heldBy: string | null;
 }
 
 const GRACE_MS = 3_600_000;
 
 export async function run({ values, output }: Invocation): Promise<number> {
-  const rules = ['max-age', 'max-size', 'trimmed'];
+  const rules = ['max-age', 'max-size', 'trimmed', 'unnamed'];
   if (!rules.some((rule) => values.has(rule))) {
-    throw new UsageError('what may go? Say --max-age, --max-size, --trimmed, or several of them');
+    throw new UsageError(
+      'what may go? Say --max-age, --max-size, --trimmed, --unnamed, or several of them',
+    );
   }
   const dryRun = values.flag('dry-run');
   const task = {
@@ -38,6 +41,7 @@ export async function run({ values, output }: Invocation): Promise<number> {
     retentionBytes: values.number('max-size') ?? 0,
     trims: values.flag('trimmed'),
     graceMs: values.number('grace') ?? GRACE_MS,
+    unnamedMs: values.number('unnamed') ?? null,
     dryRun,
   };
   const program = 'journal/janitor-main.js';
@@ -46,13 +50,14 @@ export async function run({ values, output }: Invocation): Promise<number> {
   const report = JSON.parse(stdout) as Report;
   output.document(report, () => {
     const { removedSegments, removedBytes, deletedObjects, waitingObjects, heldBy } = report;
-    const { cluster, instance, goneTo } = report;
+    const { cluster, instance, goneTo, unnamedObjects } = report;
     const gone =
       goneTo === 0 ? 'nothing was ever deleted' : `all up to ${timeText(goneTo)} is gone`;
     return [
       `journal   cluster ${cluster}, instance ${instance}`,
       `${dryRun ? 'would go' : 'goes    '}  ${removedSegments} segments, ${bytesText(removedBytes)}`,
       `deleted   ${deletedObjects} objects; ${waitingObjects} wait for readers of older manifests`,
+      ...(unnamedObjects === 0 ? [] : [`unnamed   ${unnamedObjects} objects go in a later round`]),
       ...(heldBy === null ? [] : [`held by   ${heldBy}`]),
       `archive   ${gone}`,
     ].join('\n');

@@ -139,6 +139,10 @@ export const ARCHIVE_COMMANDS: readonly CommandSpec[] = [
         'early. First a manifest names the segments no more; their objects go in a later round, --grace ' +
         'after, so that who reads by an older manifest finds them, or is told a gap. An interrupted round ' +
         'is finished by the next one. Without a rule nothing would be deleted, so one must be given.',
+      'With --unnamed also objects go that were uploaded and that no manifest ever named, because a writer ' +
+        'ended in between. A first round makes a manifest after which nobody can name them any more; ' +
+        'a later one, --grace after, deletes them. Programs older than that manifest do not write to the ' +
+        'archive any more: upgrade all replicas before.',
     ],
     args: [ARCHIVE_ARGUMENT],
     options: [
@@ -157,6 +161,12 @@ export const ARCHIVE_COMMANDS: readonly CommandSpec[] = [
       {
         name: 'trimmed',
         help: 'What every stream has trimmed goes, and what deleted streams left.',
+      },
+      {
+        name: 'unnamed',
+        placeholder: 'duration',
+        value: { kind: 'duration' },
+        help: 'What was uploaded this long ago and never named goes.',
       },
       {
         name: 'grace',
@@ -178,6 +188,7 @@ export const ARCHIVE_COMMANDS: readonly CommandSpec[] = [
         { name: 'removedBytes', help: 'of these' },
         { name: 'deletedObjects', help: 'objects deleted in this round' },
         { name: 'waitingObjects', help: 'objects to be deleted in a later one' },
+        { name: 'unnamedObjects', help: 'objects never named, to be deleted in a later one' },
         { name: 'heldBy', help: 'the hold that kept something, or null' },
       ],
     },

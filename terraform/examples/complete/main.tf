@@ -44,6 +44,9 @@ module "meridian" {
 
   crossbar = { min_size = 2, max_size = 6 }
 
+  # Two years of every record, less what is trimmed.
+  archive = { janitor = { max_age_days = 730 } }
+
   sidecars = {
     shop-primary = {
       region   = local.primary_region

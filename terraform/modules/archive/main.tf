@@ -33,7 +33,7 @@ module "bucket" {
   name                 = var.name
   create_only_prefixes = concat(local.deletable, [for journal in var.journals : "${journal}/manifests/"])
   create_only_keys     = [for journal in var.journals : "${journal}/journal.json"]
-  deletable_prefixes   = var.janitor_arn == null ? [] : local.deletable
-  deleter_arn          = var.janitor_arn
+  deletable_prefixes   = length(var.janitor_arns) == 0 ? [] : local.deletable
+  deleter_arns         = var.janitor_arns
   tags                 = var.tags
 }

@@ -13,10 +13,10 @@ variable "journals" {
   type        = list(string)
 }
 
-variable "janitor_arn" {
-  description = "Role that may delete what is named no more; null: nobody may"
-  type        = string
-  default     = null
+variable "janitor_arns" {
+  description = "Roles that may delete what is named no more; none: nobody may"
+  type        = list(string)
+  default     = []
 }
 
 variable "tags" {

@@ -51,7 +51,7 @@ locals {
       Principal = "*"
       Action    = "s3:DeleteObject"
       Resource  = local.deletable_arns
-      Condition = { ArnNotEquals = { "aws:PrincipalArn" = var.deleter_arn } }
+      Condition = { ArnNotEquals = { "aws:PrincipalArn" = var.deleter_arns } }
     },
   ]
 }

@@ -26,7 +26,7 @@ variable "create_only_keys" {
 }
 
 variable "deletable_prefixes" {
-  description = "Of the create-only prefixes those under which deleter_arn, and nobody else, may delete"
+  description = "Of the create-only prefixes those under which deleter_arns, and nobody else, may delete"
   type        = list(string)
   default     = []
 
@@ -36,15 +36,15 @@ variable "deletable_prefixes" {
   }
 
   validation {
-    condition     = length(var.deletable_prefixes) == 0 || var.deleter_arn != null
-    error_message = "Who may delete is said by deleter_arn."
+    condition     = length(var.deletable_prefixes) == 0 || length(var.deleter_arns) > 0
+    error_message = "Who may delete is said by deleter_arns."
   }
 }
 
-variable "deleter_arn" {
-  description = "Role that may delete under deletable_prefixes"
-  type        = string
-  default     = null
+variable "deleter_arns" {
+  description = "Roles that may delete under deletable_prefixes"
+  type        = list(string)
+  default     = []
 }
 
 variable "noncurrent_version_days" {

@@ -10,6 +10,23 @@ locals {
     Action   = "s3:GetObject"
     Resource = "arn:${local.partition}:s3:::${trimprefix(var.artifact.url, "s3://")}"
   }] : []
+
+  certificate_statements = [
+    {
+      # Secrets Manager adds six characters to the name.
+      Sid      = "ReadCertificate"
+      Effect   = "Allow"
+      Action   = "secretsmanager:GetSecretValue"
+      Resource = "arn:${local.partition}:secretsmanager:${var.region}:${data.aws_caller_identity.this.account_id}:secret:${local.certificate_secret}-??????"
+    },
+    {
+      Sid       = "DecryptCertificate"
+      Effect    = "Allow"
+      Action    = "kms:Decrypt"
+      Resource  = var.kms_key_arn
+      Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
+    },
+  ]
 }
 
 resource "aws_iam_role" "this" {
@@ -66,21 +83,7 @@ resource "aws_iam_role_policy" "host" {
         Action   = "ec2:DescribeTags"
         Resource = "*"
       },
-      {
-        # Secrets Manager adds six characters to the name.
-        Sid      = "ReadCertificate"
-        Effect   = "Allow"
-        Action   = "secretsmanager:GetSecretValue"
-        Resource = "arn:${local.partition}:secretsmanager:${var.region}:${data.aws_caller_identity.this.account_id}:secret:${local.certificate_secret}-??????"
-      },
-      {
-        Sid       = "DecryptCertificate"
-        Effect    = "Allow"
-        Action    = "kms:Decrypt"
-        Resource  = var.kms_key_arn
-        Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
-      },
-    ], local.release_statements)
+    ], [for statement in local.certificate_statements : statement if var.certificates], local.release_statements)
   })
 }
 

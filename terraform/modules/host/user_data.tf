@@ -20,6 +20,18 @@ locals {
     },
   )
 
+  certificate_files = {
+    "/etc/systemd/system/meridian-certificates.service" = {
+      mode    = "0644"
+      content = file("${path.module}/files/meridian-certificates.service")
+    }
+    "/etc/systemd/system/meridian-certificates.timer" = {
+      mode    = "0644"
+      content = file("${path.module}/files/meridian-certificates.timer")
+    }
+    "${local.library}/setup.d/25-certificates" = { mode = "0755", content = file("${path.module}/files/certificates.sh") }
+  }
+
   files = merge(
     {
       "/etc/meridian/setup.env" = {
@@ -32,14 +44,6 @@ locals {
           AWS_REGION=${var.region}
           CERTIFICATE_SECRET=${local.certificate_secret}
         EOT
-      }
-      "/etc/systemd/system/meridian-certificates.service" = {
-        mode    = "0644"
-        content = file("${path.module}/files/meridian-certificates.service")
-      }
-      "/etc/systemd/system/meridian-certificates.timer" = {
-        mode    = "0644"
-        content = file("${path.module}/files/meridian-certificates.timer")
       }
       "/etc/systemd/system/meridian-setup.service" = {
         mode    = "0644"
@@ -69,13 +73,13 @@ locals {
         mode    = "0644"
         content = jsonencode(local.cloudwatch_agent)
       }
-      "${local.library}/setup"                   = { mode = "0755", content = file("${path.module}/files/setup.sh") }
-      "${local.library}/report"                  = { mode = "0755", content = file("${path.module}/files/report.sh") }
-      "${local.library}/report.d/metrics"        = { mode = "0755", content = file("${path.module}/files/report-metrics.sh") }
-      "${local.library}/setup.d/10-packages"     = { mode = "0755", content = file("${path.module}/files/packages.sh") }
-      "${local.library}/setup.d/20-release"      = { mode = "0755", content = file("${path.module}/files/release.sh") }
-      "${local.library}/setup.d/25-certificates" = { mode = "0755", content = file("${path.module}/files/certificates.sh") }
+      "${local.library}/setup"               = { mode = "0755", content = file("${path.module}/files/setup.sh") }
+      "${local.library}/report"              = { mode = "0755", content = file("${path.module}/files/report.sh") }
+      "${local.library}/report.d/metrics"    = { mode = "0755", content = file("${path.module}/files/report-metrics.sh") }
+      "${local.library}/setup.d/10-packages" = { mode = "0755", content = file("${path.module}/files/packages.sh") }
+      "${local.library}/setup.d/20-release"  = { mode = "0755", content = file("${path.module}/files/release.sh") }
     },
+    var.certificates ? local.certificate_files : {},
     var.files,
   )
 
@@ -109,7 +113,10 @@ locals {
     ]
     runcmd = [
       ["systemctl", "daemon-reload"],
-      ["systemctl", "enable", "--now", "--no-block", "meridian-setup.service", "meridian-report.timer", "meridian-certificates.timer"],
+      concat(
+        ["systemctl", "enable", "--now", "--no-block", "meridian-setup.service", "meridian-report.timer"],
+        var.certificates ? ["meridian-certificates.timer"] : [],
+      ),
     ]
   })])
 }

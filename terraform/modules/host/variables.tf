@@ -32,6 +32,12 @@ variable "artifact" {
   })
 }
 
+variable "certificates" {
+  description = "Whether the hosts fetch certificates, for a service that listens or calls with mutual TLS"
+  type        = bool
+  default     = true
+}
+
 variable "files" {
   description = "Files to write before anything runs: content and mode by path"
   type = map(object({

@@ -14,6 +14,9 @@ locals {
       ready     = { metric = "meridian_crossbar_ready", comparison = "LessThanThreshold", threshold = 1, missing = "breaching", text = "does not follow every journal" }
       watermark = { metric = "meridian_crossbar_watermark_lag_seconds", comparison = "GreaterThanThreshold", threshold = 30, missing = "notBreaching", text = "the merged order stands still" }
     }
+    janitor = {
+      round = { metric = "meridian_janitor_round_age_seconds", comparison = "GreaterThanThreshold", threshold = 93600, missing = "breaching", text = "has not got through every archive for a day: libs/telemetry/runbooks/janitor-idle.md" }
+    }
     ship  = {}
     apply = { lag = { metric = "meridian_sidecar_apply_lag_seconds", comparison = "GreaterThanThreshold", threshold = 60, missing = "breaching", text = "the database is behind the journal" } }
   }

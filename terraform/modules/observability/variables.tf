@@ -9,7 +9,7 @@ variable "region" {
 }
 
 variable "hosts" {
-  description = "Host groups by name: region, what runs there (journal, crossbar, ship or apply), Auto Scaling group, log group, fewest hosts"
+  description = "Host groups by name: region, what runs there (journal, crossbar, janitor, ship or apply), Auto Scaling group, log group, fewest hosts"
   type = map(object({
     region                 = string
     service                = string
