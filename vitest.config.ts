@@ -15,10 +15,12 @@ const LONG = [
   'test/drills/members.test.ts',
   'test/drills/rolling-upgrade.test.ts',
   'test/journal/archive.test.ts',
+  'test/journal/contradicted.test.ts',
   'test/journal/flood.test.ts',
   'test/journal/forwarding.test.ts',
   'test/journal/rolled-back.test.ts',
   'test/journal/secure.test.ts',
+  'test/journal/witness.test.ts',
   'test/local/start.test.ts',
   'test/postgres/failover.test.ts',
 ];

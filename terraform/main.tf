@@ -92,7 +92,7 @@ data "aws_partition" "this" {}
 
 module "archive" {
   source   = "./modules/archive"
-  for_each = var.archive == null ? toset([]) : toset(var.regions)
+  for_each = var.archive == null ? toset([]) : toset(local.serving)
 
   region       = each.key
   name         = "${var.name}-archive-${data.aws_caller_identity.this.account_id}-${each.key}"
@@ -170,9 +170,10 @@ module "member" {
       cidr_block = module.network.member_cidr_blocks[region]
     } if region != each.value.region
   ]
+  witness            = !contains(local.serving, each.value.region)
   client_cidr_blocks = contains(local.serving, each.value.region) ? local.client_cidr_blocks : []
   grants             = local.grants
-  archive = var.archive == null ? null : {
+  archive = var.archive == null || !contains(local.serving, each.value.region) ? null : {
     url         = "s3://${module.archive[each.value.region].name}/${each.value.journal}"
     policy      = module.archive[each.value.region].writer_policies[each.value.journal]
     local_bytes = var.archive.local_bytes

@@ -52,6 +52,11 @@ export class SegmentCache<Loaded> {
     return this.#bytes;
   }
 
+  /** Fetches under way. */
+  get running(): number {
+    return this.#running;
+  }
+
   /** The segment with this ordinal if it is here; null says nothing about where it is. */
   peek(ordinal: number): Loaded | null {
     for (const [key, kept] of this.#kept) {

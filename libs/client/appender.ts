@@ -351,7 +351,7 @@ export class Appender {
     this.#lastError = error;
     if (unfit) this.#isolate(error);
     else {
-      pipe.region.failed();
+      pipe.region.failed(error);
       // What the replica refuses by name had no effect; of a connection that ends, nothing is known.
       if (typed && error.noEffect && error.reason !== 'UNAVAILABLE') {
         this.#identity.takeBack(pipeline.goBackUndone());

@@ -54,7 +54,7 @@ export async function callAnywhere<I extends DescMessage, O extends DescMessage>
       if (!elsewhere || (error.reason === 'WRONG_TARGET' && rounds.triedAll)) {
         throw error;
       }
-      region.failed();
+      region.failed(error);
     }
   }
 }
@@ -65,7 +65,7 @@ function tooLate(name: string, limits: CallLimits, last: MeridianError | null): 
   return new MeridianError('DEADLINE', message, { cause: last });
 }
 
-/** Does this replica answer, take part in quorums, and trust its clock? */
+/** Does this replica answer, serve clients, take part in quorums, and trust its clock? */
 export async function probeRegion(
   region: Region,
   target: { readonly cluster: string; readonly instance: string },
@@ -74,7 +74,7 @@ export async function probeRegion(
     const request = { target };
     const options = { deadlineMs: PROBE_MS };
     const status = await region.channel.unary(JournalService.method.status, request, options);
-    return status.voting && status.clockSafe;
+    return status.voting && status.clockSafe && !status.witness;
   } catch {
     return false;
   }

@@ -75,6 +75,8 @@ interface Kept {
 export class FakeRegions {
   readonly kept: Kept[] = [];
   readonly hellos: { region: string; ack: Ack }[] = [];
+  /** The region of every call that a witness refused. */
+  readonly refusals: string[] = [];
   /** The region of every read that was opened. */
   readonly reads: string[] = [];
   mood: (region: string, frame: Uint8Array) => Mood = () => 'answer';
@@ -82,6 +84,8 @@ export class FakeRegions {
   replicas: readonly ReplicaAddress[] = [];
   /** Regions that do not answer unary calls. */
   readonly deaf = new Set<string>();
+  /** Regions that only vote. */
+  readonly witnesses = new Set<string>();
   windowBytes = 1 << 20;
   readonly streams = new FakeStreams();
   private readonly servers: RpcServer[] = [];
@@ -98,9 +102,11 @@ export class FakeRegions {
           this.streams.bound,
           bind(JournalService, {
             append: (stream) => {
+              this.refuseAsWitness(region);
               this.serve(region, stream);
             },
             read: (request, stream) => {
+              this.refuseAsWitness(region);
               this.serveRead(region, request, stream);
             },
             checkTail: ({ stream }) => {
@@ -108,6 +114,7 @@ export class FakeRegions {
               return Promise.resolve({ nextSeqNum, readPoint: BigInt(this.clock) });
             },
             heartbeat: () => {
+              this.refuseAsWitness(region);
               if (this.deaf.has(region)) return new Promise<never>(() => undefined);
               return Promise.resolve({ readPoint: BigInt(this.clock) });
             },
@@ -120,7 +127,12 @@ export class FakeRegions {
               if (this.deaf.has(region)) {
                 return Promise.reject(new MeridianError('UNAVAILABLE', 'as told'));
               }
-              return Promise.resolve({ region, voting: true, clockSafe: true });
+              return Promise.resolve({
+                region,
+                voting: true,
+                clockSafe: true,
+                witness: this.witnesses.has(region),
+              });
             },
             locate: () => Promise.resolve({ found: false }),
           }),
@@ -137,6 +149,13 @@ export class FakeRegions {
 
   async stop(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.close(0)));
+  }
+
+  private refuseAsWitness(region: string): void {
+    if (!this.witnesses.has(region)) return;
+    this.refusals.push(region);
+    const details = { witness: region };
+    throw new MeridianError('UNAVAILABLE', 'a witness serves no clients', { details });
   }
 
   private serve(region: string, stream: Session): void {

@@ -224,7 +224,7 @@ export class Follower implements Follow {
     }
     // Too slow a reader is no fault of the replica's: it goes on from its position.
     if (error.reason === 'SLOW_READER') this.#route.excuse(region);
-    else region.failed();
+    else region.failed(error);
     // Bytes that one replica cannot read back another one can.
     const elsewhere = error.reason === 'WRONG_TARGET' || error.reason === 'CORRUPT';
     if (!error.retry && (!elsewhere || this.#route.triedAll)) this.#end(error);

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MeridianError } from '../errors/errors.ts';
+import { probeRegion } from './calls.ts';
 import { FakeRegions } from './fake-regions.ts';
 import type { ReadMood } from './fake-regions.ts';
 import { connectJournal } from './journal.ts';
 import type { Journal } from './journal.ts';
+import { Regions } from './regions.ts';
 import type { JournalOptions, ReadItem } from './types.ts';
 
 let fakes: FakeRegions;
@@ -390,6 +392,22 @@ describe('calls', () => {
     const error = await failureOf(journal.heartbeat({ deadlineMs: 300 }));
     expect(error.reason).toBe('DEADLINE');
     expect(error.message).toContain('300 ms');
+  });
+
+  it('ask a witness once, and go on elsewhere without coming back', async () => {
+    fakes.witnesses.add('a');
+    await journal.append('s', [record('x')]);
+    expect(fakes.refusals).toEqual(['a']);
+    await journal.heartbeat();
+    for await (const item of journal.read({ stream: 's', from: 'start' })) {
+      if (item.type === 'batches') break;
+    }
+    expect(fakes.refusals).toEqual(['a']);
+    const regions = new Regions({ replicas: fakes.replicas });
+    const works = regions.list.map((region) => probeRegion(region, FAST));
+    // So nobody moves back to it, though it is the nearest and well.
+    expect(await Promise.all(works)).toEqual([false, true, true]);
+    regions.close();
   });
 
   it('refuse options that cannot work', () => {

@@ -23,12 +23,26 @@ export interface RegionsOptions {
     (ClientSecurity & { readonly cluster: string; readonly instance: string }) | undefined;
 }
 
+/** A witness may be made a replica that serves, one day. */
+const WITNESS_MEMORY_MS = 600_000;
+
 export class Region extends Endpoint {
   readonly name: string;
+  #witnessSince = -Infinity;
 
   constructor(name: string, channel: Channel) {
     super(channel);
     this.name = name;
+  }
+
+  /** A witness counts as suspect for much longer than one that merely failed: it is asked after all others. */
+  override get suspect(): boolean {
+    return super.suspect || performance.now() - this.#witnessSince < WITNESS_MEMORY_MS;
+  }
+
+  override failed(error?: MeridianError): void {
+    super.failed();
+    if (error?.details['witness'] !== undefined) this.#witnessSince = performance.now();
   }
 }
 

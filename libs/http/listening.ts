@@ -5,6 +5,8 @@ import { MeridianError } from '../errors/errors.ts';
 
 export interface Listener {
   readonly port: number;
+  /** Open connections. */
+  readonly connectionCount: number;
   /** Takes nothing more and cuts off what is under way. */
   close(): Promise<void>;
 }
@@ -23,6 +25,13 @@ export async function listenOn(
   address: string,
   { serving, setting }: { readonly serving: string; readonly setting: string },
 ): Promise<Listener> {
+  let connectionCount = 0;
+  server.on('connection', (socket) => {
+    connectionCount += 1;
+    socket.once('close', () => {
+      connectionCount -= 1;
+    });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const message = `cannot serve ${serving} on ${address}: ${cause.message}; choose another ${setting}`;
@@ -37,6 +46,9 @@ export async function listenOn(
   });
   return {
     port: (server.address() as AddressInfo).port,
+    get connectionCount() {
+      return connectionCount;
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => {

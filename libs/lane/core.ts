@@ -12,7 +12,7 @@ import { others, type Context } from './context.ts';
 import { Hearing } from './hearing.ts';
 import { Heartbeats } from './heartbeat.ts';
 import { Home } from './home.ts';
-import { inspectLane, type Inspection, type LaneInspection } from './inspect.ts';
+import { inspectLane, inspectPeer, type Inspection, type LaneInspection } from './inspect.ts';
 import { Lane } from './lane.ts';
 import { Lives } from './lives.ts';
 import { Post } from './post.ts';
@@ -194,15 +194,13 @@ export class LaneCore<Content, A extends Append = Append> {
       clockSafe: this.clock.safe,
       voting: this.recovery.voting,
       hears: this.hearing.hearsMask(),
-      peers: others(this.context.self).map((replica) => ({
-        replica,
-        heard: this.hearing.hears(replica),
-        hearsUs: this.hearing.statuses[replica]?.hears[this.context.self] === true,
-        roundTripMicros: this.hearing.roundTripOf(replica),
-        clockOffsetMicros: this.clock.offsetOf(replica),
-      })),
+      peers: others(this.context.self).map((replica) =>
+        inspectPeer(this.context.self, replica, this.hearing, this.clock),
+      ),
       lanes: this.lanes.map(inspectLane),
       queued: this.home.waitingToBeStamped,
+      inflightBytes: this.home.stampedBytes,
+      fedBytes: this.post.unconfirmedBytes,
     };
   }
 

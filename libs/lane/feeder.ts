@@ -17,7 +17,8 @@ export class Feeder<Content, A extends Append> {
   private matched = 0;
   /** Feeds under way: the last index of each, and its bytes. */
   private readonly unconfirmed: { readonly to: number; readonly bytes: number }[] = [];
-  private unconfirmedBytes = 0;
+  /** Sent and not confirmed. */
+  unconfirmedBytes = 0;
   private progressAt = 0;
   private readonly window: SendWindow;
 

@@ -7,6 +7,7 @@ import type { ReplicaId } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others } from './context.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { Lane } from './lane.ts';
 import type { Append, Effects, Entry, RefusalReason } from './types.ts';
 import { newEntry } from './writer.ts';
@@ -14,11 +15,15 @@ import { newEntry } from './writer.ts';
 type Acknowledged<C, A extends Append> = Effects<C, A>['acknowledged'][number];
 type Refused<A extends Append> = Effects<unknown, A>['refused'][number];
 
+/**
+ * Entries stamped at once. What is behind them is stamped when they are on disk, so that an append which
+ * arrives meanwhile waits for a few entries, and not for all that waited before it.
+ */
+const GROUP_ENTRIES_MAX = 8;
+
 export class Home<Content, A extends Append> {
   private readonly context: Context<Content, A>;
-  private queue: A[] = [];
-  private head = 0;
-  private queueBytes = 0;
+  private readonly queue = new FairQueue<A>();
   /** Appends of entries that are not released yet, by lane (only the home's has any) and index. */
   private readonly inflight = REPLICAS.map(() => new Map<number, readonly A[]>());
   private inflightBytes = 0;
@@ -31,47 +36,40 @@ export class Home<Content, A extends Append> {
   }
 
   get waitingToBeStamped(): number {
-    return this.queue.length - this.head;
+    return this.queue.length;
+  }
+
+  /** Of entries that are not released. */
+  get stampedBytes(): number {
+    return this.inflightBytes;
   }
 
   enqueue(appends: readonly A[], refused: Refused<A>[]): void {
     const { settings, clock } = this.context;
     for (const append of appends) {
       if (append.minTimestamp > clock.wishLimit) refused.push({ append, reason: 'CLOCK_UNSAFE' });
-      else if (this.queueBytes + append.bytes > settings.queueBytesMax) {
+      else if (this.queue.bytes + append.bytes > settings.queueBytesMax) {
         refused.push({ append, reason: 'OVERLOADED' });
-      } else {
-        this.queue.push(append);
-        this.queueBytes += append.bytes;
-      }
+      } else this.queue.push(append);
     }
   }
 
   /** Everything that was not stamped certainly had no effect. */
-  refuseQueue(
-    reason: RefusalReason,
-    refused: Refused<A>[],
-    which: (append: A) => boolean = () => true,
-  ): void {
-    for (let i = this.head; i < this.queue.length; i += 1) {
-      const append = at(this.queue, i);
-      if (which(append)) refused.push({ append, reason });
-    }
-    this.queue = [];
-    this.head = 0;
-    this.queueBytes = 0;
+  refuseQueue(reason: RefusalReason, refused: Refused<A>[]): void {
+    if (this.queue.length === 0) return;
+    for (const append of this.queue.takeAll()) refused.push({ append, reason });
   }
 
   /** What the disk has no room for certainly had no effect; nobody is told anything of the rest (§10). */
   refuseForSpace(refused: Refused<A>[]): void {
     const { space } = this.context;
-    if (space === 'ample' || this.head === this.queue.length) return;
-    const waiting = this.queue.slice(this.head);
-    const stays = ({ small }: A): boolean => space === 'low' && small === true;
-    const kept = waiting.filter(stays);
-    if (kept.length === waiting.length) return;
-    this.refuseQueue('DISK_FULL', refused, (append) => !stays(append));
-    this.prepend(kept);
+    if (space === 'ample' || this.queue.length === 0) return;
+    const stays: A[] = [];
+    for (const append of this.queue.takeAll()) {
+      if (space === 'low' && append.small === true) stays.push(append);
+      else refused.push({ append, reason: 'DISK_FULL' });
+    }
+    this.queue.putBack(stays);
   }
 
   /** L6 broken on purpose: tells the clients of unacknowledged entries that they failed. */
@@ -85,48 +83,54 @@ export class Home<Content, A extends Append> {
   /** Stamps what waits into entries. Whatever arrived while the last sync ran shares one. */
   stamp(lane: Lane<Content, A>): void {
     const { settings, clock, self } = this.context;
-    if (this.head === this.queue.length) return;
+    if (this.queue.length === 0) return;
     if (Math.max(lane.log.synced, lane.log.committed) < lane.log.last) return;
-    while (this.head < this.queue.length && this.inflightBytes < settings.inflightBytesMax) {
-      let end = this.head;
-      let bytes = 0;
-      let floor = lane.log.timestampAt(lane.log.last);
-      while (end < this.queue.length) {
-        const append = at(this.queue, end);
-        if (end > this.head && bytes + append.bytes > settings.entryBytesMax) break;
-        bytes += append.bytes;
-        floor = Math.max(floor, append.minTimestamp);
-        end += 1;
-      }
+    for (let entries = 0; entries < GROUP_ENTRIES_MAX; entries += 1) {
+      if (this.queue.length === 0 || this.inflightBytes >= settings.inflightBytesMax) return;
+      const { appends, bytes } = this.takeEntry(settings.entryBytesMax);
+      const floor = appends.reduce(
+        (highest, { minTimestamp }) => Math.max(highest, minTimestamp),
+        lane.log.timestampAt(lane.log.last),
+      );
       const timestamp = clock.take(lane.id, floor);
-      if (timestamp === null) return;
-      const appends = this.queue.slice(this.head, end);
-      this.head = end;
-      this.queueBytes -= bytes;
+      if (timestamp === null) {
+        this.queue.putBack(appends);
+        return;
+      }
       this.inflightBytes += bytes;
       const entry = newEntry(this.context, lane, timestamp, 'batches', appends);
       at(this.inflight, lane.id).set(entry.index, appends);
       lane.append(entry);
       for (const peer of others(self)) this.context.wake(peer);
     }
-    if (this.head > 0 && this.head * 2 > this.queue.length) {
-      this.queue = this.queue.slice(this.head);
-      this.head = 0;
+  }
+
+  /** The appends of the next entry: at least one, more as long as they fit. */
+  private takeEntry(entryBytesMax: number): { appends: readonly A[]; bytes: number } {
+    const appends: A[] = [];
+    let bytes = 0;
+    for (;;) {
+      const next = this.queue.peek();
+      if (next === null || (appends.length > 0 && bytes + next.bytes > entryBytesMax)) break;
+      this.queue.take();
+      appends.push(next);
+      bytes += next.bytes;
     }
+    return { appends, bytes };
   }
 
   /** L6: what fell out of the log is certainly aborted, and is appended again, before all else. */
   removed(lane: Lane<Content, A>, entries: readonly Entry<Content>[]): void {
     const again: A[] = [];
     for (const entry of entries) this.requeue(lane.id, entry.index, again);
-    this.prepend(again);
+    this.queue.putBack(again);
   }
 
   /** L6 broken on purpose: appends again although the entries stand in the adopted tail. */
   appendAgain(lane: Lane<Content, A>): void {
     const again: A[] = [];
     for (const index of [...at(this.inflight, lane.id).keys()]) this.requeue(lane.id, index, again);
-    this.prepend(again);
+    this.queue.putBack(again);
   }
 
   private requeue(lane: ReplicaId, index: number, again: A[]): void {
@@ -137,13 +141,6 @@ export class Home<Content, A extends Append> {
       again.push(append);
       this.inflightBytes -= append.bytes;
     }
-  }
-
-  private prepend(again: readonly A[]): void {
-    if (again.length === 0) return;
-    this.queue = [...again, ...this.queue.slice(this.head)];
-    this.head = 0;
-    for (const append of again) this.queueBytes += append.bytes;
   }
 
   /** Own entries that became committed since the last call, as acknowledgements. */

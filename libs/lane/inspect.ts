@@ -1,5 +1,7 @@
 /** A read-only view of the core, for status pages and checkers. */
 import type { Epoch, Index, LaneId, ReplicaId, Timestamp } from '../values/numbers.ts';
+import type { Clock } from './clock.ts';
+import type { Hearing } from './hearing.ts';
 import type { Lane, Role } from './lane.ts';
 import type { Append } from './types.ts';
 
@@ -14,6 +16,8 @@ export interface LaneInspection {
   readonly synced: Index;
   readonly committed: Index;
   readonly resolved: Timestamp;
+  /** Entries in memory. */
+  readonly hot: number;
 }
 
 export interface PeerInspection {
@@ -25,6 +29,8 @@ export interface PeerInspection {
   readonly roundTripMicros: number | null;
   /** The peer's wall clock minus ours. */
   readonly clockOffsetMicros: number | null;
+  /** By lane, the last entry that has left its log, as it said last; null: it has said nothing yet. */
+  readonly bases: readonly Index[] | null;
 }
 
 export interface Inspection {
@@ -38,6 +44,27 @@ export interface Inspection {
   readonly lanes: readonly LaneInspection[];
   /** Appends that wait to be stamped. */
   readonly queued: number;
+  /** Bytes of own appends that are stamped and not released. */
+  readonly inflightBytes: number;
+  /** Bytes of a lane sent to a peer and not confirmed, of the lane and peer with the most. */
+  readonly fedBytes: number;
+}
+
+export function inspectPeer<C, A extends Append>(
+  self: ReplicaId,
+  replica: ReplicaId,
+  hearing: Hearing<C, A>,
+  clock: Clock,
+): PeerInspection {
+  const status = hearing.statuses[replica] ?? null;
+  return {
+    replica,
+    heard: hearing.hears(replica),
+    hearsUs: status?.hears[self] === true,
+    roundTripMicros: hearing.roundTripOf(replica),
+    clockOffsetMicros: clock.offsetOf(replica),
+    bases: status?.lanes.map(({ base }) => base.index) ?? null,
+  };
 }
 
 export function inspectLane<C, A extends Append>(lane: Lane<C, A>): LaneInspection {
@@ -51,5 +78,6 @@ export function inspectLane<C, A extends Append>(lane: Lane<C, A>): LaneInspecti
     synced: lane.log.synced,
     committed: lane.log.committed,
     resolved: lane.resolved,
+    hot: lane.log.hotCount,
   };
 }

@@ -47,6 +47,12 @@ export class Post<Content, A extends Append> {
     }));
   }
 
+  /** Of the lane and peer with the most: sent and not confirmed. */
+  get unconfirmedBytes(): number {
+    const feeders = this.boxes.flatMap((box) => box.feeders);
+    return Math.max(...feeders.map(({ unconfirmedBytes }) => unconfirmedBytes));
+  }
+
   letter(letter: Letter, hop: ReplicaId): void {
     at(this.boxes, hop).letters.push(letter);
   }

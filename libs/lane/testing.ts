@@ -238,10 +238,10 @@ export class Trio {
   append(
     id: ReplicaId,
     name: string,
-    options: { minTimestamp?: number; bytes?: number } = {},
+    options: { minTimestamp?: number; bytes?: number; source?: number } = {},
   ): void {
-    const { minTimestamp = 0, bytes = 100 } = options;
-    const appends = [{ name, bytes, minTimestamp }];
+    const { minTimestamp = 0, bytes = 100, source = 0 } = options;
+    const appends = [{ name, bytes, minTimestamp, source }];
     this.replica(id).inputs.push({ type: 'append', appends });
   }
 

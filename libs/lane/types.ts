@@ -22,6 +22,8 @@ export interface Append {
   readonly minTimestamp: number;
   /** A few bytes that may make room, such as a trim: taken while the disk is nearly full (§10). */
   readonly small?: boolean;
+  /** Whose it is: sources share the lane by bytes, and the appends of one keep their order. */
+  readonly source?: number;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Connections of a server's ports, and what was refused, the same in every service. */
+import { addLimits } from './limits.ts';
 import type { Registry } from './metrics.ts';
 
 interface Connections {
@@ -19,8 +20,8 @@ export interface SecurityMetricsSource {
       readonly expiresAt: number;
     };
   } | null;
-  /** The settings `connections`. */
-  readonly limits: Readonly<Record<string, number>>;
+  /** The settings `connections` and `access`. */
+  readonly limits: Readonly<Record<string, unknown>>;
 }
 
 const S = 'meridian_server';
@@ -76,15 +77,12 @@ export function addSecurityMetrics(registry: Registry, source: SecurityMetricsSo
       emit(security === null ? null : security.figures.expiresAt / 1000);
     },
   );
-  registry.read(
-    'gauge',
-    {
-      name: `${S}_connection_limit`,
-      help: 'The settings `connections`.',
-      labels: ['setting'],
+  addLimits(registry, {
+    prefix: S,
+    limits,
+    used: () => {
+      const open = Object.values(ports()).map((port) => port?.connections.open ?? 0);
+      return { connectionsMax: Math.max(0, ...open) };
     },
-    (emit) => {
-      for (const [setting, value] of Object.entries(limits)) emit(value, setting);
-    },
-  );
+  });
 }

@@ -18,15 +18,18 @@ export interface Instance {
   readonly name: string;
   readonly replicas: readonly ReplicaAddress[];
   readonly children: readonly Child[];
+  /** By replica, host:port of its metrics; empty for a running instance. */
+  readonly keepers: readonly string[];
   stop(): Promise<void>;
 }
 
 /** Starts them and returns when each listens. `directory` defaults to the system's temporary one. */
 export async function startInstance(name: string, directory = tmpdir()): Promise<Instance> {
   const root = mkdtempSync(join(directory, `meridian-bench-${name}-`));
-  const ports = await reservePorts(REGIONS.length * 2);
+  const ports = await reservePorts(REGIONS.length * 3);
   const clientPort = (replica: number): number => ports[replica] ?? 0;
   const peerPort = (replica: number): number => ports[REGIONS.length + replica] ?? 0;
+  const keepers = REGIONS.map((_, replica) => `127.0.0.1:${ports[2 * REGIONS.length + replica]}`);
   const children: Child[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(children.map((child) => child.stop()));
@@ -51,6 +54,7 @@ export async function startInstance(name: string, directory = tmpdir()): Promise
         dataDirectory: join(home, 'data'),
         listen: `127.0.0.1:${clientPort(replica)}`,
         peerListen: `127.0.0.1:${peerPort(replica)}`,
+        metricsListen: keepers[replica],
         peers,
       };
       // YAML reads JSON.
@@ -77,7 +81,7 @@ export async function startInstance(name: string, directory = tmpdir()): Promise
     region,
     address: `127.0.0.1:${clientPort(replica)}`,
   }));
-  return { cluster: CLUSTER, name, replicas, children, stop };
+  return { cluster: CLUSTER, name, replicas, children, keepers, stop };
 }
 
 /** Figures of an instance of which a replica has ended by itself mean nothing: throws with its last words. */

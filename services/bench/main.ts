@@ -4,7 +4,9 @@ import { keepHeapHeadroom } from '../../libs/processes/heap-headroom.ts';
 import { benchAppend } from './append.ts';
 import { benchCrossbar } from './crossbar.ts';
 import { benchCatchUp } from './catch-up.ts';
+import { benchFairness } from './fairness.ts';
 import type { Instance } from './instance.ts';
+import { benchMemory } from './memory.ts';
 import { benchPg } from './pg.ts';
 import { benchReaders } from './readers.ts';
 import { benchRestart } from './restart.ts';
@@ -15,6 +17,8 @@ npm run bench -- restart [--mebibytes 1024] [--bytes 1024] [--streams 1] [--infl
 npm run bench -- catchup [--mebibytes 1024] [--bytes 1024] [--rate 1000] [--seconds 5]
 npm run bench -- readers [--seconds 5] [--bytes 1024] [--rate 1000] [--readers 0,1,10,100]
 npm run bench -- crossbar [--seconds 5] [--bytes 1024] [--records 20000] [--instances 1,2] [--subscribers 1,8]
+npm run bench -- fairness [--seconds 5] [--bytes 1024] [--clients 8]
+npm run bench -- memory [--seconds 60] [--bytes 1024] [--rate 2000] [--streams 100000]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32] [--backlog 20000]
 `;
 const EXIT_USAGE = 64;
@@ -55,23 +59,23 @@ function running(
     return { region, address };
   });
   const stop = (): Promise<void> => Promise.resolve();
-  return { running: { cluster, name, replicas: list, children: [], stop } };
+  return { running: { cluster, name, replicas: list, children: [], keepers: [], stop } };
 }
 
 function parse(args: readonly string[]) {
   return parseArgs({
     args: [...args],
     options: {
-      seconds: { type: 'string', default: '5' },
-      rate: { type: 'string', default: '1000' },
+      seconds: { type: 'string' },
+      rate: { type: 'string' },
       readers: { type: 'string', default: '0,1,10,100' },
       bytes: { type: 'string', default: '1024' },
       inflight: { type: 'string', default: '1,16,64,256' },
       ack: { type: 'string', default: 'QUORUM,ORDERED' },
-      clients: { type: 'string', default: '1,8,32' },
+      clients: { type: 'string' },
       backlog: { type: 'string', default: '20000' },
       mebibytes: { type: 'string', default: '1024' },
-      streams: { type: 'string', default: '1' },
+      streams: { type: 'string' },
       records: { type: 'string', default: '20000' },
       instances: { type: 'string', default: '1,2' },
       subscribers: { type: 'string', default: '1,8' },
@@ -93,7 +97,7 @@ function parsed(args: readonly string[]): ReturnType<typeof parse> {
 }
 
 async function run(values: ReturnType<typeof parse>): Promise<object> {
-  const seconds = numbers(values.seconds)[0] ?? 5;
+  const seconds = numbers(values.seconds ?? '5')[0] ?? 5;
   switch (name) {
     case 'append':
       return benchAppend({
@@ -108,21 +112,34 @@ async function run(values: ReturnType<typeof parse>): Promise<object> {
         seconds,
         bytes: numbers(values.bytes)[0] ?? 1024,
         mebibytes: numbers(values.mebibytes)[0] ?? 1024,
-        rate: numbers(values.rate)[0] ?? 1000,
+        rate: numbers(values.rate ?? '1000')[0] ?? 1000,
       });
     case 'restart':
       return benchRestart({
         bytes: numbers(values.bytes)[0] ?? 1024,
         mebibytes: numbers(values.mebibytes)[0] ?? 1024,
         inflight: numbers(values.inflight).at(-1) ?? 256,
-        streams: numbers(values.streams)[0] ?? 1,
+        streams: numbers(values.streams ?? '1')[0] ?? 1,
       });
     case 'readers':
       return benchReaders({
         seconds,
         bytes: numbers(values.bytes)[0] ?? 1024,
-        rate: numbers(values.rate)[0] ?? 1000,
+        rate: numbers(values.rate ?? '1000')[0] ?? 1000,
         readers: values.readers.split(',').map(Number),
+      });
+    case 'fairness':
+      return benchFairness({
+        seconds,
+        bytes: numbers(values.bytes)[0] ?? 1024,
+        clients: numbers(values.clients ?? '8')[0] ?? 8,
+      });
+    case 'memory':
+      return benchMemory({
+        seconds: values.seconds === undefined ? 60 : seconds,
+        bytes: numbers(values.bytes)[0] ?? 1024,
+        rate: numbers(values.rate ?? '2000')[0] ?? 2000,
+        streams: numbers(values.streams ?? '100000')[0] ?? 100_000,
       });
     case 'crossbar':
       return benchCrossbar({
@@ -135,7 +152,7 @@ async function run(values: ReturnType<typeof parse>): Promise<object> {
     case 'pg':
       return benchPg({
         seconds,
-        clients: numbers(values.clients),
+        clients: numbers(values.clients ?? '1,8,32'),
         backlog: Number(values.backlog),
       });
     default:

@@ -166,6 +166,27 @@ describe('the impact of a region going down', () => {
     expect(impactOf(recovering, 'us').allowed).toBe(true);
   });
 
+  it('leaves all clients to one region where the other only votes, and says so', () => {
+    const view = viewOf((all) => Object.assign(all[2] ?? {}, { witness: true }));
+    const { allowed, effects } = impactOf(view, 'eu');
+    expect(allowed).toBe(true);
+    expect(effects).toContain('all clients use us: ap only votes');
+    expect(effects.join('\n')).not.toContain('appends in ap');
+    expect(impactOf(view, 'ap').effects.join('\n')).not.toContain('all clients');
+    expect(problemsOf(view)).toEqual([]);
+    expect(statusText(view, [])).toMatch(/ap +witness/);
+  });
+
+  it('is refused when no region would be left that serves clients', () => {
+    const view = viewOf((all) => {
+      for (const one of all.slice(1)) Object.assign(one ?? {}, { witness: true });
+    });
+    expect(impactOf(view, 'eu').reasons).toEqual([
+      'no region that serves clients would be left: us and ap only vote',
+    ]);
+    expect(impactOf(view, 'us').allowed).toBe(true);
+  });
+
   it('cannot be judged without the addresses of the others', () => {
     const view = viewOf();
     const partial = { ...view, replicas: view.replicas.slice(0, 2) };

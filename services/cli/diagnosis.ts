@@ -104,6 +104,11 @@ export function impactOf(view: InstanceView, region: string, bounds: Bounds = BO
   const staying = view.replicas.filter((replica) => replica.region !== region);
   const reasons = staying.flatMap((replica) => ownProblems(replica, view, bounds));
   if (staying.length < 2) reasons.push('the addresses of both other regions are needed to judge');
+  const serving = staying.filter(({ state }) => state?.witness !== true);
+  const clientsMove = staying.length === 2 && leaving?.state?.witness !== true;
+  if (clientsMove && serving.length === 0) {
+    reasons.push(`no region that serves clients would be left: ${witnesses(staying)} only vote`);
+  }
   for (const listener of staying) {
     for (const speaker of staying) {
       if (listener === speaker || !listener.answers || !speaker.answers) continue;
@@ -115,7 +120,17 @@ export function impactOf(view: InstanceView, region: string, bounds: Bounds = BO
       }
     }
   }
-  return { region, allowed: reasons.length === 0, reasons, effects: effectsOf(leaving, staying) };
+  const effects = effectsOf(leaving, staying);
+  const [alone] = serving;
+  if (clientsMove && serving.length === 1 && alone !== undefined) {
+    effects.push(`all clients use ${alone.region}: ${witnesses(staying)} only votes`);
+  }
+  return { region, allowed: reasons.length === 0, reasons, effects };
+}
+
+function witnesses(replicas: readonly ReplicaView[]): string {
+  const names = replicas.filter(({ state }) => state?.witness === true);
+  return names.map(({ region }) => region).join(' and ');
 }
 
 function effectsOf(leaving: ReplicaView | undefined, staying: readonly ReplicaView[]): string[] {
@@ -134,6 +149,7 @@ function effectsOf(leaving: ReplicaView | undefined, staying: readonly ReplicaVi
     }
   }
   for (const { region, state: other } of staying) {
+    if (other?.witness === true) continue;
     const last = staying.find((each) => each.region !== region);
     const trip = other?.peers.find((peer) => peer.region === last?.region)?.roundTripMs;
     if (last === undefined || trip === null || trip === undefined) continue;

@@ -50,7 +50,8 @@ function stateText({ state }: ReplicaView): string {
   if (state === null) return '-';
   if (!state.voting) return 'recovering';
   if (!state.clockSafe) return 'clock unsafe';
-  return state.backlogEntries > 0 ? `replaying ${state.backlogEntries}` : 'ok';
+  if (state.backlogEntries > 0) return `replaying ${state.backlogEntries}`;
+  return state.witness ? 'witness' : 'ok';
 }
 
 function hearingTable({ replicas, hears }: InstanceView): string {

@@ -42,6 +42,8 @@ export interface ReplicaState {
   readonly version: string;
   readonly uptimeSeconds: number;
   readonly voting: boolean;
+  /** It only votes: clients use the other regions. */
+  readonly witness: boolean;
   readonly clockSafe: boolean;
   readonly wallClock: number;
   readonly clock: number;
@@ -136,6 +138,7 @@ function stateOf(status: StatusResponse, nameOf: (replica: number) => string): R
     version: status.version,
     uptimeSeconds: rounded(status.uptimeSeconds),
     voting: status.voting,
+    witness: status.witness,
     clockSafe: status.clockSafe,
     wallClock: Number(status.wallClock),
     clock: Number(status.clock),

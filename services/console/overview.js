@@ -106,7 +106,7 @@ function regionPanel({ replica, region, view, error, tookMs }, isSelf) {
       { class: 'title' },
       title,
       well
-        ? h('span', { class: 'badge good' }, '✓ serving')
+        ? h('span', { class: 'badge good' }, status.witness ? '✓ votes only' : '✓ serving')
         : h('span', { class: 'badge bad' }, status.voting ? '✕ not serving' : '! recovering'),
     ),
     h(

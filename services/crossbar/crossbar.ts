@@ -93,6 +93,12 @@ export interface CrossbarLoad {
   readonly windowEntries: number;
   /** Bytes that wait for connections. */
   readonly heldBytes: number;
+  /** Of the subscriber with the most. */
+  readonly subscriberBytes: number;
+  /** Streams that one subscriber has named, of the one with the most. */
+  readonly subscriberStreams: number;
+  /** Bytes of one instance that wait for another, of the one with the most. */
+  readonly inputBytes: number;
   readonly waiters: number;
 }
 
@@ -268,13 +274,22 @@ export class Crossbar {
 
   load(): CrossbarLoad {
     const subscribers = { live: 0, catchingUp: 0, waiting: 0 };
-    for (const { state } of this.#subscriptions) if (state !== 'over') subscribers[state] += 1;
+    let subscriberBytes = 0;
+    let subscriberStreams = 0;
+    for (const { state, heldBytes, streamCount } of this.#subscriptions) {
+      if (state !== 'over') subscribers[state] += 1;
+      subscriberBytes = Math.max(subscriberBytes, heldBytes);
+      subscriberStreams = Math.max(subscriberStreams, streamCount);
+    }
     const { window } = this.#trunk;
     return {
       subscribers,
       windowBytes: window?.bytes ?? 0,
       windowEntries: window === null ? 0 : window.end - window.first,
       heldBytes: this.#room.heldBytes,
+      subscriberBytes,
+      subscriberStreams,
+      inputBytes: Math.max(0, ...this.#trunk.inputs().map(({ waitingBytes }) => waitingBytes)),
       waiters: this.#waiters.size,
     };
   }

@@ -27,6 +27,10 @@ export class Filter {
     this.keyRanges = keyRanges;
   }
 
+  get streamCount(): number {
+    return this.#streams?.size ?? 0;
+  }
+
   /** null: everything is wanted. Throws INVALID or TOO_LARGE. */
   static from({ streams, keyRanges }: FilterWish, streamsMax: number): Filter | null {
     checkStreams(streams, streamsMax);

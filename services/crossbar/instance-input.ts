@@ -76,6 +76,11 @@ export class InstanceInput {
     return this.#following?.source ?? '';
   }
 
+  /** Of entries that wait for other instances. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
   get closed(): number {
     return this.#merge.closed(this.instance.number);
   }

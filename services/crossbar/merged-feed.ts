@@ -48,6 +48,15 @@ export interface FeedOptions {
   readonly now: () => number;
 }
 
+export interface InputView {
+  readonly instance: Instance;
+  readonly watermark: number;
+  /** The replica that is read; empty while there is none. */
+  readonly source: string;
+  /** Of entries that wait for other instances. */
+  readonly waitingBytes: number;
+}
+
 export class MergedFeed {
   readonly #options: FeedOptions;
   readonly #merge: MemberMerge<MergedEntry, MemberRecord>;
@@ -103,12 +112,13 @@ export class MergedFeed {
     return inputs.filter((input) => input.closed === least).map((input) => input.instance.name);
   }
 
-  /** Watermark and source of each member, ascending by number. */
-  inputs(): { readonly instance: Instance; readonly watermark: number; readonly source: string }[] {
+  /** Each member, ascending by number. */
+  inputs(): InputView[] {
     return this.#merge.members.flatMap((number) => {
       const input = this.#inputs.get(number);
       if (input === undefined) return [];
-      return { instance: input.instance, watermark: input.closed, source: input.source };
+      const { instance, closed: watermark, source, waitingBytes } = input;
+      return { instance, watermark, source, waitingBytes };
     });
   }
 

@@ -1,7 +1,8 @@
 /** What a crossbar knows of itself, as metrics: read when somebody scrapes. */
+import { addLimits } from '../../libs/telemetry/limits.ts';
 import type { Registry } from '../../libs/telemetry/metrics.ts';
 import type { CrossbarConfig } from './config.ts';
-import type { Crossbar } from './crossbar.ts';
+import type { Crossbar, CrossbarLoad } from './crossbar.ts';
 
 export interface CrossbarMetricsSource {
   readonly config: Pick<CrossbarConfig, 'cluster' | 'region' | 'limits'>;
@@ -111,28 +112,26 @@ export function addCrossbarMetrics(registry: Registry, source: CrossbarMetricsSo
   gauge('window_entries', 'Newest entries in memory, their number.', () => {
     return crossbar.load().windowEntries;
   });
-  registry.read(
-    'gauge',
-    { name: `${C}_limit`, help: 'The limits of the configuration.', labels: ['setting'] },
-    (emit) => {
-      for (const [setting, value] of Object.entries(config.limits)) emit(value, setting);
-    },
-  );
-  registry.read(
-    'gauge',
-    {
-      name: `${C}_limit_used`,
-      help: 'What is used of a limit at the moment, in its unit.',
-      labels: ['setting'],
-    },
-    (emit) => {
-      const { windowBytes, heldBytes, waiters, subscribers } = crossbar.load();
-      const { live, catchingUp, waiting } = subscribers;
-      emit(windowBytes, 'windowBytesMax');
-      emit(live + catchingUp + waiting, 'subscribersMax');
-      emit(catchingUp, 'catchUpsMax');
-      emit(heldBytes, 'subscribersBytesMax');
-      emit(waiters, 'waitersMax');
-    },
-  );
+  addLimits(registry, {
+    prefix: C,
+    limits: config.limits,
+    used: () => limitUse(crossbar.load()),
+  });
+}
+
+/** A bound that is added to the settings without a use here does not compile. */
+export function limitUse(
+  load: CrossbarLoad,
+): Readonly<Record<keyof CrossbarConfig['limits'], number>> {
+  const { live, catchingUp, waiting } = load.subscribers;
+  return {
+    windowBytesMax: load.windowBytes,
+    inputBytesMax: load.inputBytes,
+    subscribersMax: live + catchingUp + waiting,
+    catchUpsMax: catchingUp,
+    subscriberBytesMax: load.subscriberBytes,
+    subscribersBytesMax: load.heldBytes,
+    waitersMax: load.waiters,
+    streamsPerSubscriberMax: load.subscriberStreams,
+  };
 }

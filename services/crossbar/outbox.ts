@@ -77,6 +77,10 @@ export class Outbox {
     return true;
   }
 
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   /** How long the connection has left what waits for it untouched, ms. */
   get untouchedMs(): number {
     return Math.max(0, this.#options.now() - this.#waitingSince);

@@ -64,7 +64,7 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
   addSecurityMetrics(registry, {
     ports: () => ({ clients: listening }),
     security,
-    limits: config.connections,
+    limits: { ...config.connections, ...config.access },
   });
   const keepers = await serveKeepers({
     service: 'crossbar',

@@ -93,6 +93,16 @@ export class Subscription {
     return this.#state.kind;
   }
 
+  /** What waits for its connection. */
+  get heldBytes(): number {
+    return this.#outbox.heldBytes;
+  }
+
+  /** Streams that it has named; 0: all. */
+  get streamCount(): number {
+    return this.#options.filter?.streamCount ?? 0;
+  }
+
   start(): void {
     this.#becomeServed(this.#outbox.position);
   }

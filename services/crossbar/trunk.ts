@@ -10,7 +10,7 @@ import type { Instance } from './instance.ts';
 import { learnWhatIsReleased } from './member-history.ts';
 import type { Membership } from './membership.ts';
 import { MergedFeed } from './merged-feed.ts';
-import type { FeedBounds } from './merged-feed.ts';
+import type { FeedBounds, InputView } from './merged-feed.ts';
 import type { Positions } from './position.ts';
 import { Window } from './window.ts';
 
@@ -68,13 +68,13 @@ export class Trunk {
       .map((instance) => instance.name);
   }
 
-  /** Watermark and source of each instance. */
-  inputs(): { readonly instance: Instance; readonly watermark: number; readonly source: string }[] {
+  inputs(): InputView[] {
     if (this.#feed !== null) return this.#feed.inputs();
     return this.#members().map((instance) => ({
       instance,
       watermark: this.#starts.get(instance) ?? 0,
       source: '',
+      waitingBytes: 0,
     }));
   }
 

@@ -3,11 +3,15 @@
  * arrival and their release. At the bound, appends are refused as OVERLOADED, certainly without
  * effect. The bytes are counted until the release and not only until the answer, because that is how
  * long they are in memory.
+ *
+ * The last eighth is kept for sessions that have nothing else under way: those that send as much as they
+ * can are refused first, and one that has a single append to make finds room beside them.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { assert } from '../../libs/values/assert.ts';
 
 const RETRY_AFTER_MS = 100;
+const KEPT_SHARE = 1 / 8;
 
 export class Admission {
   readonly #bytesMax: number;
@@ -21,9 +25,10 @@ export class Admission {
     return this.#bytes;
   }
 
-  /** null: taken. */
-  take(bytes: number): MeridianError | null {
-    if (this.#bytes + bytes > this.#bytesMax) {
+  /** null: taken. `underWay`: what else the session has. */
+  take(bytes: number, underWay = 0): MeridianError | null {
+    const kept = underWay === 0 ? 0 : this.#bytesMax * KEPT_SHARE;
+    if (this.#bytes + bytes > this.#bytesMax - kept) {
       return new MeridianError(
         'OVERLOADED',
         `${this.#bytes} bytes of appends wait for their place in the order, ${this.#bytesMax} are allowed`,

@@ -20,6 +20,8 @@ import { FakeStream } from './fake-streams.ts';
 import { HotFigures } from './hot-figures.ts';
 import { Target } from './target.ts';
 
+const SOURCE = 7;
+
 class Bench {
   readonly stream = new FakeStream<AppendRequest, AppendResponse>();
   readonly submitted: PendingAppend[] = [];
@@ -62,6 +64,7 @@ class Bench {
         ...options,
       },
       this.stream,
+      SOURCE,
     );
   }
 
@@ -346,6 +349,27 @@ describe('append session', () => {
     bench.send(frame, 500);
     bench.send(frame, 0);
     expect(bench.submitted.map((append) => append.minTimestamp)).toEqual([500, 500]);
+  });
+
+  it('shares the lane with other sessions as the source that it is', () => {
+    const bench = new Bench();
+    bench.hello();
+    bench.append({}, {});
+    expect(bench.submitted.map((append) => append.source)).toEqual([SOURCE, SOURCE]);
+  });
+
+  it('finds room for the only append of a session where those with more are refused', () => {
+    const admission = new Admission(1000);
+    expect(admission.take(900, 0)).toBeNull();
+    const busy = new Bench({ admission });
+    busy.hello();
+    busy.append({});
+    expect(busy.stream.reason).not.toBe('OVERLOADED');
+    busy.append({});
+    expect(busy.submitted).toHaveLength(1);
+    busy.release(0, 1, 80, 0);
+    busy.flush();
+    expect(busy.stream.reason).toBe('OVERLOADED');
   });
 
   it('holds a client to its window and the replica to its own bound', () => {

@@ -64,6 +64,7 @@ type Stream = BidiStream<AppendRequest, AppendResponse>;
 export class AppendSession implements AppendOwner {
   readonly #context: SessionContext;
   readonly #stream: Stream;
+  readonly #source: number;
   #ack: Ack | null = null;
   /** Submitted and not answered, in order, from `#head` on. */
   #pending: PendingAppend[] = [];
@@ -77,9 +78,11 @@ export class AppendSession implements AppendOwner {
   #slow: NodeJS.Timeout | undefined;
   #dirty = false;
 
-  constructor(context: SessionContext, stream: Stream) {
+  /** `source`: by what number it shares the lane with the other sessions; 0 is that of control actions. */
+  constructor(context: SessionContext, stream: Stream, source: number) {
     this.#context = context;
     this.#stream = stream;
+    this.#source = source;
     stream.onMessage((request) => {
       this.#receive(request);
     });
@@ -96,6 +99,10 @@ export class AppendSession implements AppendOwner {
 
   get unansweredCount(): number {
     return this.#pending.length - this.#head;
+  }
+
+  get unansweredBytes(): number {
+    return this.#pendingBytes;
   }
 
   /** Takes nothing more; ends with `error` once everything submitted is answered. */
@@ -231,6 +238,7 @@ export class AppendSession implements AppendOwner {
         header,
         bytes: frame.length,
         minTimestamp: this.#minTimestamp,
+        source: this.#source,
         arrivedAt,
         answer: null,
         placed: false,
@@ -258,7 +266,7 @@ export class AppendSession implements AppendOwner {
         { details: { limit: windowBytes } },
       );
     }
-    const full = admission.take(bytes);
+    const full = admission.take(bytes, this.#pendingBytes);
     if (full !== null) throw full;
     this.#pendingBytes += bytes;
   }

@@ -106,6 +106,11 @@ export class ArchiveHistory implements History {
     return this.#cache.figures;
   }
 
+  /** Under way. */
+  get fetching(): number {
+    return this.#cache.running;
+  }
+
   get cachedBytes(): number {
     return this.#cache.bytes;
   }

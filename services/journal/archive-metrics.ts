@@ -1,4 +1,5 @@
 /** What the archive says of itself, as metrics; without one there are none. */
+import { addLimits } from '../../libs/telemetry/limits.ts';
 import type { Registry } from '../../libs/telemetry/metrics.ts';
 import type { Archive } from './archive.ts';
 import type { JournalConfig } from './config.ts';
@@ -71,14 +72,13 @@ export function addArchiveMetrics(
   read('counter', 'fetch_failures_total', 'Fetches for readers that failed.', (of) => {
     return of.history.figures.failures;
   });
-  registry.read(
-    'gauge',
-    { name: `${A}_limit`, help: 'The limits of the archive’s configuration.', labels: ['setting'] },
-    (emit) => {
-      if (archive === null) return;
-      for (const [setting, value] of Object.entries(config.archive)) {
-        if (typeof value === 'number') emit(value, setting);
-      }
-    },
-  );
+  addLimits(registry, {
+    prefix: A,
+    limits: archive === null ? {} : config.archive,
+    used: () => ({
+      uploadsMax: archive?.archiver.heldSegments ?? null,
+      cacheBytesMax: archive?.history.cachedBytes ?? null,
+      fetchesMax: archive?.history.fetching ?? null,
+    }),
+  });
 }

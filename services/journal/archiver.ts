@@ -101,6 +101,10 @@ export class Archiver {
   }
 
   /** Memory of segments under way. */
+  get heldSegments(): number {
+    return this.#made.length;
+  }
+
   get heldBytes(): number {
     return this.#made.reduce((sum, { bytes }) => sum + bytes.length, 0);
   }

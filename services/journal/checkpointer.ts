@@ -177,6 +177,11 @@ export class Checkpointer {
     return this.#kept.find(({ number }) => number === this.#base) ?? null;
   }
 
+  /** Of log. */
+  get bytesSinceLast(): number {
+    return this.#options.log.appendedBytes - this.#bytesBefore;
+  }
+
   /** None is being taken, and nothing is being deleted. */
   get isIdle(): boolean {
     return !this.#busy;

@@ -145,6 +145,12 @@ export const journalSchema = z
     instance: name.describe('name of the journal instance'),
     replica: replica.describe('number of this replica, the same as of the lane it is home of'),
     region: name.describe('region of this replica'),
+    witness: z
+      .boolean()
+      .default(false)
+      .describe(
+        'it only votes: keeps the log and the order like the others, and serves no clients',
+      ),
     generation: z.number().int().min(1).default(1).describe('generation of the membership'),
     dataDirectory: z.string().min(1).describe('directory of the log'),
     listen: address.describe('where clients are served'),
@@ -192,6 +198,11 @@ export const journalSchema = z
     }
     if (config.clock.errorSource !== 'setting' && config.timings.maxClockErrorMs === undefined) {
       complain(['timings', 'maxClockErrorMs'], 'expected with clock.errorSource: the bound of all');
+    }
+    if (config.witness) {
+      const none = 'expected none: a witness serves no clients and archives nothing';
+      if (config.httpListen !== undefined) complain(['httpListen'], none);
+      if (config.archive.url !== undefined) complain(['archive', 'url'], none);
     }
     const { batchBytesMax, entryBytesMax, windowBytes, unansweredBytesMax } = config.limits;
     if (entryBytesMax < batchBytesMax) {

@@ -30,6 +30,10 @@ export class HotFigures {
   readonly #slowSyncs: Counter;
   readonly #entryBytes: Histogram;
   readonly #entryBatches: Histogram;
+  /** The largest of this process's life. */
+  largestBatchBytes = 0;
+  largestBatchRecords = 0;
+  largestEntryBytes = 0;
 
   constructor(registry: Registry) {
     const appends = registry.counter({
@@ -114,6 +118,8 @@ export class HotFigures {
     this.#bytes.add(bytes);
     this.#records.add(records);
     this.#batchBytes.observe(bytes);
+    if (bytes > this.largestBatchBytes) this.largestBatchBytes = bytes;
+    if (records > this.largestBatchRecords) this.largestBatchRecords = records;
   }
 
   answered(ack: Ack | null, runs: readonly AnsweredRun[]): void {
@@ -142,6 +148,7 @@ export class HotFigures {
 
   entry(bytes: number, batches: number): void {
     this.#entryBytes.observe(bytes);
+    if (bytes > this.largestEntryBytes) this.largestEntryBytes = bytes;
     this.#entryBatches.observe(batches);
   }
 }

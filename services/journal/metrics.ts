@@ -4,11 +4,13 @@
  */
 import type { Inspection } from '../../libs/lane/inspect.ts';
 import type { LogStats } from '../../libs/storage/log.ts';
+import { addLimits } from '../../libs/telemetry/limits.ts';
 import type { Registry } from '../../libs/telemetry/metrics.ts';
 import type { SpanFigures } from '../../libs/telemetry/spans.ts';
 import type { Clocks } from './clocks.ts';
 import type { JournalConfig } from './config.ts';
 import type { DiskFigures } from './disk-usage.ts';
+import type { LimitUse } from './limit-use.ts';
 import type { PeerFigures } from './peers.ts';
 import type { ReaderFigures } from './readers.ts';
 import type { ReleaseComparison } from './release-comparison.ts';
@@ -31,13 +33,17 @@ export interface Load {
 }
 
 export interface JournalMetricsSource {
-  readonly config: Pick<JournalConfig, 'cluster' | 'instance' | 'replica' | 'region' | 'limits'>;
+  readonly config: Pick<
+    JournalConfig,
+    'cluster' | 'instance' | 'replica' | 'region' | 'witness' | 'limits'
+  >;
   readonly clocks: Pick<Clocks, 'wall'>;
   readonly inspect: () => Inspection;
   readonly watermark: () => number;
   readonly serving: () => boolean;
   readonly forwardedVia: () => string;
   readonly load: () => Load;
+  readonly limitUse: () => LimitUse;
   readonly log: () => LogStats;
   readonly disk: () => Promise<DiskFigures>;
   readonly space: () => SpaceFigures;
@@ -79,7 +85,10 @@ export function addJournalMetrics(registry: Registry, source: JournalMetricsSour
       emit(1, config.cluster, config.instance, config.replica, config.region);
     },
   );
-  gauge('serving', '1: takes appends and reads.', () => Number(source.serving()));
+  gauge('serving', '1: does its work: takes appends and reads, or as a witness votes.', () =>
+    Number(source.serving()),
+  );
+  gauge('witness', '1: only votes, serves no clients.', () => Number(config.witness));
   gauge('voting', '0: recovering, takes no part in any quorum.', () => {
     return Number(source.inspect().voting);
   });
@@ -164,7 +173,7 @@ export function addJournalMetrics(registry: Registry, source: JournalMetricsSour
     'Damaged and not repaired at the moment.',
     () => source.upkeep().scrub.open.length,
   );
-  addLimits(registry, source);
+  addLimits(registry, { prefix: J, limits: config.limits, used: source.limitUse });
 }
 
 function addLanes(
@@ -309,35 +318,6 @@ function addDisk(registry: Registry, { disk, log, space }: JournalMetricsSource)
     { name: `${J}_log_staged_bytes`, help: 'Handed to the log and not yet on disk.' },
     (emit) => {
       emit(log().stagedBytes);
-    },
-  );
-}
-
-/** Every named limit; and, where something is kept below one, how much of it is used. */
-function addLimits(registry: Registry, { config, load, peers }: JournalMetricsSource): void {
-  registry.read(
-    'gauge',
-    { name: `${J}_limit`, help: 'The limits of the configuration.', labels: ['setting'] },
-    (emit) => {
-      for (const [setting, value] of Object.entries(config.limits)) emit(value, setting);
-    },
-  );
-  registry.read(
-    'gauge',
-    {
-      name: `${J}_limit_used`,
-      help: 'What is used of a limit at the moment, in its unit.',
-      labels: ['setting'],
-    },
-    (emit) => {
-      const now = load();
-      emit(now.unansweredBytes, 'unansweredBytesMax');
-      emit(now.cachedBytes, 'cacheBytesMax');
-      emit(now.reads, 'readersMax');
-      emit(now.readerBytes, 'readersBytesMax');
-      emit(now.sessions, 'sessionsMax');
-      emit(now.heartbeats, 'heartbeatsMax');
-      emit(Math.max(...peers().map(({ queuedBytes }) => queuedBytes)), 'peerQueueBytesMax');
     },
   );
 }

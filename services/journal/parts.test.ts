@@ -23,6 +23,15 @@ describe('Admission', () => {
       admission.giveBack(100);
     }).toThrow('more bytes given back');
   });
+
+  it('keeps its last eighth for sessions with nothing else under way', () => {
+    const admission = new Admission(800);
+    expect(admission.take(650, 1)).toBeNull();
+    expect(admission.take(60, 650)).toMatchObject({ reason: 'OVERLOADED' });
+    expect(admission.take(60)).toBeNull();
+    expect(admission.take(100)).toMatchObject({ reason: 'OVERLOADED' });
+    expect(admission.bytes).toBe(710);
+  });
 });
 
 describe('Watermark', () => {
@@ -127,6 +136,7 @@ describe('Health', () => {
         hearsUs: true,
         roundTripMicros: null,
         clockOffsetMicros: null,
+        bases: null,
       })),
       lanes: ([0, 1, 2] as const).map((id) => ({
         id,
@@ -138,8 +148,11 @@ describe('Health', () => {
         synced: index(0),
         committed: index(0),
         resolved: timestamp(0),
+        hot: 0,
       })),
       queued: 0,
+      inflightBytes: 0,
+      fedBytes: 0,
     });
     const health = new Health({
       self: 0,

@@ -5,12 +5,9 @@
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { LaneCore } from '../../libs/lane/core.ts';
-import type { Listener } from '../../libs/http/http.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
-import type { Channel, RpcServer } from '../../libs/rpc/rpc.ts';
+import type { Channel } from '../../libs/rpc/rpc.ts';
 import type { Identity } from '../../libs/storage/log.ts';
-import { serveKeepers } from '../../libs/telemetry/keepers.ts';
-import type { Keepers } from '../../libs/telemetry/keepers.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
 import { addSecurityMetrics } from '../../libs/telemetry/security-metrics.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
@@ -32,12 +29,12 @@ import { sectionsForPeer } from './checkpoint-sections.ts';
 import { Driver } from './driver.ts';
 import { EventLog } from './event-log.ts';
 import { assembleEntry } from './entry-codec.ts';
-import { listen, openReplicaSecurity, replicaNamed } from './listeners.ts';
+import { openReplicaSecurity, replicaNamed } from './listeners.ts';
 import { Health } from './health.ts';
 import { HotFigures } from './hot-figures.ts';
-import { serveHttp } from './http/serve-http.ts';
 import { addJournalMetrics } from './metrics.ts';
 import { journalService } from './journal-service.ts';
+import { limitUse } from './limit-use.ts';
 import { Linearizer } from './linearizer.ts';
 import { openReplicaLog } from './open-log.ts';
 import { ownView } from './own-view.ts';
@@ -46,6 +43,7 @@ import { contentForPeers } from './peer-content.ts';
 import { PeerQuestions } from './peer-questions.ts';
 import { Peers } from './peers.ts';
 import type { PeerAddress } from './peers.ts';
+import { Ports } from './ports.ts';
 import { Readers } from './readers.ts';
 import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import { Releaser } from './releaser.ts';
@@ -56,7 +54,6 @@ import { StateStory } from './state-story.ts';
 import { Target } from './target.ts';
 import { Upkeep } from './upkeep.ts';
 import type { Restart } from './upkeep.ts';
-import { VERSION } from './version.ts';
 import { Watermark } from './watermark.ts';
 
 export interface Replica {
@@ -319,8 +316,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     },
     noQuorumMicros: timings.noQuorumMs * 1000,
     onServing: (serving) => {
-      clientServer?.setServing(serving);
-      peerServer?.setServing(serving);
+      ports?.setServing(serving);
       told.info({ serving, watermark: watermark.value }, serving ? 'serving' : 'not serving');
     },
     onNoQuorum: () => {
@@ -376,61 +372,66 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     stalledMicros: timings.stalledMs * 1000,
   });
 
-  let peerServer: RpcServer | null = null;
-  let clientServer: RpcServer | null = null;
-  let metrics: Keepers;
-  let http: Listener | null = null;
-  try {
-    addJournalMetrics(registry, {
-      config,
-      clocks,
-      inspect: () => core.inspect(),
-      watermark: () => watermark.value,
-      serving: () => health.serving,
-      forwardedVia,
-      log: () => log.stats,
-      disk: () => disk.figures(),
-      space: () => space.figures,
-      upkeep: () => upkeep,
-      peers: () => peers.figures(),
-      reads: readers.figures,
-      spans: spans?.figures ?? null,
-      events: story.events,
-      load: () => ({
-        sessions: sessions.count,
-        reads: readers.count,
-        readerBytes: readers.heldBytes,
-        unansweredBytes: admission.bytes,
-        cachedBytes: store.cachedBytes,
-        heartbeats: driver.heartbeatCount,
-        backlogEntries: releaser.backlogCount,
-        released: index.count,
-        streams: order.streamCount,
-        steps: driver.steps,
+  addJournalMetrics(registry, {
+    config,
+    clocks,
+    inspect: () => core.inspect(),
+    watermark: () => watermark.value,
+    serving: () => health.serving,
+    forwardedVia,
+    log: () => log.stats,
+    disk: () => disk.figures(),
+    space: () => space.figures,
+    upkeep: () => upkeep,
+    peers: () => peers.figures(),
+    reads: readers.figures,
+    spans: spans?.figures ?? null,
+    events: story.events,
+    limitUse: () =>
+      limitUse({
+        limits,
+        figures,
+        sessions,
+        admission,
+        store,
+        readers,
+        actions,
+        driver,
+        checkpointer,
+        inspection: core.inspect(),
+        peers: peers.figures(),
+        http: ports?.http ?? null,
+        log: log.stats,
       }),
-    });
-    addSecurityMetrics(registry, {
-      ports: () => ({ clients: clientServer, peers: peerServer }),
-      security,
-      limits: config.connections,
-    });
-    addArchiveMetrics(registry, config, { index, watermark }, archive);
-    metrics = await serveKeepers({
-      service: 'journal',
-      version: VERSION,
-      address: config.metricsListen,
-      registry,
-      logger,
-      notReady: () => (health.serving ? null : (health.obstacle()?.message ?? 'not serving yet')),
-    });
-    const peerServices = [peers.service];
-    const clientServices = [service, streams];
-    const listeners = await listen({ ...options, security, peerServices, clientServices });
-    peerServer = listeners.forPeers;
-    clientServer = listeners.forClients;
-    http = await serveHttp({
+    load: () => ({
+      sessions: sessions.count,
+      reads: readers.count,
+      readerBytes: readers.heldBytes,
+      unansweredBytes: admission.bytes,
+      cachedBytes: store.cachedBytes,
+      heartbeats: driver.heartbeatCount,
+      backlogEntries: releaser.backlogCount,
+      released: index.count,
+      streams: order.streamCount,
+      steps: driver.steps,
+    }),
+  });
+  addSecurityMetrics(registry, {
+    ports: () => ({ clients: ports?.forClients ?? null, peers: ports?.forPeers ?? null }),
+    security,
+    limits: { ...config.connections, ...config.access },
+  });
+  addArchiveMetrics(registry, config, { index, watermark }, archive);
+  let ports: Ports | null = null;
+  try {
+    ports = await Ports.open({
       config,
-      gate: security?.access ?? null,
+      security,
+      logger,
+      fatal,
+      registry,
+      health,
+      peers: peers.service,
       journal: service,
       streams,
       console: {
@@ -441,13 +442,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         ownView: () => ownView(viewSource),
         peerView: (peer, deadlineMs) => peers.view(peer, deadlineMs),
       },
-      onError: (error, what) => {
-        fatal(error, `${what} failed`);
-      },
     });
   } catch (error) {
-    await clientServer?.close(0);
-    await peerServer?.close(0);
     await log.close();
     throw error;
   }
@@ -458,30 +454,30 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   });
   peers.start();
   archive?.archiver.start();
-  const [forClients, forPeers] = [clientServer, peerServer];
-  const { port } = forClients;
-  const peerPort = forPeers.port;
-  const httpPort = http?.port;
-  logger.info({ port, peerPort, httpPort, voting: recovered.voting }, 'started');
+  const open = ports;
+  const { port } = open.forClients;
+  const peerPort = open.forPeers.port;
+  const httpPort = open.http?.port;
+  const { witness } = config;
+  logger.info({ port, peerPort, httpPort, voting: recovered.voting, witness }, 'started');
 
   return {
     port,
     peerPort,
     stop: async () => {
       const error = new MeridianError('UNAVAILABLE', 'the replica is going down');
-      for (const server of [forClients, forPeers]) server.setServing(false);
+      open.setServing(false);
       readers.stop(error);
       await sessions.stop(error, timings.drainMs);
       actions.abandonWaiting(error.message);
-      await http?.close();
-      await forClients.close(1000);
+      await open.closeToClients();
       peers.stop();
       clockError?.stop();
       archive?.stop();
       driver.stop();
-      await forPeers.close(1000);
+      await open.closeToPeers();
       await spans?.close();
-      await metrics.close();
+      await open.closeToKeepers();
       await upkeep.stop();
       await log.close();
     },

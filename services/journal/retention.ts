@@ -5,6 +5,7 @@
  */
 import type { OrderMachine } from '../../libs/order/types.ts';
 import type { Log } from '../../libs/storage/log.ts';
+import type { Index } from '../../libs/values/numbers.ts';
 import type { LaneStore } from './lane-store.ts';
 import type { ReleaseIndex } from './release-index.ts';
 
@@ -18,6 +19,11 @@ export interface RetentionOptions {
   readonly retentionBytes: number;
   /** Age, in log time, up to which entries are kept; 0: no bound. */
   readonly retentionMicros: number;
+  /**
+   * By peer and lane, the last entry that has left its log; null: it is not known. A witness has no archive
+   * to wait for and lets go of what both others have let go of. null: it is none.
+   */
+  readonly followed: (() => readonly (readonly Index[] | null)[]) | null;
   /** Log time. */
   readonly now: () => number;
   /** Runs the next part of a look through all streams; setImmediate. */
@@ -35,7 +41,7 @@ export class Retention {
 
   /** Calls `done` with the first ordinal that must stay, after a walk through all streams in parts. */
   frontier(done: (ordinal: number) => void): void {
-    const byRetention = Math.max(this.#byAge(), this.#byBytes());
+    const byRetention = Math.max(this.#byAge(), this.#byBytes(), this.#byPeers());
     const { order, index, defer } = this.#options;
     let trimmed = index.count;
     let after: string | null = null;
@@ -65,12 +71,31 @@ export class Retention {
     const { retentionBytes, segmentBytes, index, store, log } = this.#options;
     if (retentionBytes === 0) return 0;
     const oldest = log.position.segment - Math.ceil(retentionBytes / segmentBytes);
+    return this.#firstNot((ordinal) => {
+      const segment = store.segmentOf(index.laneAt(ordinal), index.indexAt(ordinal)) ?? 0;
+      return segment < oldest;
+    });
+  }
+
+  /** A peer's log begins with a checkpoint, so what has left it is what was released up to some entry. */
+  #byPeers(): number {
+    const { followed, index } = this.#options;
+    const peers = followed?.() ?? [];
+    if (peers.length === 0) return 0;
+    return this.#firstNot((ordinal) => {
+      const [lane, position] = [index.laneAt(ordinal), index.indexAt(ordinal)];
+      return peers.every((bases) => position <= (bases?.[lane] ?? 0));
+    });
+  }
+
+  /** The first ordinal without a property that all before it have, and none behind it. */
+  #firstNot(holds: (ordinal: number) => boolean): number {
+    const { index } = this.#options;
     let low = index.first;
     let high = index.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const segment = store.segmentOf(index.laneAt(middle), index.indexAt(middle)) ?? 0;
-      if (segment < oldest) low = middle + 1;
+      if (holds(middle)) low = middle + 1;
       else high = middle;
     }
     return low;

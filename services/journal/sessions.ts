@@ -26,6 +26,7 @@ export class Sessions {
   readonly #context: SessionContext;
   readonly #sessionsMax: number;
   readonly #open = new Set<AppendSession>();
+  #opened = 0;
   #onEmpty: (() => void) | null = null;
   #stopped: MeridianError | null = null;
 
@@ -44,6 +45,13 @@ export class Sessions {
     return this.#open.size;
   }
 
+  /** Of the session with the most. */
+  get mostUnansweredBytes(): number {
+    let most = 0;
+    for (const { unansweredBytes } of this.#open) most = Math.max(most, unansweredBytes);
+    return most;
+  }
+
   open(stream: BidiStream<AppendRequest, AppendResponse>): void {
     if (this.#stopped !== null) throw this.#stopped;
     if (this.#open.size >= this.#sessionsMax) {
@@ -51,7 +59,8 @@ export class Sessions {
         details: { retryAfterMs: 1000, limit: this.#sessionsMax },
       });
     }
-    this.#open.add(new AppendSession(this.#context, stream));
+    this.#opened += 1;
+    this.#open.add(new AppendSession(this.#context, stream, this.#opened));
   }
 
   /** Sessions that wait for an answer end with an unknown outcome: their client asks elsewhere. */

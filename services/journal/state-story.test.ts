@@ -51,6 +51,7 @@ function firstView(): Inspection {
       hearsUs: true,
       roundTripMicros: null,
       clockOffsetMicros: null,
+      bases: null,
     })),
     lanes: ([0, 1, 2] as const).map((id) => ({
       ...none,
@@ -59,8 +60,11 @@ function firstView(): Inspection {
       writer: id,
       role: id === 0 ? 'writing' : 'follower',
       resolved: timestamp(0),
+      hot: 0,
     })),
     queued: 0,
+    inflightBytes: 0,
+    fedBytes: 0,
   };
 }
 

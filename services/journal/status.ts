@@ -69,6 +69,7 @@ export async function statusOf(
     wallClock: BigInt(clocks.wall()),
     clockSafe: inspection.clockSafe,
     voting: inspection.voting,
+    witness: config.witness,
     lanes: inspection.lanes.map((lane) => ({
       lane: lane.id,
       epoch: BigInt(lane.promised),

@@ -36,7 +36,7 @@ export type Restart =
 export interface UpkeepOptions {
   readonly config: Pick<
     JournalConfig,
-    'archive' | 'dataDirectory' | 'limits' | 'timings' | 'peers'
+    'archive' | 'dataDirectory' | 'limits' | 'timings' | 'peers' | 'witness'
   >;
   readonly opened: OpenedLog;
   /** Entries from this ordinal on are nowhere else; Infinity: there is no archive, what leaves is gone. */
@@ -93,6 +93,7 @@ export class Upkeep {
       segmentBytes,
       retentionBytes,
       retentionMicros: timings.retentionMs * 1000,
+      followed: config.witness ? () => core.inspect().peers.map(({ bases }) => bases) : null,
       now: () => watermark.value,
       defer: (next) => setImmediate(next),
     });

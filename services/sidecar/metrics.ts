@@ -1,4 +1,5 @@
 /** What a sidecar knows of itself, as metrics: read when somebody scrapes. */
+import { addLimits } from '../../libs/telemetry/limits.ts';
 import type { Registry } from '../../libs/telemetry/metrics.ts';
 import type { LatencySnapshot } from '../../libs/telemetry/latency.ts';
 import type { ApplyProgress } from './apply.ts';
@@ -35,24 +36,14 @@ export function addSidecarMetrics(registry: Registry, source: SidecarMetricsSour
   addShip(registry, ship);
   addApply(registry, source);
   const limits = { ...bounds('ship', config.ship), ...bounds('apply', config.apply) };
-  registry.read(
-    'gauge',
-    { name: `${S}_limit`, help: 'The limits of the configuration.', labels: ['setting'] },
-    (emit) => {
-      for (const [setting, value] of Object.entries(limits)) emit(value, setting);
-    },
-  );
-  registry.read(
-    'gauge',
-    {
-      name: `${S}_limit_used`,
-      help: 'What is used of a limit at the moment, in its unit.',
-      labels: ['setting'],
-    },
-    (emit) => {
-      emit(apply?.queuedBytes ?? null, 'apply.queueBytesMax');
-    },
-  );
+  addLimits(registry, {
+    prefix: S,
+    limits,
+    used: () => ({
+      'ship.windowBytesMax': ship?.queuedBytes ?? null,
+      'apply.queueBytesMax': apply?.queuedBytes ?? null,
+    }),
+  });
 }
 
 function addShip(registry: Registry, ship: ShipProgress | null): void {

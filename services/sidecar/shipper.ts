@@ -61,6 +61,8 @@ export class ShipProgress {
   confirmed: Lsn = LSN_ZERO;
   transactions = 0;
   inFlight = 0;
+  /** Of changes that wait for the journal. */
+  queuedBytes = 0;
   epoch = 0;
   /** Fencing token of the lease; 0: it is not held. */
   token = 0;
@@ -286,6 +288,7 @@ class ShipStream {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#options.status.queuedBytes = 0;
     for (const timer of this.#timers) clearInterval(timer);
     this.#writer?.close();
     await this.#session?.close();
@@ -343,7 +346,7 @@ class ShipStream {
       }
       const size = out.records.reduce((sum, record) => sum + record.length, 0);
       this.#queue.push({ part: out, bytes: size, arrived: performance.now() });
-      this.#queuedBytes += size;
+      this.#queued(size);
     }
     this.#holdBack();
     void this.#pump();
@@ -447,9 +450,14 @@ class ShipStream {
   }
 
   #release(bytes: number): void {
-    this.#queuedBytes -= bytes;
+    this.#queued(-bytes);
     const low = this.#queuedBytes < this.#options.settings.windowBytesMax / 2;
     if (low && !this.#draining) this.#session?.resume();
+  }
+
+  #queued(bytes: number): void {
+    this.#queuedBytes += bytes;
+    if (!this.#closed) this.#options.status.queuedBytes = this.#queuedBytes;
   }
 
   #every(intervalMs: number, task: () => Promise<void>): void {

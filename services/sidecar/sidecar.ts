@@ -98,7 +98,7 @@ export class Sidecar {
     this.#server = await startServer({
       address: config.listen,
       services: [this.#service()],
-      limits: config.connections,
+      limits: { ...config.connections, ...config.access },
       security: security?.forClients(config.cluster),
       onRefused: refusalsTo(logger),
       onError: (error, method) => {

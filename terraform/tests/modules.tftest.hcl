@@ -222,6 +222,7 @@ run "witness" {
       { replica = 0, region = "us-east-1", address = "10.64.3.10", cidr_block = "10.64.0.0/24" },
       { replica = 1, region = "us-east-2", address = "10.65.3.10", cidr_block = "10.65.0.0/24" },
     ]
+    witness            = true
     client_cidr_blocks = []
     grants             = []
     subnets            = { host_id = "subnet-0123456789abcdef0", fixed_id = "subnet-0123456789abcdef1", availability_zone = "us-west-2a" }
@@ -231,6 +232,11 @@ run "witness" {
   assert {
     condition     = length(aws_vpc_security_group_ingress_rule.client) == 0 && length(aws_vpc_security_group_ingress_rule.peer) == 2
     error_message = "Only the peers reach a witness."
+  }
+
+  assert {
+    condition     = local.configuration.witness && !can(local.configuration.archive)
+    error_message = "It says itself that it only votes."
   }
 }
 

@@ -1,12 +1,10 @@
 /**
  * Alert rules (libs/telemetry/alerts): each names metrics that there are, has a runbook page, and is shown firing, and
- * not firing, on metrics of the real parts in the state it is about. The rules are of one kind, `metric > number`,
- * which this test evaluates itself.
+ * not firing, on metrics of the real parts in the state it is about; those of bounds in limits.test.ts.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { MemoryStore } from '../../libs/archive/memory-store.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
 import type { Archive } from '../../services/journal/archive.ts';
@@ -16,28 +14,10 @@ import { addJanitorMetrics } from '../../services/journal/janitor-metrics.ts';
 import { JanitorRounds } from '../../services/journal/janitor-rounds.ts';
 import { MemoryJournal } from '../../services/journal/memory-journal.ts';
 import { records } from '../../services/journal/testing-reads.ts';
+import { firing as firingIn, partsOf, rules } from './alert-rules.ts';
 import { ROOT } from './source-files.ts';
 
-const ALERTS = join(ROOT, 'libs/telemetry/alerts');
 const MINUTE = 60_000_000;
-
-interface Rule {
-  readonly alert: string;
-  readonly expr: string;
-  readonly annotations: { readonly summary: string; readonly runbook: string };
-}
-
-const rules = readdirSync(ALERTS).flatMap((name) => {
-  const { groups } = parse(readFileSync(join(ALERTS, name), 'utf8')) as {
-    groups: { rules: Rule[] }[];
-  };
-  return groups.flatMap((group) => group.rules);
-});
-
-function partsOf(rule: Rule): { metric: string; bound: number } {
-  const [, metric = '', bound = ''] = /^(\w+) > ([\d.]+)$/.exec(rule.expr) ?? [];
-  return { metric, bound: Number(bound) };
-}
 
 let store: MemoryStore;
 let journal: MemoryJournal;
@@ -69,19 +49,7 @@ beforeEach(() => {
   addArchiveMetrics(registry, { archive: {} as never }, journal, archive);
 });
 
-/** Names of the alerts whose expression holds. */
-async function firing(): Promise<string[]> {
-  const lines = (await registry.text()).split('\n');
-  return rules
-    .filter((rule) => {
-      const { metric, bound } = partsOf(rule);
-      const values = lines
-        .filter((each) => each.startsWith(`${metric} `) || each.startsWith(`${metric}{`))
-        .map((each) => Number(each.split(' ').at(-1)));
-      return values.some((value) => value > bound);
-    })
-    .map(({ alert }) => alert);
-}
+const firing = (): Promise<string[]> => firingIn(registry);
 
 /** Appends a record a minute of log time. */
 function append(minutes: number): void {
@@ -97,7 +65,9 @@ async function look(times: number): Promise<void> {
 
 it.each(rules)('$alert names a metric that there is, and a page that is about it', (rule) => {
   const reference = readFileSync(join(ROOT, 'libs/telemetry/METRICS.md'), 'utf8');
-  expect(reference).toContain(`\`${partsOf(rule).metric}\``);
+  const { metric, limit } = partsOf(rule);
+  expect(reference).toContain(`\`${metric}\``);
+  if (limit !== null) expect(reference).toContain(`\`${limit}\``);
   const page = join(ROOT, rule.annotations.runbook);
   expect(existsSync(page), page).toBe(true);
   const text = readFileSync(page, 'utf8');

@@ -47,7 +47,7 @@ function declared(): Map<string, MetricDescription[]> {
     [
       'Crossbar',
       of((registry) => {
-        addCrossbarMetrics(registry, { config: nothing, crossbar: {} } as never);
+        addCrossbarMetrics(registry, { config: { limits: {} }, crossbar: {} } as never);
       }),
     ],
     [

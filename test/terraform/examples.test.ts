@@ -265,10 +265,11 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
     const buckets = deployed()
       .ofType('aws_s3_bucket')
       .filter(({ values }) => String(values['bucket']).includes('-archive-'));
-    expect(buckets.map(({ values }) => values['region']).sort()).toEqual([...regions].sort());
+    const serving = regions.filter((region) => region !== witness);
+    expect(buckets.map(({ values }) => values['region']).sort()).toEqual([...serving].sort());
     const members = deployed()
       .hosts()
-      .filter((host) => host.files.has('/etc/meridian/member.env'));
+      .filter((host) => host.files.has('/etc/meridian/member.env') && host.region !== witness);
     for (const host of members) {
       const { archive, instance } = parse(configurationsOf(host)[0]?.[1] ?? '') as {
         archive: { url: string; region: string };
@@ -336,6 +337,12 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
       .filter((it) => it.type === 'aws_vpc_security_group_ingress_rule')
       .map((it) => it.values['from_port']);
     expect(new Set(ports)).toEqual(new Set([7400]));
+    for (const host of deployed().hosts()) {
+      if (!host.files.has('/etc/meridian/member.env')) continue;
+      const member = parse(configurationsOf(host)[0]?.[1] ?? '') as Record<string, unknown>;
+      const votesOnly = host.region === witness;
+      expect([member['witness'] ?? false, 'archive' in member]).toEqual([votesOnly, !votesOnly]);
+    }
   });
 
   it('starts units that a release brings', () => {

@@ -32,6 +32,8 @@ export interface ReadRouteOptions {
   readonly readPoint: (signal: AbortSignal) => Promise<number>;
   /** Reads as lines or events that may be open at once. */
   readonly streamsMax: number;
+  /** Those that are; counted here. */
+  readonly open: { streams: number };
   readonly onError: (error: unknown, what: string) => void;
 }
 
@@ -57,15 +59,10 @@ const BYTES_PER_SECOND = 16 * 1024 * 1024;
 
 type Form = 'page' | 'lines' | 'events';
 
-/** What all reads over HTTP have in common. */
-interface Open {
-  readonly pace: Pace;
-  streams: number;
-}
-
 export function readRoutes(options: ReadRouteOptions): Route[] {
-  const open: Open = { pace: new Pace(BYTES_PER_SECOND), streams: 0 };
-  const handle = (exchange: Exchange): Promise<void> => read(exchange, options, open);
+  // What all reads over HTTP have in common.
+  const pace = new Pace(BYTES_PER_SECOND);
+  const handle = (exchange: Exchange): Promise<void> => read(exchange, options, pace);
   return ['/v1/streams/:stream/records', '/v1/records'].map((pattern) => ({
     method: 'GET',
     pattern,
@@ -73,7 +70,8 @@ export function readRoutes(options: ReadRouteOptions): Route[] {
   }));
 }
 
-async function read(exchange: Exchange, options: ReadRouteOptions, open: Open): Promise<void> {
+async function read(exchange: Exchange, options: ReadRouteOptions, pace: Pace): Promise<void> {
+  const { open } = options;
   const caller = exchange.admit(READ);
   const parameters = new Parameters(exchange.query, KNOWN);
   const stream = exchange.params['stream'] ?? '';
@@ -126,7 +124,7 @@ async function read(exchange: Exchange, options: ReadRouteOptions, open: Open): 
     open.streams -= 1;
   });
   const format = form === 'events' ? eventsFormat(items) : linesFormat(items);
-  const answer = new ResponseStream(exchange, format, open.pace, (error) => {
+  const answer = new ResponseStream(exchange, format, pace, (error) => {
     options.onError(error, READ);
   });
   options.openRead(request, answer);

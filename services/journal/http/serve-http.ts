@@ -38,6 +38,11 @@ export interface ServeHttpOptions {
   readonly onError: (error: unknown, what: string) => void;
 }
 
+export interface HttpFront extends Listener {
+  /** Reads as lines or events that are open. */
+  readonly readCount: number;
+}
+
 const REQUESTS_MAX = 256;
 const DEADLINE_MS = 60_000;
 const RECORDS_AT = 'GET and POST /v1/streams/STREAM/records';
@@ -50,7 +55,7 @@ interface JournalHandlers {
 }
 
 /** null: no address is set. Errors: REFUSED when it cannot be listened on. */
-export async function serveHttp(options: ServeHttpOptions): Promise<Listener | null> {
+export async function serveHttp(options: ServeHttpOptions): Promise<HttpFront | null> {
   const { config, gate, journal, streams, onError } = options;
   const { httpListen: address, cluster, instance, region, limits } = config;
   if (address === undefined) return null;
@@ -69,7 +74,8 @@ export async function serveHttp(options: ServeHttpOptions): Promise<Listener | n
   const services = [journal, streams].flatMap(({ service, handlers: functions }) =>
     connectRoutes({ service, handlers: functions, streamsAt: RECORDS_AT, prepare }),
   );
-  return startHttpServer({
+  const openReads = { streams: 0 };
+  const listener = await startHttpServer({
     address,
     gate,
     routes: [
@@ -97,6 +103,7 @@ export async function serveHttp(options: ServeHttpOptions): Promise<Listener | n
           return Number((await handlers.heartbeat(request, contextOf(signal))).readPoint);
         },
         streamsMax: limits.httpReadsMax,
+        open: openReads,
         onError,
       }),
     ],
@@ -107,4 +114,14 @@ export async function serveHttp(options: ServeHttpOptions): Promise<Listener | n
     deadlineMs: DEADLINE_MS,
     onError,
   });
+  return {
+    port: listener.port,
+    get connectionCount() {
+      return listener.connectionCount;
+    },
+    get readCount() {
+      return openReads.streams;
+    },
+    close: () => listener.close(),
+  };
 }

@@ -25,6 +25,7 @@ locals {
         for peer in var.peers : { replica = peer.replica, region = peer.region, address = "${peer.address}:${local.peer_port}" }
       ]
     },
+    var.witness ? { witness = true } : {},
     var.max_clock_error_ms == null ? {} : { timings = { maxClockErrorMs = var.max_clock_error_ms } },
     var.archive == null ? {} : {
       archive = merge(

@@ -33,6 +33,12 @@ variable "peers" {
   }))
 }
 
+variable "witness" {
+  type        = bool
+  default     = false
+  description = "It only votes: serves no clients and archives nothing"
+}
+
 variable "client_cidr_blocks" {
   description = "Address ranges that may append and read here; none for a witness"
   type        = list(string)

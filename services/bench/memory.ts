@@ -1,0 +1,219 @@
+/**
+ * `npm run bench -- memory`: does the memory of replicas stay flat (P7)? One instance is put through what
+ * should not make it grow, each for `seconds`: a steady load with one replica dead, a hundred readers that
+ * take a message a second, a flood of far more than it takes; and then through what may cost a stated
+ * amount: 100,000 streams. Caches are filled before, so that what is seen is not their filling.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Appender } from '../../libs/client/appender.ts';
+import { Regions } from '../../libs/client/regions.ts';
+import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import { connect } from '../../libs/rpc/rpc.ts';
+import type { ReadStream } from '../../libs/rpc/rpc.ts';
+import { round } from '../../libs/telemetry/figures.ts';
+import type { Instance } from './instance.ts';
+import { requireAllRunning, startInstance } from './instance.ts';
+import { closedLoop, openLoop } from './load.ts';
+import { memoryOf, sampled } from './memory-samples.ts';
+import type { Series } from './memory-samples.ts';
+
+export interface MemoryBenchOptions {
+  /** Length of each phase. */
+  readonly seconds: number;
+  readonly bytes: number;
+  /** Appends per second of the steady load. */
+  readonly rate: number;
+  readonly streams: number;
+}
+
+interface Phase {
+  readonly phase: string;
+  readonly replicas: readonly Series[];
+}
+
+const VICTIM = 2;
+const FILL_BYTES = 160 * 1024 * 1024;
+const FILL_INFLIGHT = 256;
+const SLOW_READERS = 100;
+const FLOOD_CLIENTS = 10;
+/** Bytes under way of each of them: together more than a replica admits. */
+const FLOOD_BYTES = 16 * 1024 * 1024;
+const STREAMS_INFLIGHT = 512;
+const SETTLE_SECONDS = 15;
+const DEADLINE_MS = 120_000;
+
+export async function benchMemory(options: MemoryBenchOptions): Promise<object> {
+  const { seconds, bytes, rate, streams } = options;
+  const instance = await startInstance('memory');
+  const keepers = new Map(
+    instance.replicas.map(({ region }, replica) => [region, instance.keepers[replica] ?? '']),
+  );
+  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
+  const phases: Phase[] = [];
+  const appender = appenderOf(instance, regions);
+  const body = new Uint8Array(bytes).fill(120);
+  const load = { appender, stream: 'bench', body, seconds };
+  const run = async (phase: string, work: () => Promise<unknown>): Promise<void> => {
+    const replicas = await sampled(keepers, work);
+    phases.push({ phase, replicas });
+    for (const one of replicas) console.log(rowText(phase, one));
+  };
+  try {
+    for (let filled = 0; filled < FILL_BYTES;) {
+      const { latency } = await closedLoop({ ...load, seconds: 2 }, FILL_INFLIGHT);
+      filled += Math.max(1, latency.count) * bytes;
+    }
+    await run('steady', () => openLoop(load, rate));
+    const victim = instance.children[VICTIM];
+    await victim?.kill();
+    await run('one replica dead', () => openLoop(load, rate));
+    await victim?.start();
+    await pause(SETTLE_SECONDS * 1000);
+    await run('a hundred slow readers', async () => {
+      const stop = slowReaders(instance);
+      await openLoop(load, rate);
+      stop();
+    });
+    await run('flood', () => flood(instance, body, seconds));
+    await run('after it', () => openLoop({ ...load, seconds: SETTLE_SECONDS }, rate));
+    const before = await leastUsed(keepers, () =>
+      openLoop({ ...load, seconds: SETTLE_SECONDS }, rate),
+    );
+    await fillStreams(appender, streams);
+    const after = await leastUsed(keepers, () =>
+      openLoop({ ...load, seconds: SETTLE_SECONDS }, rate),
+    );
+    await requireAllRunning(instance);
+    const perReplica = Object.fromEntries(
+      [...before].map(([replica, used]) => [replica, round((after.get(replica) ?? 0) - used)]),
+    );
+    return { bench: 'memory', seconds, bytes, rate, phases, streams, streamMebibytes: perReplica };
+  } finally {
+    appender.close();
+    regions.close();
+    await instance.stop();
+  }
+}
+
+function appenderOf({ cluster, name }: Instance, regions: Regions): Appender {
+  const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
+  return new Appender({ cluster, instance: name, regions, ack: 'QUORUM', writer });
+}
+
+/** Each reads the journal from its beginning, a message a second; one that is cut off begins again. */
+function slowReaders({ cluster, name, replicas }: Instance): () => void {
+  const target = { cluster, instance: name };
+  const channel = connect(replicas[1]?.address ?? '', { windowBytes: 1024 * 1024 });
+  const open = new Map<number, ReadStream>();
+  const timers = new Set<NodeJS.Timeout>();
+  let stopped = false;
+  const later = (ms: number, task: () => void): void => {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      if (!stopped) task();
+    }, ms);
+    timers.add(timer);
+  };
+  const read = (reader: number): void => {
+    const call = channel.serverStream(
+      JournalService.method.read,
+      { target, from: { case: 'timestamp', value: 0n }, follow: true },
+      {
+        onMessage: () => {
+          call.pause();
+          later(1000, () => {
+            call.resume();
+          });
+        },
+        onEnd: () => {
+          later(1000, () => {
+            read(reader);
+          });
+        },
+      },
+    );
+    open.set(reader, call);
+  };
+  for (let reader = 0; reader < SLOW_READERS; reader += 1) read(reader);
+  return () => {
+    stopped = true;
+    for (const timer of timers) clearTimeout(timer);
+    for (const call of open.values()) call.cancel();
+    channel.close();
+  };
+}
+
+async function flood(instance: Instance, body: Uint8Array, seconds: number): Promise<void> {
+  const inflight = Math.ceil(FLOOD_BYTES / body.length);
+  const clients = Array.from({ length: FLOOD_CLIENTS }, () => {
+    const regions = new Regions({ replicas: instance.replicas, region: 'a' });
+    return { regions, appender: appenderOf(instance, regions) };
+  });
+  try {
+    await Promise.all(
+      clients.map(({ appender }, client) =>
+        closedLoop({ appender, stream: `flood-${client}`, body, seconds }, inflight),
+      ),
+    );
+  } finally {
+    for (const { appender, regions } of clients) {
+      appender.close();
+      regions.close();
+    }
+  }
+}
+
+/** One record into each. */
+function fillStreams(appender: Appender, streams: number): Promise<void> {
+  const records = [{ body: new Uint8Array(16) }];
+  return new Promise((resolve, reject) => {
+    let next = 0;
+    let answered = 0;
+    const send = (): void => {
+      if (next === streams) return;
+      next += 1;
+      appender.append({ stream: `device/${next}/events`, records }, DEADLINE_MS, (error) => {
+        if (error !== null) {
+          reject(error);
+          return;
+        }
+        answered += 1;
+        if (answered === streams) resolve();
+        else send();
+      });
+    };
+    for (let slot = 0; slot < Math.min(STREAMS_INFLIGHT, streams); slot += 1) send();
+  });
+}
+
+/** What is left after a collection: the least that was seen while `work` ran. */
+async function leastUsed(
+  keepers: ReadonlyMap<string, string>,
+  work: () => Promise<unknown>,
+): Promise<Map<string, number>> {
+  const least = new Map<string, number>();
+  let working = true;
+  const looking = (async () => {
+    while (working) {
+      for (const [replica, keeper] of keepers) {
+        const memory = await memoryOf(keeper);
+        const { used = Infinity } = memory ?? {};
+        least.set(replica, Math.min(least.get(replica) ?? Infinity, used));
+      }
+      await pause(100);
+    }
+  })();
+  await work();
+  working = false;
+  await looking;
+  return least;
+}
+
+function rowText(phase: string, one: Series): string {
+  const { replica, resident, residentMax, residentGrowth, usedMax, usedGrowth } = one;
+  return (
+    `${phase.padEnd(24)} ${replica}  resident ${resident.join(' ')} (max ${Math.round(residentMax)}, ` +
+    `growth ${residentGrowth}), used max ${Math.round(usedMax)}, growth ${usedGrowth} MiB`
+  );
+}
