@@ -56,8 +56,11 @@ export class Crossbars implements Source {
   readonly #subscriptions = new Set<ResumingSubscription>();
   #closed = false;
 
-  /** Connects when first needed; never fails because a crossbar is away. */
-  constructor(options: CrossbarsOptions) {
+  /**
+   * Connects when first needed; never fails because a crossbar is away. `dial`: how connections are made; a
+   * simulation has its own.
+   */
+  constructor(options: CrossbarsOptions, dial: typeof connect = connect) {
     this.#cluster = options.cluster;
     this.#options = options;
     const { crossbars, windowBytes } = options;
@@ -65,7 +68,7 @@ export class Crossbars implements Source {
     const limits = windowBytes === undefined ? {} : { windowBytes };
     const { cluster, security } = options;
     const secure = openClientSecurity(security)?.({ cluster, role: 'crossbar' }) ?? null;
-    this.#endpoints = crossbars.map((address) => new Endpoint(connect(address, limits, secure)));
+    this.#endpoints = crossbars.map((address) => new Endpoint(dial(address, limits, secure)));
   }
 
   /**

@@ -73,6 +73,7 @@ export class Follower implements Follow {
     this.#beginning(options.from).then(
       (start) => {
         this.#start = start;
+        this.#watermark = before(start);
         this.#open();
       },
       (error: unknown) => {
@@ -262,14 +263,15 @@ export class Follower implements Follow {
     if (this.#records >= limit || this.#bytes >= limitBytes) this.#end(null);
   }
 
-  /** A replica that lags behind the one before says nothing new until it has caught up. */
+  /** A replica that lags behind the one before, or behind the start, says nothing new until it has caught up. */
   #progress({ watermark, tailSeqNum, stalled }: WireProgress, region: Region): void {
     const value = Number(watermark);
-    if (value <= this.#watermark && !stalled) return;
-    this.#watermark = Math.max(this.#watermark, value);
-    if (this.#position === null || value >= this.#position.timestamp) {
-      this.#position = { timestamp: value, recordOffset: OFFSET_END };
-    }
+    if (value > this.#watermark) {
+      this.#watermark = value;
+      if (this.#position === null || value >= this.#position.timestamp) {
+        this.#position = { timestamp: value, recordOffset: OFFSET_END };
+      }
+    } else if (!stalled) return;
     const progress = { type: 'progress', watermark: this.#watermark, stalled } as const;
     this.#handler.onProgress({ ...progress, tailSeqNum: Number(tailSeqNum) }, region.name);
   }
@@ -359,6 +361,14 @@ function checkNumbers(options: ReadOptions): void {
       continue;
     throw new MeridianError('INVALID', `${name} ${String(value)} of a read is not a whole number`);
   }
+}
+
+/** The highest timestamp of which nothing was asked for; -1 where it cannot be known. */
+function before(start: WireFrom): number {
+  if (start.case === 'timestamp') return Number(start.value) - 1;
+  if (start.case !== 'after') return -1;
+  const { timestamp = 0n, recordOffset = 0 } = start.value;
+  return recordOffset === OFFSET_END ? Number(timestamp) : Number(timestamp) - 1;
 }
 
 function after(position: Position): WireFrom {

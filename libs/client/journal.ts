@@ -77,19 +77,16 @@ export class Journal {
   readonly #followers = new Set<Follower>();
   #closed = false;
 
-  /** Use `connectJournal`. */
-  constructor(options: JournalOptions) {
+  /** Use `connectJournal`. `dial`: how connections are made; a simulation has its own. */
+  constructor(options: JournalOptions, dial?: ConstructorParameters<typeof Regions>[1]) {
     this.#options = options;
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
     this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     const nearest = options.region ?? options.replicas[0]?.region;
     const { cluster, instance, replicas, windowBytes, security } = options;
-    this.#regions = new Regions({
-      replicas,
-      region: nearest,
-      windowBytes,
-      security: security && { ...security, cluster, instance },
-    });
+    const secured = security && { ...security, cluster, instance };
+    const regions = { replicas, region: nearest, windowBytes, security: secured };
+    this.#regions = new Regions(regions, dial);
     this.#streams = new StreamCalls({
       target: this.#target(),
       call: (method, request, { region, deadlineMs = this.#deadlineMs } = {}) =>

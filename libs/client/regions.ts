@@ -50,7 +50,8 @@ export class Regions {
   /** By preference. */
   readonly list: readonly Region[];
 
-  constructor(options: RegionsOptions) {
+  /** `dial`: how a connection is made; a simulation has its own. */
+  constructor(options: RegionsOptions, dial: typeof connect = connect) {
     const { replicas, region: nearest, windowBytes, security } = options;
     if (replicas.length === 0) throw new MeridianError('INVALID', 'no replica addresses given');
     const ordered = [...replicas].sort(
@@ -61,7 +62,7 @@ export class Regions {
     const secure = openClientSecurity(security);
     this.list = ordered.map(({ region, address }) => {
       const expected = { cluster, role: 'replica', names: [instance, region] } as const;
-      return new Region(region, connect(address, limits, secure?.(expected) ?? null));
+      return new Region(region, dial(address, limits, secure?.(expected) ?? null));
     });
     if (nearest !== undefined) this.named(nearest);
   }

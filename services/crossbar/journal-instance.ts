@@ -37,6 +37,14 @@ export function connectInstance(
     silenceMs: timings.silenceMs,
     ...(security === null ? {} : { security: { tls: security.credentials } }),
   });
+  return instanceOf(journal, { name, number, regions });
+}
+
+/** `regions`: those with a replica. */
+export function instanceOf(
+  journal: Journal,
+  { name, number, regions }: Pick<Instance, 'name' | 'number'> & { readonly regions: string[] },
+): Instance {
   return {
     name,
     number,

@@ -8,6 +8,9 @@ import type { RuleId } from '../../libs/lane/rules.ts';
 import { drawOptions } from './options.ts';
 import { focusOf, HARNESS_BUGS, type HarnessBug } from './planted-bugs.ts';
 import { run, type RunResult } from './run.ts';
+import { SYSTEM_BUGS, SYSTEM_FOCUS, type SystemBug } from './system/system-bugs.ts';
+import { drawSystemOptions } from './system/system-options.ts';
+import { runSystem } from './system/system-run.ts';
 
 /** Marks the threads that are ours: a test runner has its own. */
 const WORKER = 'simulation';
@@ -16,7 +19,13 @@ const WORKER = 'simulation';
 const YOUNG_MB = 128;
 
 export type Job =
-  | { readonly type: 'seeds'; readonly from: number; readonly count: number }
+  | {
+      readonly type: 'seeds';
+      readonly from: number;
+      readonly count: number;
+      /** Of the whole system, not of one instance. */
+      readonly system?: boolean;
+    }
   /** Seeds until the bug is caught, or until the budget is spent. */
   | {
       readonly type: 'planted';
@@ -76,29 +85,46 @@ function ask(worker: Worker, job: Job): Promise<Done> {
   });
 }
 
-export function execute(job: Job): Done {
+export async function execute(job: Job): Promise<Done> {
   if (job.type === 'seeds') {
     const results: RunResult[] = [];
     for (let seed = job.from; seed < job.from + job.count; seed++) {
-      results.push(run(drawOptions(seed)));
+      results.push(
+        job.system === true ? await runSystem(drawSystemOptions(seed)) : run(drawOptions(seed)),
+      );
     }
     return { type: 'seeds', from: job.from, results };
   }
   const began = performance.now();
-  const planted = plant(job.bug);
   let seeds = 0;
   let caught: RunResult | null = null;
   const controls: RunResult[] = [];
   while (caught === null && seeds < job.seedsMax && secondsSince(began) < job.secondsMax) {
     seeds++;
-    const result = run(drawOptions(seeds, planted));
+    const result = await runPlanted(job.bug, seeds, true);
     if (result.violation === null || result.violation.rule === 'invalid-run') continue;
     // The same run without the bug: only the difference is a catch.
-    const control = run(drawOptions(seeds, { focus: planted.focus ?? {} }));
+    const control = await runPlanted(job.bug, seeds, false);
     if (control.violation === null) caught = result;
     else if (control.violation.rule !== 'invalid-run') controls.push(control);
   }
   return { type: 'planted', bug: job.bug, seeds, caught, controls, seconds: secondsSince(began) };
+}
+
+/** Where the bug is looked for, with it or without. */
+async function runPlanted(id: string, seed: number, withBug: boolean): Promise<RunResult> {
+  const bug = systemBug(id);
+  if (bug !== null) {
+    const focus = SYSTEM_FOCUS[bug] ?? {};
+    return runSystem(drawSystemOptions(seed, withBug ? { bug, focus } : { focus }));
+  }
+  const planted = plant(id);
+  return run(drawOptions(seed, withBug ? planted : { focus: planted.focus ?? {} }));
+}
+
+/** null: it is planted in one instance. */
+export function systemBug(id: string): SystemBug | null {
+  return SYSTEM_BUGS.find((bug) => bug.id === id)?.id ?? null;
 }
 
 /** The options that plant a bug of either list and look where it shows. */
@@ -116,6 +142,8 @@ function secondsSince(began: number): number {
 
 if (workerData === WORKER) {
   parentPort?.on('message', (job: Job) => {
-    parentPort?.postMessage(execute(job));
+    void execute(job).then((done) => {
+      parentPort?.postMessage(done);
+    });
   });
 }

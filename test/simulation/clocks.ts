@@ -14,9 +14,12 @@ export class Clocks {
   private driftPpm = 0;
   private base = 0;
   private bootedAt = 0;
+  /** The wall clock knows milliseconds only. */
+  coarse = false;
 
   wall(now: number): number {
-    return EPOCH_MICROS + now + this.offsetAt(now);
+    const wall = EPOCH_MICROS + now + this.offsetAt(now);
+    return this.coarse ? wall - (wall % 1_000) : wall;
   }
 
   monotonic(now: number): Micros {

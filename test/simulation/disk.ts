@@ -81,6 +81,9 @@ export class Disk {
   rolledBack = false;
   /** Starts with this disk, whatever is on it: each life has a number of its own. */
   private starts = 0;
+  /** Crashes after which a part of what was under way was there. */
+  torn = 0;
+  stalls = 0;
   /** Multiplies the duration of syncs while a fault lasts. */
   slowness = 1;
   private readonly replica: ReplicaId;
@@ -170,6 +173,7 @@ export class Disk {
     this.syncing = false;
     const survive = this.prng.chance(0.3) ? this.prng.below(this.staged.length + 1) : 0;
     for (let i = 0; i < survive; i++) this.apply(this.staged[i]);
+    if (survive > 0 && survive < this.staged.length) this.torn++;
     this.staged = [];
     this.stagedSeq = 0;
     return survive;
@@ -283,7 +287,10 @@ export class Disk {
     this.syncing = true;
     const { sync, jitter, stall, stallMax } = this.options;
     let duration = sync + this.prng.below(jitter + 1);
-    if (this.prng.chance(stall)) duration += this.prng.below(stallMax);
+    if (this.prng.chance(stall)) {
+      duration += this.prng.below(stallMax);
+      this.stalls++;
+    }
     const count = this.staged.length;
     const seq = this.stagedSeq;
     const generation = this.generation;

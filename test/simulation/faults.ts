@@ -17,6 +17,16 @@ import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 import { check } from './violation.ts';
 
+/** Of all adversaries of a run, in the order of their strikes: a strike means the same wherever it is left out. */
+export class StrikeNumbers {
+  /** So far, those left out included. */
+  last = 0;
+
+  next(): number {
+    return ++this.last;
+  }
+}
+
 /** So often a copy is tried to be put back. */
 const PATIENCE = 20;
 
@@ -32,8 +42,9 @@ export class Faults {
   private readonly replicas: readonly Replica[];
   private readonly trace: Trace;
   private readonly latency: LatencyChecker;
-  /** So far, those left out included. */
-  strikes = 0;
+  private readonly numbers: StrikeNumbers;
+  /** Times each kind has struck. */
+  readonly counts = new Map<Fault, number>();
 
   constructor(
     options: SimulationOptions,
@@ -44,6 +55,7 @@ export class Faults {
       replicas: readonly Replica[];
       trace: Trace;
       latency: LatencyChecker;
+      numbers: StrikeNumbers;
     },
   ) {
     this.options = options;
@@ -53,12 +65,14 @@ export class Faults {
     this.replicas = parts.replicas;
     this.trace = parts.trace;
     this.latency = parts.latency;
+    this.numbers = parts.numbers;
   }
 
   /** Sets the clocks of the run; before the replicas start. */
   setClocks(): void {
-    const { offset, driftPpm } = this.options.clocks;
+    const { offset, driftPpm, coarse = false } = this.options.clocks;
     for (const replica of this.replicas) {
+      replica.clocks.coarse = coarse;
       replica.clocks.set(0, this.prng.between(-offset, offset));
       replica.clocks.setDrift(0, this.prng.between(-driftPpm, driftPpm));
       this.noteClock(replica);
@@ -116,10 +130,11 @@ export class Faults {
   }
 
   private maybeStrike(fault: Fault): void {
-    const number = ++this.strikes;
+    const number = this.numbers.next();
     const { seed, strikes } = this.options;
     if (strikes !== null && !strikes.has(number)) return;
     this.trace.text(-1, `strike ${number}: ${fault}`);
+    this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1);
     this.withPrng(new Prng(seed, `strike ${number}`), () => {
       this.strike(fault);
     });

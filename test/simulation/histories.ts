@@ -76,6 +76,7 @@ export class History {
       effective: null,
       effectiveTimestamp: 0,
       effects: 0,
+      attempts: 0,
     };
   }
 

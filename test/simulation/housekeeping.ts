@@ -6,7 +6,8 @@
 import { foundWrong } from '../../libs/order/verdict.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import type { StoredCheckpoint } from './disk.ts';
-import type { Replica, ReplicaParts } from './replica.ts';
+import type { Replica } from './replica.ts';
+import type { ReplicaParts } from './replica-parts.ts';
 import { check } from './violation.ts';
 
 /** A transfer takes at least and at most so long, microseconds. */
@@ -60,8 +61,9 @@ export class Housekeeping {
       if (!trims) return;
       // Not always the newest: then some of the log stays on disk only.
       const base = p.prng.chance(0.5) ? checkpoint : disk.checkpoints[0];
-      if (base === undefined) return;
+      if (base === undefined || replica.side?.mayTrim(base) === false) return;
       p.trace.note('trim', replica.id, base.count);
+      replica.side?.trimmed(base);
       disk.trim(base);
       replica.trimmed(base.lanes.map(({ released }) => released));
     });

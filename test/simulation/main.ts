@@ -5,20 +5,23 @@
  */
 import { parseArgs } from 'node:util';
 import { RULES } from '../../libs/lane/rules.ts';
-import { plant, work, type Batch, type Hunt, type Job } from './campaign.ts';
-import { drawOptions } from './options.ts';
+import { work, type Batch, type Hunt, type Job } from './campaign.ts';
 import { ARGUED, HARNESS_BUGS } from './planted-bugs.ts';
-import { run } from './run.ts';
-import { eased, EASINGS, shrink } from './shrink.ts';
+import { uncovered } from './coverage.ts';
+import { shrink } from './shrink.ts';
+import { ONE_INSTANCE, SYSTEM, type Subject } from './subjects.ts';
+import { SYSTEM_BUGS } from './system/system-bugs.ts';
 
 const USAGE =
-  'usage: npm run sim -- [--seeds N] [--from S] | ' +
+  'usage: npm run sim -- [--system] [--seeds N] [--from S] | ' +
   '--trace SEED [--bug ID] [--control] [--strikes N,N] [--without NAME,NAME] | ' +
   '--shrink SEED [--bug ID] | ' +
   '--planted [--only ID,ID] [--budget SECONDS]';
 const JOB_SEEDS = 10;
 const PLANTED_SEEDS_MAX = 4_000;
 const FAILING_SHOWN_MAX = 5;
+/** So many seeds have every fault there is. */
+const COVERING_SEEDS = 80;
 
 async function main(): Promise<boolean> {
   const { values } = parseArgs({
@@ -32,71 +35,81 @@ async function main(): Promise<boolean> {
       bug: { type: 'string' },
       control: { type: 'boolean', default: false },
       planted: { type: 'boolean', default: false },
+      system: { type: 'boolean', default: false },
       only: { type: 'string' },
       budget: { type: 'string', default: '60' },
     },
   });
-  if (values.trace !== undefined) {
-    const { bug, control, strikes, without } = values;
-    return printRun(natural(values.trace), { bug, control, strikes, without });
-  }
-  if (values.shrink !== undefined) return shrinkRun(natural(values.shrink), values.bug);
+  const { bug, control } = values;
   if (values.planted) return huntAll(values.only?.split(','), natural(values.budget));
-  return runSeeds(natural(values.from), natural(values.seeds));
+  if (values.trace === undefined && values.shrink === undefined) {
+    return runSeeds(natural(values.from), natural(values.seeds), values.system);
+  }
+  const asked = { trace: values.trace, shrink: values.shrink, bug, control };
+  const how = { ...asked, strikes: values.strikes, without: values.without };
+  return values.system ? look(SYSTEM, how) : look(ONE_INSTANCE, how);
+}
+
+interface Look {
+  readonly trace: string | undefined;
+  readonly shrink: string | undefined;
+  readonly bug: string | undefined;
+  readonly control: boolean;
+  readonly strikes: string | undefined;
+  readonly without: string | undefined;
+}
+
+/** At one seed. */
+async function look<Options>(subject: Subject<Options>, how: Look): Promise<boolean> {
+  const { bug, control } = how;
+  if (how.trace !== undefined) {
+    return printRun(subject, subject.draw(natural(how.trace), bug, control), how);
+  }
+  return shrinkRun(subject, natural(how.shrink ?? ''), bug);
 }
 
 /** With `control`, the run in which a planted bug would be looked for, without it. */
-function printRun(
-  seed: number,
-  given: {
-    readonly bug: string | undefined;
-    readonly control: boolean;
-    readonly strikes: string | undefined;
-    readonly without: string | undefined;
-  },
-): boolean {
-  const planted = given.bug === undefined ? {} : plant(given.bug);
-  const drawn = drawOptions(seed, given.control ? { focus: planted.focus ?? {} } : planted);
+async function printRun<Options>(
+  subject: Subject<Options>,
+  drawn: Options,
+  given: Look,
+): Promise<boolean> {
   const without = given.without?.split(',') ?? [];
-  const unknown = without.find((name) => !(name in EASINGS));
+  const unknown = without.find((name) => !subject.easings.includes(name));
   if (unknown !== undefined) {
-    throw new Error(`nothing is called ${unknown}; there are ${Object.keys(EASINGS).join(', ')}`);
+    throw new Error(`nothing is called ${unknown}; there are ${subject.easings.join(', ')}`);
   }
   const numbers = given.strikes?.split(',').filter((text) => text !== '');
   const strikes = numbers === undefined ? null : new Set(numbers.map(natural));
-  const options = { ...eased(drawn, without), strikes };
+  const options = subject.struck(subject.eased(drawn, without), strikes);
   write(describe(options));
-  const result = run(options, { print: write });
+  const result = await subject.run(options, write);
   write(JSON.stringify(result));
   return result.violation === null;
 }
 
-function shrinkRun(seed: number, bug: string | undefined): boolean {
-  const shrunk = shrink(drawOptions(seed, bug === undefined ? {} : plant(bug)));
+async function shrinkRun<Options>(
+  subject: Subject<Options>,
+  seed: number,
+  bug: string | undefined,
+): Promise<boolean> {
+  const shrunk = await shrink(subject.draw(seed, bug), subject);
   if (shrunk === null) {
     write(`seed ${seed} breaks nothing`);
     return true;
   }
   const { result, strikes, without, runs } = shrunk;
-  write(`${result.violation?.rule}: ${result.violation?.message}`);
-  const planted = bug === undefined ? '' : ` --bug ${bug}`;
+  const rule = result.violation?.rule;
+  write(`${rule}: ${result.violation?.message}`);
+  const planted = `${subject.flag}${bug === undefined ? '' : ` --bug ${bug}`}`;
   const easier = without.length === 0 ? '' : ` --without ${without.join(',')}`;
   write(`replay: npm run sim -- --trace ${seed}${planted} --strikes=${strikes.join(',')}${easier}`);
   const { simulatedSeconds } = result;
-  write(
-    JSON.stringify({
-      seed,
-      rule: result.violation?.rule,
-      strikes,
-      without,
-      runs,
-      simulatedSeconds,
-    }),
-  );
+  write(JSON.stringify({ seed, rule, strikes, without, runs, simulatedSeconds }));
   return false;
 }
 
-async function runSeeds(from: number, seeds: number): Promise<boolean> {
+async function runSeeds(from: number, seeds: number, system: boolean): Promise<boolean> {
   const began = performance.now();
   const total = {
     operations: 0,
@@ -107,12 +120,15 @@ async function runSeeds(from: number, seeds: number): Promise<boolean> {
     seconds: 0,
     steps: 0,
   };
+  const counts: Record<string, number> = {};
   const failing: { seed: number; rule: string }[] = [];
   let finished = 0;
   let reported = 0;
   const jobs: Job[] = [];
-  for (let seed = from; seed < from + seeds; seed += JOB_SEEDS) {
-    jobs.push({ type: 'seeds', from: seed, count: Math.min(JOB_SEEDS, from + seeds - seed) });
+  const jobSeeds = system ? 2 : JOB_SEEDS;
+  for (let seed = from; seed < from + seeds; seed += jobSeeds) {
+    const count = Math.min(jobSeeds, from + seeds - seed);
+    jobs.push({ type: 'seeds', from: seed, count, system });
   }
   await work(jobs, (done) => {
     for (const result of (done as Batch).results) {
@@ -125,6 +141,9 @@ async function runSeeds(from: number, seeds: number): Promise<boolean> {
       total.indefinite += accounts.indefinite;
       total.seconds += result.simulatedSeconds;
       total.steps += result.steps;
+      for (const [what, count] of Object.entries(result.counts)) {
+        counts[what] = (counts[what] ?? 0) + count;
+      }
       if (violation === null) continue;
       failing.push({ seed: result.seed, rule: violation.rule });
       if (failing.length <= FAILING_SHOWN_MAX) {
@@ -139,7 +158,7 @@ async function runSeeds(from: number, seeds: number): Promise<boolean> {
   failing.sort((a, b) => a.seed - b.seed);
   const wallSeconds = Number(elapsed(began));
   for (const { seed } of failing.slice(0, FAILING_SHOWN_MAX)) {
-    write(`replay: npm run sim -- --trace ${seed}`);
+    write(`replay: npm run sim -- --trace ${seed}${system ? SYSTEM.flag : ''}`);
   }
   write(
     JSON.stringify({
@@ -155,14 +174,19 @@ async function runSeeds(from: number, seeds: number): Promise<boolean> {
       wallSeconds,
       speedup: Math.round(total.seconds / wallSeconds),
       steps: total.steps,
+      counts,
     }),
   );
-  return failing.length === 0;
+  const missing = seeds < COVERING_SEEDS ? [] : uncovered(counts, system);
+  for (const row of missing) write(`no seed had ${row}`);
+  return failing.length === 0 && missing.length === 0;
 }
 
 async function huntAll(only: readonly string[] | undefined, secondsMax: number): Promise<boolean> {
   const began = performance.now();
-  const bugs = [...RULES, ...HARNESS_BUGS].filter(({ id }) => only?.includes(id) ?? true);
+  const bugs = [...RULES, ...HARNESS_BUGS, ...SYSTEM_BUGS].filter(
+    ({ id }) => only?.includes(id) ?? true,
+  );
   const hunts: Hunt[] = [];
   await work(
     bugs.map(({ id }) => {
@@ -209,7 +233,7 @@ function line({ bug, seeds, caught }: Hunt): string {
   return `${bug.padEnd(26)} ${String(seeds).padStart(6)}  ${outcome}`;
 }
 
-function describe(options: ReturnType<typeof drawOptions>): string {
+function describe(options: unknown): string {
   return JSON.stringify(
     options,
     (_key, value: unknown) => (value instanceof Set ? [...(value as Set<string>)] : value),

@@ -86,6 +86,10 @@ const LETTERS_MAX = 300;
 
 export class Network {
   sent = 0;
+  lost = 0;
+  /** Of messages that came twice, and that came late from a connection that had ended. */
+  repeated = 0;
+  haunted = 0;
   private readonly links: Link[][];
   private readonly options: NetworkOptions;
   private readonly scheduler: Scheduler;
@@ -126,12 +130,14 @@ export class Network {
     }
     if (!this.perfect) {
       if (this.prng.chance(this.options.loss)) {
+        this.lost++;
         // A lost message is a hole in a stream; sometimes the connection notices, sometimes the
         // contract "losing is allowed" is taken by its word.
         if (this.prng.chance(0.2)) this.reset(link);
         return;
       }
       if (this.prng.chance(this.options.duplicate)) {
+        this.repeated++;
         this.scheduler.after(this.delayOf(link) + this.prng.magnitude(100, 1_000_000), () => {
           this.deliver(link, packet);
         });
@@ -263,6 +269,7 @@ export class Network {
   /** What a broken connection carried is lost, or arrives late. */
   private maybeHaunt(link: Link, packet: Message): void {
     if (!this.prng.chance(this.options.ghost)) return;
+    this.haunted++;
     this.scheduler.after(this.prng.magnitude(100, 2_000_000), () => {
       this.deliver(link, packet);
     });

@@ -25,6 +25,8 @@ export interface Operation {
   effectiveTimestamp: number;
   /** Checkers: times it took effect. */
   effects: number;
+  /** Times it was handed to a replica. */
+  attempts: number;
 }
 
 export interface Attempt extends Append {

@@ -95,6 +95,8 @@ export interface ClockSwarm {
   readonly driftPpm: number;
   /** Largest jump. */
   readonly jump: number;
+  /** Wall clocks know milliseconds only. */
+  readonly coarse?: boolean;
 }
 
 export interface WorkloadOptions {

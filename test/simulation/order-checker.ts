@@ -16,8 +16,11 @@ export interface ReleasedEntry {
   readonly index: number;
   readonly epoch: number;
   readonly content: Content | null;
+  readonly outcomes: readonly Outcome[];
   /** Digest of the outcomes of all its appends. */
   readonly digest: number;
+  /** Entries with batches before it. */
+  readonly ordinal: number;
 }
 
 interface Progress {
@@ -81,6 +84,8 @@ export class OrderChecker {
     }
     this.first(entry, outcomes, name);
     this.list.push({
+      ordinal: this.ordinalAt(this.list.length),
+      outcomes,
       timestamp: entry.timestamp,
       lane: entry.lane,
       index: entry.index,
@@ -89,6 +94,12 @@ export class OrderChecker {
       digest,
     });
     return number;
+  }
+
+  /** Entries with batches among the first `count`: the ordinal of the next one. */
+  ordinalAt(count: number): number {
+    const last = this.list[count - 1];
+    return last === undefined ? 0 : last.ordinal + (isMarker(last) ? 0 : 1);
   }
 
   /** Nobody has shown this entry before: is it one that may stand here? */
@@ -206,6 +217,11 @@ export class OrderChecker {
 
 function fresh(): Progress {
   return { count: 0, lastTimestamp: 0, lastIndex: [0, 0, 0] };
+}
+
+/** An entry without batches. */
+export function isMarker({ content }: Pick<ReleasedEntry, 'content'>): boolean {
+  return content === null || content.length === 0;
 }
 
 export function hasEffect(outcome: Outcome): boolean {

@@ -4,54 +4,29 @@
  * any two of these. It owns the process (lives, clocks, sessions' answers); disk and network are
  * given to it. It executes what is released on the real ordered state machine.
  */
-import type { Effects, Input, LaneSettings, Mark, Packet } from '../../libs/lane/types.ts';
+import type { Effects, Input, Mark, Packet } from '../../libs/lane/types.ts';
 import type { HashedOrderMachine } from '../../libs/order/machine.ts';
 import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import type { Outcome } from '../../libs/order/types.ts';
 import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
-import type { Checkers } from './checkers.ts';
 import type { Clocks } from './clocks.ts';
-import type { Core, Parts } from './core.ts';
+import type { Core } from './core.ts';
 import type { Disk, DiskCopy } from './disk.ts';
 import { Housekeeping } from './housekeeping.ts';
-import type { Network, NetworkUser } from './network.ts';
+import type { NetworkUser } from './network.ts';
 import type { Attempt, Content, Read, Session } from './operations.ts';
-import type { SimulationOptions } from './options.ts';
 import { startMachine } from './machine.ts';
-import type { Prng } from './prng.ts';
-import type { Scheduler } from './scheduler.ts';
-import type { Trace } from './trace.ts';
-
-/** Where answers go; the client decides how long they take. */
-export interface Answers {
-  appended(attempt: Attempt, timestamp: Timestamp, outcome: Outcome | null): void;
-  refused(attempt: Attempt): void;
-  read(read: Read, session: Session, timestamp: Timestamp, tail: number): void;
-  /** The process is gone, and every session with it. */
-  crashed(replica: ReplicaId): void;
-}
-
-export interface ReplicaParts {
-  readonly options: SimulationOptions;
-  readonly parts: Parts;
-  readonly scheduler: Scheduler;
-  readonly network: Network;
-  readonly disk: Disk;
-  readonly clocks: Clocks;
-  readonly checkers: Checkers;
-  readonly trace: Trace;
-  readonly prng: Prng;
-  readonly answers: Answers;
-  readonly settings: LaneSettings;
-  /** All three. */
-  readonly replicas: () => readonly Replica[];
-}
+import { describePacket } from './packet-lines.ts';
+import type { ReplicaParts, ReplicaSide } from './replica-parts.ts';
 
 interface WaitingRead {
   readonly read: Read;
   readonly session: Session;
   readPoint: number | null;
 }
+
+/** Heartbeats of reads have the numbers of the run below. */
+const QUESTIONS_FROM = 2 ** 40;
 
 export class Replica implements NetworkUser {
   readonly id: ReplicaId;
@@ -63,6 +38,8 @@ export class Replica implements NetworkUser {
   core: Core | null = null;
   watermark = 0;
   steps = 0;
+  /** Steps that a crash or a stall broke off. */
+  abandoned = 0;
   private steppedAt = 0;
   private readonly p: ReplicaParts;
   private machine: HashedOrderMachine;
@@ -81,6 +58,10 @@ export class Replica implements NetworkUser {
   private readonly house: Housekeeping;
   private readonly reads = new Map<number, WaitingRead>();
   private lastReadPoint = 0;
+  readonly side: ReplicaSide | null;
+  /** Who wants a read point and nothing else. */
+  private readonly questions = new Map<number, (readPoint: number) => void>();
+  private questionCount = 0;
 
   constructor(id: ReplicaId, given: ReplicaParts) {
     this.id = id;
@@ -89,6 +70,7 @@ export class Replica implements NetworkUser {
     this.clocks = given.clocks;
     this.machine = startMachine(given.parts, null, null);
     this.house = new Housekeeping(this, given);
+    this.side = given.side?.(this) ?? null;
   }
 
   start(): void {
@@ -106,6 +88,7 @@ export class Replica implements NetworkUser {
     this.marks = new ReleaseMarks(1);
     this.executed = checkpoint?.count ?? 0;
     this.lastExecuted = 0 as Timestamp;
+    this.side?.started();
     this.core = p.parts.createCore({
       self: this.id,
       recovered: this.disk.open((seq) => {
@@ -134,6 +117,8 @@ export class Replica implements NetworkUser {
     this.left = null;
     this.armed = null;
     this.reads.clear();
+    this.questions.clear();
+    this.side?.crashed();
     const survived = this.disk.crash();
     p.trace.note('crash', this.id, this.life, survived);
     p.network.disconnect(this.id);
@@ -169,6 +154,7 @@ export class Replica implements NetworkUser {
     const { left } = this;
     this.left = null;
     if (left !== null) this.perform(left.effects, left.from);
+    this.side?.resumed();
     this.planTurn();
   }
 
@@ -180,6 +166,20 @@ export class Replica implements NetworkUser {
   /** The hybrid clock; null while there is no process. */
   get clock(): number | null {
     return this.core?.inspect().clock ?? null;
+  }
+
+  get order(): HashedOrderMachine {
+    return this.machine;
+  }
+
+  /** A read point, and nothing is looked at. Returns how to give up. */
+  askReadPoint(answer: (readPoint: number) => void): () => void {
+    const id = QUESTIONS_FROM + ++this.questionCount;
+    this.questions.set(id, answer);
+    this.deliver({ type: 'heartbeat', id });
+    return () => {
+      this.questions.delete(id);
+    };
   }
 
   /** Everything released so far, for a checkpoint. */
@@ -331,7 +331,7 @@ export class Replica implements NetworkUser {
         packet.letters.length,
         packet.status.version,
       );
-      if (this.p.trace.print !== null) this.describe(to, packet);
+      if (this.p.trace.print !== null) describePacket(this.p.trace, this.id, to, packet);
       this.p.network.send(this.id, to, packet);
     }
     for (const { entry, appends } of acknowledged) {
@@ -358,6 +358,7 @@ export class Replica implements NetworkUser {
     }
     if (due()) this.showWatermark(effects.watermark);
     if (stop === Infinity) return;
+    this.abandoned++;
     if (armed === 'crash') this.crash();
     else {
       this.left = { effects, from: stop };
@@ -419,6 +420,7 @@ export class Replica implements NetworkUser {
     this.marks.released(this.executed, entry.timestamp, () => this.machine.hash());
     const number = this.p.checkers.released(this.id, entry, outcomes);
     this.p.trace.note('release', this.id, entry.lane, entry.index, entry.timestamp, number);
+    this.side?.released(entry, outcomes);
     if (appends === null) return;
     content.forEach((attempt, i) => {
       const outcome = outcomes[i];
@@ -433,6 +435,7 @@ export class Replica implements NetworkUser {
   private showWatermark(watermark: Timestamp): void {
     this.watermark = watermark;
     this.p.checkers.session.watermarkShown(this.id, watermark);
+    this.side?.watermarkShown(watermark);
     if (this.reads.size === 0) return;
     for (const waiting of this.reads.values()) {
       if (waiting.readPoint !== null && waiting.readPoint <= watermark) this.look(waiting);
@@ -445,6 +448,8 @@ export class Replica implements NetworkUser {
     for (const { id, readPoint } of points) {
       this.p.trace.note('readPoint', this.id, id, readPoint);
       this.lastReadPoint = readPoint;
+      this.questions.get(id)?.(readPoint);
+      this.questions.delete(id);
       const waiting = this.reads.get(id);
       if (waiting === undefined) continue;
       waiting.readPoint = readPoint;
@@ -461,33 +466,5 @@ export class Replica implements NetworkUser {
     const seen = this.p.checkers.readDone(this.id, read, tail);
     this.p.trace.note('read', this.id, read.id, seen, tail);
     if (!session.closed) this.p.answers.read(read, session, this.watermark as Timestamp, tail);
-  }
-
-  private describe(to: ReplicaId, packet: Packet<Content>): void {
-    const { trace } = this.p;
-    const { status } = packet;
-    trace.text(
-      this.id,
-      `  → r${to} status ${status.lanes
-        .map((l) => `p${l.promised} ${l.tail.epoch}/${l.tail.index} c${l.closed} f${l.feeder}`)
-        .join(' | ')} hears ${status.hears.map(Number).join('')} voting ${status.voting}`,
-    );
-    for (const a of packet.announcements) {
-      trace.text(this.id, `  → r${to} announce lane ${a.lane} e${a.epoch} ${a.closed} @${a.index}`);
-    }
-    for (const f of packet.feeds) {
-      trace.text(
-        this.id,
-        `  → r${to} feed lane ${f.lane} e${f.epoch} after ${f.previous.epoch}/${f.previous.index}: ` +
-          `${f.entries.map((e) => `${e.epoch}/${e.index}@${e.timestamp}`).join(' ')} ` +
-          `committed ${f.committed}${f.adoption ? ' adoption' : ''}`,
-      );
-    }
-    for (const letter of packet.letters) {
-      trace.text(
-        this.id,
-        `  → r${to} letter ${letter.from}→${letter.to} ${JSON.stringify(letter.control)}`,
-      );
-    }
   }
 }

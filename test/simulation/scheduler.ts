@@ -39,16 +39,22 @@ export class Scheduler {
   runUntil(end: number, done: () => boolean): boolean {
     for (;;) {
       if (done()) return true;
-      const next = this.heap[0];
-      if (next === undefined || next.time > end) {
-        this.now = end;
-        return done();
-      }
-      this.removeFirst();
-      this.now = next.time;
-      this.executed++;
-      next.action();
+      if (!this.runNext(end)) return done();
     }
+  }
+
+  /** One event; false: there is none until `end`, which it is now. */
+  runNext(end: number): boolean {
+    const next = this.heap[0];
+    if (next === undefined || next.time > end) {
+      this.now = end;
+      return false;
+    }
+    this.removeFirst();
+    this.now = next.time;
+    this.executed++;
+    next.action();
+    return true;
   }
 
   private removeFirst(): void {

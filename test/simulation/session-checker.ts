@@ -15,6 +15,10 @@ export class SessionChecker {
   watermark = 0;
   /** Highest timestamp that any client was told. */
   acknowledged = 0;
+  /** The same of QUORUM appends alone, which wait until the clocks' errors have passed (T5). */
+  acknowledgedQuorum = 0;
+  /** That of other instances whose clocks are as true as ours. */
+  elsewhere: () => number = () => 0;
   private readonly order: OrderChecker;
   private readonly quorumRealTime: boolean;
   /** Per replica, of its present life. */
@@ -39,7 +43,9 @@ export class SessionChecker {
   submitted(replica: ReplicaId, attempt: Attempt): void {
     attempt.lane = replica;
     attempt.floor = this.watermark;
-    if (this.quorumRealTime) attempt.quorumFloor = this.acknowledged;
+    if (this.quorumRealTime) {
+      attempt.quorumFloor = Math.max(this.acknowledged, this.elsewhere());
+    }
   }
 
   refused(replica: ReplicaId, attempt: Attempt): void {
@@ -65,6 +71,8 @@ export class SessionChecker {
     });
     attempt.acknowledged = entry.timestamp;
     this.acknowledged = Math.max(this.acknowledged, entry.timestamp);
+    if (attempt.operation.ack !== 'QUORUM') return;
+    this.acknowledgedQuorum = Math.max(this.acknowledgedQuorum, entry.timestamp);
   }
 
   /** An ORDERED answer gave this stream tail: a later look must show as much. */

@@ -3,31 +3,11 @@
  * what the failure does not need. Every candidate is a whole run, and fails only if it breaks the same
  * rule. The result is no proof of the cause; it is what is pleasant to read with `--trace`.
  */
-import type { SimulationOptions } from './options.ts';
-import { run, type RunResult } from './run.ts';
+import type { RunResult } from './run.ts';
+import type { Subject } from './subjects.ts';
 
-/** What a failure may not need, by the name that `--without` takes. */
-export const EASINGS: Readonly<
-  Record<string, (options: SimulationOptions) => Partial<SimulationOptions>>
-> = {
-  loss: ({ network }) => ({ network: { ...network, loss: 0 } }),
-  duplicates: ({ network }) => ({ network: { ...network, duplicate: 0 } }),
-  ghosts: ({ network }) => ({ network: { ...network, ghost: 0 } }),
-  jitter: ({ network, disk }) => ({
-    network: { ...network, jitter: 0 },
-    disk: { ...disk, jitter: 0 },
-  }),
-  stalls: ({ disk }) => ({ disk: { ...disk, stall: 0 } }),
-  skew: ({ clocks }) => ({ clocks: { ...clocks, offset: 0, driftPpm: 0 } }),
-  checkpoints: ({ checkpoints }) => ({ checkpoints: { ...checkpoints, every: 0 } }),
-  turns: () => ({ turn: 0 }),
-  reads: ({ workload }) => ({ workload: { ...workload, reads: 0 } }),
-  conditions: ({ workload }) => ({ workload: { ...workload, conditions: 0 } }),
-  clients: ({ workload }) => ({ workload: { ...workload, clients: 2 } }),
-};
-
-export interface Shrunk {
-  readonly options: SimulationOptions;
+export interface Shrunk<Options> {
+  readonly options: Options;
   readonly result: RunResult;
   readonly strikes: readonly number[];
   readonly without: readonly string[];
@@ -36,49 +16,54 @@ export interface Shrunk {
 }
 
 /** null: the run does not fail. */
-export function shrink(options: SimulationOptions, runsMax = 400): Shrunk | null {
+export async function shrink<Options>(
+  options: Options,
+  subject: Subject<Options>,
+  runsMax = 400,
+): Promise<Shrunk<Options> | null> {
   let runs = 0;
-  const failing = (candidate: SimulationOptions, rule: string | null): RunResult | null => {
+  const failing = async (candidate: Options, rule: string | null): Promise<RunResult | null> => {
     runs += 1;
-    const result = run(candidate);
+    const result = await subject.run(candidate, null);
     const broken = result.violation?.rule ?? null;
     return broken !== null && (rule === null || broken === rule) ? result : null;
   };
-  const first = failing(options, null);
+  const first = await failing(options, null);
   const rule = first?.violation?.rule;
   if (first === null || rule === undefined) return null;
   let best = { options, result: first };
-  const attempt = (candidate: SimulationOptions): boolean => {
+  const attempt = async (candidate: Options): Promise<boolean> => {
     if (runs >= runsMax) return false;
-    const result = failing(candidate, rule);
+    const result = await failing(candidate, rule);
     if (result !== null) best = { options: candidate, result };
     return result !== null;
   };
-  const easings = (): string[] =>
-    Object.keys(EASINGS).filter((name) => {
-      return !without.includes(name) && attempt(eased(best.options, [name]));
-    });
   const without: string[] = [];
-  without.push(...easings());
+  const ease = async (): Promise<void> => {
+    for (const name of subject.easings) {
+      if (without.includes(name)) continue;
+      if (await attempt(subject.eased(best.options, [name]))) without.push(name);
+    }
+  };
+  await ease();
   const all = Array.from({ length: first.strikes }, (_, i) => i + 1);
-  const strikes = fewest(all, (kept) => attempt({ ...best.options, strikes: new Set(kept) }));
-  without.push(...easings());
+  const strikes = await fewest(all, (kept) => attempt(subject.struck(best.options, new Set(kept))));
+  await ease();
   return { ...best, strikes, without, runs };
 }
 
-export function eased(options: SimulationOptions, without: readonly string[]): SimulationOptions {
-  return without.reduce((o, name) => ({ ...o, ...EASINGS[name]?.(o) }), options);
-}
-
 /** ddmin: leaves out ever smaller pieces for as long as what is left `fails`. */
-function fewest(all: readonly number[], fails: (kept: readonly number[]) => boolean): number[] {
+async function fewest(
+  all: readonly number[],
+  fails: (kept: readonly number[]) => Promise<boolean>,
+): Promise<number[]> {
   let kept = [...all];
   for (let pieces = 2; kept.length > 0;) {
     const size = Math.ceil(kept.length / pieces);
     let smaller: number[] | null = null;
     for (let from = 0; from < kept.length && smaller === null; from += size) {
       const rest = [...kept.slice(0, from), ...kept.slice(from + size)];
-      if (fails(rest)) smaller = rest;
+      if (await fails(rest)) smaller = rest;
     }
     if (smaller !== null) {
       kept = smaller;

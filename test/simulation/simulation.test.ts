@@ -31,8 +31,8 @@ describe('the simulation', { timeout: PATIENCE_MS }, () => {
 
   it.each(['L1-one-copy', 'L4-ack-unsynced', 'O4-maximum', 'recover-votes', 'retry-as-new'])(
     'catches the planted bug %s, and only because of it',
-    (bug) => {
-      const hunt = execute({ type: 'planted', bug, seedsMax: 20, secondsMax: 60 });
+    async (bug) => {
+      const hunt = await execute({ type: 'planted', bug, seedsMax: 20, secondsMax: 60 });
       if (hunt.type !== 'planted') throw new Error('not a hunt');
       expect(hunt.caught?.violation).not.toBeNull();
       expect(hunt.caught).not.toBeNull();

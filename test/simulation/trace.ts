@@ -46,6 +46,10 @@ const LINES = {
   invokeRead: (a: number, b: number) => `client ${a} sends read ${b}`,
   done: (a: number, b: number, c: number) => `client ${a} has operation ${b}: ${c}`,
   heal: () => `all faults end`,
+  crossbar: (a: number) => (a === 1 ? `crossbar starts` : `crossbar dies`),
+  applier: (a: number) => `applier starts, life ${a}`,
+  mergedRead: (a: number, b: number) => `linearizable read shows ${a} batches, watermark ${b}`,
+  manifest: (a: number, b: number) => `manifest ${b} names everything up to entry ${a}`,
 } as const;
 
 export type TraceKind = keyof typeof LINES;

@@ -4,7 +4,7 @@ import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import type { Attempt, Operation, Read, Session } from './operations.ts';
 import type { WorkloadOptions } from './options.ts';
 import type { Prng } from './prng.ts';
-import type { Answers } from './replica.ts';
+import type { Answers } from './replica-parts.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 
@@ -47,6 +47,10 @@ export class Workload implements Answers {
   private readonly trace: Trace;
   private readonly pending = new Set<Operation>();
   private numbers = 0;
+  /** Times that something was sent again. */
+  retries = 0;
+  /** Looks at which no two replicas could work together. */
+  outages = 0;
 
   constructor(options: WorkloadOptions, scheduler: Scheduler, trace: Trace) {
     this.options = options;
@@ -84,6 +88,7 @@ export class Workload implements Answers {
       effective: null,
       effectiveTimestamp: 0,
       effects: 0,
+      attempts: 0,
     };
     this.accounts.appends++;
     this.pending.add(operation);
@@ -91,6 +96,7 @@ export class Workload implements Answers {
   }
 
   attempt(operation: Operation, session: Session, minTimestamp: number): Attempt {
+    if (operation.attempts++ > 0) this.retries++;
     return {
       number: this.fresh(),
       operation,
@@ -125,6 +131,7 @@ export class Workload implements Answers {
 
   /** Two replicas cannot work together now: what is under way is not held against the system. */
   outage(): void {
+    this.outages++;
     for (const operation of this.pending) operation.serviceable = false;
   }
 

@@ -1,0 +1,277 @@
+/**
+ * What runs in the process of a replica beside its cores: the release index, readers, read points and, where a run
+ * has one, the archive. All of it is the code of services/journal; here it is put together for one life after the
+ * other, and given the simulated disk to read from.
+ *
+ * An entry holds its operations by reference in the cores' world and bytes in this one: it is encoded when first read.
+ */
+import type { Message } from '@bufbuild/protobuf';
+import { encodeBatch } from '../../../libs/frames/batch.ts';
+import { encodeEntry } from '../../../libs/frames/entry.ts';
+import { assert } from '../../../libs/values/assert.ts';
+import { MeridianError } from '../../../libs/errors/errors.ts';
+import type { ReadRequest } from '../../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import type { Entry } from '../../../libs/lane/types.ts';
+import type { Outcome } from '../../../libs/order/types.ts';
+import type { Index, LaneId, Micros, Timestamp } from '../../../libs/values/numbers.ts';
+import { Linearizer } from '../../../services/journal/linearizer.ts';
+import { Readers } from '../../../services/journal/readers.ts';
+import { ReleaseIndex } from '../../../services/journal/release-index.ts';
+import { Target } from '../../../services/journal/target.ts';
+import { Watermark } from '../../../services/journal/watermark.ts';
+import type { StoredCheckpoint } from '../disk.ts';
+import type { Content, Operation } from '../operations.ts';
+import type { OrderChecker, ReleasedEntry } from '../order-checker.ts';
+import { isMarker } from '../order-checker.ts';
+import type { Replica } from '../replica.ts';
+import type { ReplicaSide } from '../replica-parts.ts';
+import { EPOCH_MICROS } from '../clocks.ts';
+import type { ArchiveSide, SimulatedArchive } from './archive-side.ts';
+import type { Server, Service } from './virtual-calls.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+export const CLUSTER = 'simulated';
+
+export interface ReplicaServerOptions {
+  readonly replica: Replica;
+  readonly instance: string;
+  /** What the instance has released, as its checkers know it. */
+  readonly order: () => OrderChecker | undefined;
+  readonly time: VirtualTime;
+  /** null: the run has no archive, and log never goes. */
+  readonly archive: SimulatedArchive | null;
+  /** Bytes that may wait for a reader. */
+  readonly shareBytes: number;
+}
+
+/** Of one life of the process. */
+interface Life {
+  readonly index: ReleaseIndex;
+  readonly watermark: Watermark;
+  readonly readers: Readers;
+  readonly archive: ArchiveSide | null;
+  readonly service: Service;
+}
+
+export class ReplicaServer implements ReplicaSide, Server {
+  private readonly options: ReplicaServerOptions;
+  private life: Life | null = null;
+  /** The process is gone, and its connections are too. */
+  onCrash: () => void = () => undefined;
+
+  constructor(options: ReplicaServerOptions) {
+    this.options = options;
+  }
+
+  get paused(): boolean {
+    return this.options.replica.paused;
+  }
+
+  get service(): Service | null {
+    return this.life?.service ?? null;
+  }
+
+  started(): void {
+    const { replica, instance, time, archive, shareBytes } = this.options;
+    const index = this.indexOnDisk();
+    const store = { content: (lane: LaneId, at: Index) => this.frameOf(lane, at) };
+    const monotonic = (): Micros => time.now as Micros;
+    const watermark = new Watermark(monotonic());
+    const readPoints = {
+      heartbeat: (done: (readPoint: Timestamp) => void) =>
+        replica.askReadPoint((readPoint) => {
+          time.enter(() => {
+            done(readPoint as Timestamp);
+          });
+        }),
+    };
+    const linearizer = new Linearizer(readPoints, watermark, 5_000);
+    const side = archive?.join({ index, entries: store, watermark, replica }) ?? null;
+    const readers = new Readers({
+      target: new Target(CLUSTER, instance),
+      index,
+      store: store,
+      order: replica.order,
+      watermark,
+      history: side?.history ?? null,
+      clocks: { monotonic, wall: () => replica.clocks.wall(time.now) },
+      linearizer,
+      readersMax: 100,
+      chunkBytes: shareBytes,
+      progressMicros: 20_000,
+      stalledMicros: 1_000_000,
+      slowReaderMicros: 20_000_000,
+      readersBytesMax: 100 * shareBytes,
+      onUnreadable: () => undefined,
+    });
+    const service: Service = {
+      stream: (_method, request, stream) => {
+        readers.open(request as ReadRequest, stream);
+      },
+      unary: (method, request) => this.unary(method, request, watermark, linearizer),
+    };
+    this.life = { index, watermark, readers, archive: side, service };
+  }
+
+  crashed(): void {
+    const { life } = this;
+    this.life = null;
+    life?.archive?.stop();
+    life?.readers.stop(new MeridianError('UNAVAILABLE', 'the process is gone'));
+    this.onCrash();
+  }
+
+  released(entry: Entry<Content>, outcomes: readonly Outcome[]): void {
+    const { life } = this;
+    if (life === null || entry.kind === 'marker') return;
+    add(life.index, entry, entry.content ?? [], outcomes);
+  }
+
+  watermarkShown(watermark: Timestamp): void {
+    const { life } = this;
+    if (life === null) return;
+    this.options.time.enter(() => {
+      if (watermark > life.watermark.value) {
+        life.watermark.publish(watermark, this.options.time.now as Micros);
+      }
+      life.readers.pump();
+    });
+  }
+
+  resumed(): void {
+    this.options.time.enter(() => this.life?.readers.pump());
+  }
+
+  /** Entries that left the log are in the archive. */
+  mayTrim(base: StoredCheckpoint): boolean {
+    const { archive } = this.options;
+    const side = this.life?.archive;
+    if (archive === null || side == null) return false;
+    const ordinal = this.order.ordinalAt(base.count);
+    if (ordinal > side.archivedTo) return false;
+    this.options.time.judge(() => {
+      archive.checker.mayTrim(this.options.replica.id, ordinal);
+    });
+    return true;
+  }
+
+  trimmed(base: StoredCheckpoint): void {
+    this.life?.index.dropBefore(this.order.ordinalAt(base.count));
+  }
+
+  /** As a checkpoint holds it: what the log begins behind, and what was released up to the checkpoint. */
+  private indexOnDisk(): ReleaseIndex {
+    const { disk } = this.options.replica;
+    const { order } = this;
+    const index = new ReleaseIndex();
+    const from = disk.base?.count ?? 0;
+    const last = order.list.slice(0, from).findLast((entry) => !isMarker(entry));
+    const goneTo = last?.timestamp ?? 0;
+    index.startAt(order.ordinalAt(from), goneTo, goneTo as Timestamp);
+    for (const entry of order.list.slice(from, disk.checkpoints.at(-1)?.count ?? 0)) {
+      if (!isMarker(entry)) add(index, headerOf(entry), entry.content ?? [], entry.outcomes);
+    }
+    return index;
+  }
+
+  private get order(): OrderChecker {
+    const order = this.options.order();
+    assert(order !== undefined, 'a replica starts when its instance is there');
+    return order;
+  }
+
+  private frameOf(lane: LaneId, at: Index): Uint8Array {
+    return frameOf(this.options.replica.disk.readBack(lane, at));
+  }
+
+  private async unary(
+    method: string,
+    request: Message,
+    watermark: Watermark,
+    linearizer: Linearizer,
+  ): Promise<object> {
+    const { replica } = this.options;
+    if (method === 'Heartbeat') {
+      const { waitForWatermark } = request as Message & { waitForWatermark: boolean };
+      const never = new AbortController().signal;
+      const readPoint = await linearizer.readPoint(waitForWatermark, never);
+      return { readPoint: BigInt(readPoint), watermark: BigInt(watermark.value) };
+    }
+    if (method === 'CheckTail' || method === 'LocalTail') {
+      // Nobody asks for a stream but for that of the members, who do not change here.
+      if (method === 'CheckTail') await linearizer.readPoint(true, new AbortController().signal);
+      const { stream } = request as Message & { stream: string };
+      throw new MeridianError('STREAM_NOT_FOUND', `there is no stream ${stream}`);
+    }
+    if (method !== 'Status') throw new Error(`nobody asks for ${method} here`);
+    return {
+      watermark: BigInt(watermark.value),
+      wallClock: BigInt(EPOCH_MICROS + this.options.time.now),
+      clockSafe: true,
+      voting: replica.core?.inspect().voting ?? false,
+    };
+  }
+}
+
+type Header = Parameters<ReleaseIndex['addEntry']>[0];
+
+function headerOf({ lane, index, epoch, timestamp }: ReleasedEntry): Header {
+  return { lane, index, epoch, timestamp, kind: 'batches' } as Header;
+}
+
+/** As the releaser of services/journal does. */
+function add(
+  index: ReleaseIndex,
+  header: Header,
+  content: Content,
+  outcomes: readonly Outcome[],
+): void {
+  const ordinal = index.addEntry(header);
+  content.forEach(({ operation }, number) => {
+    const outcome = outcomes[number];
+    if (outcome?.kind === 'appended') {
+      index.addBatch(operation.batch.stream, ordinal, outcome.firstSeqNum);
+    } else index.addRecordless(ordinal, number);
+  });
+}
+
+const frames = new WeakMap<Content, Uint8Array>();
+const batches = new WeakMap<Operation, Uint8Array>();
+
+/** Every replica has the same content, and so the same bytes. */
+export function frameOf(entry: Entry<Content>): Uint8Array {
+  const content = entry.content ?? [];
+  const known = frames.get(content);
+  if (known !== undefined) return known;
+  const frame = encodeEntry(
+    entry,
+    content.map(({ operation }) => batchOf(operation)),
+  );
+  frames.set(content, frame);
+  return frame;
+}
+
+/** The same of an entry as the checkers of its instance know it. */
+export function releasedFrame(entry: ReleasedEntry): Uint8Array {
+  return frameOf({ ...headerOf(entry), bytes: 0, content: entry.content });
+}
+
+/** The records say which operation they are of, and which key they set. */
+export function batchOf(operation: Operation): Uint8Array {
+  const known = batches.get(operation);
+  if (known !== undefined) return known;
+  const { stream, recordCount, writer, matchSeqNum, fencingToken } = operation.batch;
+  const records = Array.from({ length: recordCount }, (_, record) => ({
+    key: Buffer.from(`key-${(operation.id + record) % 17}`),
+    body: Buffer.from(`${operation.id}/${record}`),
+  }));
+  const batch = encodeBatch({
+    stream,
+    records,
+    writer: writer ?? undefined,
+    matchSeqNum: matchSeqNum ?? undefined,
+    fencingToken: fencingToken ?? undefined,
+  });
+  batches.set(operation, batch);
+  return batch;
+}
