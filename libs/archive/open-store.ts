@@ -1,8 +1,12 @@
 /** From a URL to the store behind it: `file:///directory` or `s3://bucket/prefix`. */
+import { readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MeridianError } from '../errors/errors.ts';
 import { DirectoryStore } from './directory-store.ts';
 import type { ListingStore } from './object-store.ts';
+import { SealedStore } from './sealed-store.ts';
+import { parseSealingKeys } from './sealing.ts';
+import type { SealingKey } from './sealing.ts';
 
 export interface StoreSettings {
   readonly url: string;
@@ -11,6 +15,8 @@ export interface StoreSettings {
   /** Server of a bucket that is not at AWS. */
   readonly endpoint?: string | undefined;
   readonly pathStyle?: boolean | undefined;
+  /** File of the keys that objects are sealed with, mode 0600. */
+  readonly keysFile?: string | undefined;
   readonly timeoutMs: number;
 }
 
@@ -24,10 +30,18 @@ export function urlProblem(url: string): string | null {
   return hostname === '' ? 'expected a bucket after s3://' : null;
 }
 
-/** Throws INVALID. The AWS SDK is loaded only when a bucket is meant. */
+/** Throws INVALID; REFUSED for a file of keys that cannot be used. The AWS SDK is loaded only when a bucket is meant. */
 export async function openStore(settings: StoreSettings): Promise<ListingStore> {
   const problem = urlProblem(settings.url);
   if (problem !== null) throw new MeridianError('INVALID', `${settings.url}: ${problem}`);
+  const { keysFile } = settings;
+  return new SealedStore(
+    await storeBehind(settings),
+    keysFile === undefined ? [] : sealingKeysFrom(keysFile),
+  );
+}
+
+async function storeBehind(settings: StoreSettings): Promise<ListingStore> {
   const { protocol, hostname, pathname } = new URL(settings.url);
   if (protocol === 'file:') return new DirectoryStore(fileURLToPath(settings.url));
   const { S3Store } = await import('./s3-store.ts');
@@ -36,4 +50,23 @@ export async function openStore(settings: StoreSettings): Promise<ListingStore> 
   const region = settings.region ?? process.env['AWS_REGION'] ?? 'us-east-1';
   const prefix = path === '' ? '' : `${path}/`;
   return new S3Store({ bucket: hostname, prefix, region, endpoint, pathStyle, timeoutMs });
+}
+
+function sealingKeysFrom(file: string): SealingKey[] {
+  let text: string;
+  try {
+    const mode = statSync(file).mode & 0o777;
+    if ((mode & 0o077) !== 0) {
+      throw new MeridianError(
+        'REFUSED',
+        `the keys ${file} have mode ${mode.toString(8).padStart(4, '0')}: others may read them; chmod 0600 ${file}`,
+      );
+    }
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof MeridianError) throw error;
+    const { message } = error as Error;
+    throw new MeridianError('REFUSED', `the keys ${file} cannot be read: ${message}`);
+  }
+  return parseSealingKeys(text, file);
 }

@@ -18,6 +18,7 @@ export function placeOf(values: Values): Place {
     region: values.text('region'),
     endpoint: values.text('endpoint'),
     pathStyle: values.flag('path-style'),
+    keysFile: values.text('keys'),
   };
 }
 

@@ -26,6 +26,13 @@ export const archiveSchema = z.strictObject({
   region: z.string().min(1).optional().describe('region of the bucket; AWS_REGION by default'),
   endpoint: z.url().optional().describe('server of a bucket that is not at AWS'),
   pathStyle: z.boolean().default(false).describe('the bucket in the path, not in the host name'),
+  keysFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'file of keys (id and 32 bytes in base64url a line, mode 0600) with the first of which objects are sealed; not at all by default',
+    ),
   localBytes: bytes(4096 * MIB, 4096).describe(
     'log that is kept although it is archived; takes the place of limits.retentionBytes',
   ),

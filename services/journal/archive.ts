@@ -31,9 +31,10 @@ export interface Archive {
 export async function openArchive(options: ArchiveOptions): Promise<Archive | null> {
   const { config, opened, watermark, checkpointer, logger } = options;
   const { index, store: entries, log } = opened;
-  const { url, region, endpoint, pathStyle, timeoutMs, ...settings } = config.archive;
+  const { url, region, endpoint, pathStyle, keysFile, timeoutMs, ...settings } = config.archive;
   if (url === undefined) return null;
-  const store: ObjectStore = await openStore({ url, region, endpoint, pathStyle, timeoutMs });
+  const place = { url, region, endpoint, pathStyle, keysFile, timeoutMs };
+  const store: ObjectStore = await openStore(place);
   const { cluster, instance } = config;
   const { segmentBytes, windowMs, uploadsMax, pollMs, turnMs } = settings;
   const archiver = new Archiver({

@@ -20,6 +20,7 @@ const archive = z.strictObject({
   region: z.string().min(1).optional(),
   endpoint: z.url().optional(),
   pathStyle: z.boolean().default(false),
+  keysFile: z.string().min(1).optional(),
 });
 
 export const janitorSchema = z
@@ -29,7 +30,7 @@ export const janitorSchema = z
       .array(archive)
       .min(1)
       .max(1000)
-      .describe('url of each archive and, of a bucket, region, endpoint, pathStyle'),
+      .describe('url of each archive, keysFile and, of a bucket, region, endpoint, pathStyle'),
     retentionMs: ms(0, 0).describe(
       'age in log time up to which entries are kept, back from the last archived one; 0: any age',
     ),

@@ -1,7 +1,7 @@
 /**
  * `node dist/services/journal/janitor-main.js '<json>'`: one round of deleting in an archive; prints what it did
  * as one JSON line. The argument has url, retentionMs, retentionBytes, trims, graceMs, unnamedMs, dryRun and, for a
- * bucket, region, endpoint, pathStyle. Exit codes: 0 done, 1 refused or failed, with the reason. A program of
+ * bucket, region, endpoint, pathStyle; keysFile when it is sealed. Exit codes: 0 done, 1 refused or failed, with the reason. A program of
  * its own, so that it runs with credentials of its own: nobody else needs to delete.
  */
 import { openStore } from '../../libs/archive/open-store.ts';

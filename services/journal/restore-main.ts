@@ -1,7 +1,7 @@
 /**
  * `node dist/services/journal/restore-main.js '<json>'`: builds a data directory from an archive and prints
  * what it is as one JSON line. The argument has url, directory, replica, generation and, for a bucket,
- * region, endpoint, pathStyle. Exit codes: 0 restored, 1 refused, with the reason.
+ * region, endpoint, pathStyle; keysFile when it is sealed. Exit codes: 0 restored, 1 refused, with the reason.
  */
 import { openStore } from '../../libs/archive/open-store.ts';
 import type { StoreSettings } from '../../libs/archive/open-store.ts';

@@ -18,6 +18,12 @@ export const PLACE_OPTIONS: readonly OptionSpec[] = [
     help: 'Server of a bucket that is not at AWS.',
   },
   { name: 'path-style', help: 'The bucket in the path, not in the host name.' },
+  {
+    name: 'keys',
+    placeholder: 'file',
+    value: { kind: 'text' },
+    help: 'Keys of an archive that is sealed, as archive.keysFile has them.',
+  },
 ];
 
 const JOURNAL_FIELDS = [
