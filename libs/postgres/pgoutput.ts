@@ -270,18 +270,15 @@ function tuple(reader: ByteReader): Tuple {
 
 function replicaIdentity(reader: ByteReader): ReplicaIdentity {
   const code = reader.u8();
-  switch (String.fromCharCode(code)) {
-    case 'd':
-      return 'default';
-    case 'n':
-      return 'nothing';
-    case 'f':
-      return 'full';
-    case 'i':
-      return 'index';
-    default:
-      throw reader.invalid(`unknown replica identity ${code}`, reader.offset - 1);
-  }
+  const identity = identityOf(String.fromCharCode(code));
+  if (identity !== null) return identity;
+  throw reader.invalid(`unknown replica identity ${code}`, reader.offset - 1);
+}
+
+/** What `pg_class.relreplident` says; null: not known here. */
+export function identityOf(code: string): ReplicaIdentity | null {
+  const identities = Object.keys(IDENTITY_CODE) as ReplicaIdentity[];
+  return identities.find((identity) => IDENTITY_CODE[identity] === code) ?? null;
 }
 
 function time(reader: ByteReader): number {

@@ -10,7 +10,8 @@ import { MeridianError } from '../errors/errors.ts';
 import { connectPostgres, fromPostgres } from './connection.ts';
 import type { ConnectOptions } from './connection.ts';
 import { encodeMessage } from './pgoutput.ts';
-import type { Column, Relation, ReplicaIdentity } from './pgoutput.ts';
+import { identityOf } from './pgoutput.ts';
+import type { Column, Relation } from './pgoutput.ts';
 import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
 import { OWN_SCHEMA } from './transaction-encoder.ts';
 
@@ -110,6 +111,10 @@ async function publishedRelations(client: pg.Client, publication: string): Promi
     let relation = relations.get(id);
     if (relation === undefined) {
       const identity = identityOf(get('identity'));
+      if (identity === null) {
+        const code = JSON.stringify(get('identity'));
+        throw new MeridianError('REFUSED', `unknown replica identity ${code}`);
+      }
       const name = { schema: get('schema'), table: get('table') };
       const partitioned = get('kind') === 'p';
       const rowsEstimated = Math.round(Number(get('estimate')));
@@ -125,19 +130,4 @@ async function publishedRelations(client: pg.Client, publication: string): Promi
     });
   }
   return [...relations.values()];
-}
-
-function identityOf(code: string): ReplicaIdentity {
-  switch (code) {
-    case 'd':
-      return 'default';
-    case 'n':
-      return 'nothing';
-    case 'f':
-      return 'full';
-    case 'i':
-      return 'index';
-    default:
-      throw new MeridianError('REFUSED', `unknown replica identity ${JSON.stringify(code)}`);
-  }
 }
