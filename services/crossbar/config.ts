@@ -65,7 +65,16 @@ export const crossbarSchema = z
       .array(instance)
       .min(1)
       .max(255)
-      .describe('what is merged: name, number and replicas (region, address) of each instance'),
+      .describe(
+        'the instances that the database began with: name, number and replicas (region, address) of each',
+      ),
+    joined: z
+      .array(instance)
+      .max(255)
+      .default([])
+      .describe(
+        'where instances that joined later are now, if no more where they were then; like instances',
+      ),
     metricsListen: address
       .optional()
       .describe(
@@ -79,25 +88,29 @@ export const crossbarSchema = z
     ...securitySettings,
   })
   .superRefine((config, context) => {
-    const { instances, listen } = config;
+    const { instances, joined, listen } = config;
     checkSecurity(config, { listen }, (path, message) => {
       context.addIssue({ code: 'custom', path, message });
     });
     for (const key of ['name', 'number'] as const) {
       const seen = new Set<string | number>();
-      instances.forEach((each, position) => {
-        if (seen.has(each[key])) {
-          const message = `expected a ${key} that no other instance has, found ${each[key]} again`;
-          context.addIssue({ code: 'custom', path: ['instances', position, key], message });
-        }
-        seen.add(each[key]);
+      for (const [where, list] of Object.entries({ instances, joined })) {
+        list.forEach((each, position) => {
+          if (seen.has(each[key])) {
+            const message = `expected a ${key} that no other instance has, found ${each[key]} again`;
+            context.addIssue({ code: 'custom', path: [where, position, key], message });
+          }
+          seen.add(each[key]);
+        });
+      }
+    }
+    for (const [where, list] of Object.entries({ instances, joined })) {
+      list.forEach(({ replicas }, position) => {
+        if (new Set(replicas.map(({ region }) => region)).size === replicas.length) return;
+        const message = 'expected replicas in different regions';
+        context.addIssue({ code: 'custom', path: [where, position, 'replicas'], message });
       });
     }
-    instances.forEach(({ replicas }, position) => {
-      if (new Set(replicas.map(({ region }) => region)).size === replicas.length) return;
-      const message = 'expected replicas in different regions';
-      context.addIssue({ code: 'custom', path: ['instances', position, 'replicas'], message });
-    });
   });
 
 export type CrossbarConfig = z.output<typeof crossbarSchema>;

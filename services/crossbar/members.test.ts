@@ -265,6 +265,37 @@ describe('a cursor across changes of the members', () => {
   });
 });
 
+describe('a crossbar that has not heard from the registry yet', () => {
+  it('lets subscribers wait, and names it, because it cannot know who the members are', async () => {
+    const all = four();
+    const [one, two] = all;
+    const first = await open(all);
+    reach([one, two], 30);
+    two.reached = 40;
+    const { cursor } = await first.crossbar.heartbeat('c');
+    first.stop();
+    one.change(35, memberChange('leave', 2));
+    two.append(41, ['s']);
+    one.append(42, ['s']);
+    reach(all, 50);
+    one.down = new MeridianError('UNAVAILABLE', 'not yet');
+    const it_ = await open(all);
+    const stream = new FakeStream();
+    const subscription = it_.crossbar.subscribe(wish([], cursor), stream);
+    settle(it_);
+    await vi.advanceTimersByTimeAsync(900);
+    expect(subscription.state).toBe('waiting');
+    expect(stream.deliveries).toEqual([]);
+    const told = stream.messages.at(-1);
+    expect(told?.case === 'progress' && told.value.stalledBy).toEqual(['i1']);
+    one.down = null;
+    await vi.advanceTimersByTimeAsync(5);
+    settle(it_);
+    expect(places(stream.deliveries)).toEqual(['42/1/0']);
+    it_.stop();
+  });
+});
+
 function thrownBy(run: (world: World) => void, world: World): unknown {
   try {
     run(world);

@@ -42,8 +42,14 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
     cluster,
     instances: config.instances.map((instance) => connectInstance(config, instance, security)),
     connect: (joined) => {
-      logger.info({ instance: joined.name, number: joined.number }, 'an instance has joined');
-      return connectInstance(config, joined, security);
+      const { name, number } = joined;
+      const moved = config.joined.find((each) => each.name === name && each.number === number);
+      const { replicas } = moved ?? joined;
+      logger.info(
+        { instance: name, number, replicas },
+        'connecting to an instance that has joined',
+      );
+      return connectInstance(config, { name, number, replicas }, security);
     },
     settings: { ...config.timings, ...config.limits },
     now: () => performance.now(),

@@ -63,6 +63,9 @@ export class Trunk {
 
   stalledBy(): string[] {
     if (this.#feed !== null) return this.#feed.stalledBy();
+    // Before it has answered nobody else has been asked.
+    const { registry } = this.#options.membership;
+    if (!this.#starts.has(registry)) return [registry.name];
     return this.#members()
       .filter((instance) => !this.#starts.has(instance))
       .map((instance) => instance.name);
