@@ -4,6 +4,7 @@ import type { RecordInput } from './record.ts';
 import {
   MEMBERS_KEY,
   MEMBERS_STREAM,
+  decodeMemberRecord,
   encodeMemberRecord,
   memberRecordIn,
 } from './member-record.ts';
@@ -20,6 +21,16 @@ const JOIN: MemberRecord = {
   founders: [
     { number: 1, name: 'orders' },
     { number: 2, name: 'payments' },
+  ],
+  history: [
+    {
+      kind: 'join',
+      instance: 9,
+      name: 'old',
+      replicas: [{ region: 'a', address: 'h:1' }],
+      timestamp: 7,
+    },
+    { kind: 'leave', instance: 9, name: 'old', replicas: [], timestamp: 8 },
   ],
 };
 const inStream = (records: readonly RecordInput[], stream = MEMBERS_STREAM): MemberRecord | null =>
@@ -43,6 +54,7 @@ describe('a change of the members', () => {
     expect(inStream([{ headers: record.headers ?? [], body: record.body }])).toBeNull();
     expect(inStream([{ key: MEMBERS_KEY, body: record.body }])).toBeNull();
     const [founder] = JOIN.founders;
+    const [past] = JOIN.history;
     for (const value of [
       null,
       7,
@@ -56,9 +68,22 @@ describe('a change of the members', () => {
       { ...JOIN, founders: [] },
       { ...JOIN, founders: [founder, founder] },
       { ...JOIN, founders: [{ number: 1 }] },
+      { ...JOIN, history: [past, past] },
+      { ...JOIN, history: [{ ...past, timestamp: 'x' }] },
+      { ...JOIN, history: undefined },
     ]) {
       expect(inStream([bodied(value)]), JSON.stringify(value)).toBeNull();
     }
+  });
+
+  it('is told from a renewal, which says again what there has been', () => {
+    const { founders, history } = JOIN;
+    const renewal = { kind: 'renewal', founders, history } as const;
+    expect(inStream([encodeMemberRecord(renewal), encodeMemberRecord(JOIN)])).toEqual(JOIN);
+    const records = [encodeMemberRecord(renewal)];
+    const [record] = decodeRecords(encodeBatch({ stream: MEMBERS_STREAM, records }));
+    if (record === undefined) throw new Error('one record');
+    expect(decodeMemberRecord(record)).toEqual(renewal);
   });
 
   it('of a later format is not skipped: who cannot read it cannot know the order', () => {
@@ -70,7 +95,7 @@ describe('a change of the members', () => {
   });
 
   it('is refused where it is made, if nobody would read it', () => {
-    expect(() => encodeMemberRecord({ ...JOIN, replicas: [] })).toThrow('no change of members');
+    expect(() => encodeMemberRecord({ ...JOIN, replicas: [] })).toThrow('no record of members');
     const [record] = decodeRecords(
       encodeBatch({ stream: MEMBERS_STREAM, records: [encodeMemberRecord(JOIN)] }),
     );

@@ -18,45 +18,69 @@ export interface MemberRef {
   readonly name: string;
 }
 
-export interface MemberRecord {
+/** What changes. */
+export interface MemberEvent {
   readonly kind: 'join' | 'leave';
   /** Number of the instance that comes or goes. */
   readonly instance: number;
   readonly name: string;
   /** Where it is reached; empty for a leave. */
   readonly replicas: readonly { readonly region: string; readonly address: string }[];
+}
+
+/** A change that stood in an earlier record. */
+export interface PastEvent extends MemberEvent {
+  /** Of its entry in the registry's journal. */
+  readonly timestamp: number;
+}
+
+interface MemberFacts {
   /** Those that made up the order before any change, ascending: every reader must mean the same ones. */
   readonly founders: readonly MemberRef[];
+  /** The changes before this record, so that what lies before it can be trimmed. */
+  readonly history: readonly PastEvent[];
+}
+
+/** A change. */
+export interface MemberRecord extends MemberEvent, MemberFacts {}
+
+/** Changes nothing: says again what there has been. */
+export interface MemberRenewal extends MemberFacts {
+  readonly kind: 'renewal';
 }
 
 const VERSION = 1;
 const HEADER = 'meridian-members';
 /** A filter of keys must let the changes through: a record without this key is no change. */
 export const MEMBERS_KEY: Uint8Array = Buffer.from(MEMBERS_STREAM);
-const BODY_BYTES_MAX = 64 * 1024;
+const BODY_BYTES_MAX = 512 * 1024;
+const HISTORY_MAX = 1000;
 const NUMBER_MAX = 65_535;
 const NAME = /^[\w.-]{1,64}$/;
 const ADDRESS = /^\S{1,255}:\d{1,5}$/;
 const REPLICAS_MAX = 9;
 const FOUNDERS_MAX = 255;
 
-/** INVALID for what no reader would take for a change. */
-export function encodeMemberRecord(record: MemberRecord): RecordInput {
-  const { kind, instance, name, replicas, founders } = record;
-  const body = Buffer.from(JSON.stringify({ kind, instance, name, replicas, founders }));
-  const input: RecordInput = {
-    key: MEMBERS_KEY,
-    headers: [[HEADER, Buffer.from(String(VERSION))]],
-    body,
-  };
-  if (changeOf(body) === null) {
-    throw new MeridianError('INVALID', `no change of members: ${body.toString()}`);
+/** INVALID for what no reader would understand. */
+export function encodeMemberRecord(record: MemberRecord | MemberRenewal): RecordInput {
+  const { kind, founders, history } = record;
+  const value =
+    kind === 'renewal'
+      ? { kind, founders, history }
+      : { kind, instance: record.instance, name: record.name, replicas: record.replicas };
+  const body = Buffer.from(JSON.stringify({ ...value, founders, history }));
+  if (recordOf(body) === null) {
+    throw new MeridianError('INVALID', `no record of members: ${body.toString().slice(0, 1000)}`);
   }
-  return input;
+  return { key: MEMBERS_KEY, headers: [[HEADER, Buffer.from(String(VERSION))]], body };
 }
 
-/** null: it is no change. REFUSED for one of a format that is not known here. */
-export function decodeMemberRecord({ key, headers, body }: RecordView): MemberRecord | null {
+/** null: it says nothing about members. REFUSED for one of a format that is not known here. */
+export function decodeMemberRecord({
+  key,
+  headers,
+  body,
+}: RecordView): MemberRecord | MemberRenewal | null {
   if (key === null || Buffer.compare(key, MEMBERS_KEY) !== 0) return null;
   const version = headers.find(([name]) => name === HEADER)?.[1];
   if (version === undefined) return null;
@@ -68,23 +92,33 @@ export function decodeMemberRecord({ key, headers, body }: RecordView): MemberRe
       { details: { expected: VERSION, actual: text } },
     );
   }
-  return body.length > BODY_BYTES_MAX ? null : changeOf(body);
+  return recordOf(body);
 }
 
 /** The change in a batch, of any stream: its first record that is one. */
 export function memberRecordIn(batch: Uint8Array): MemberRecord | null {
   if (decodeBatchHeader(batch).stream !== MEMBERS_STREAM) return null;
   for (const record of decodeRecords(batch)) {
-    const change = decodeMemberRecord(record);
-    if (change !== null) return change;
+    const decoded = decodeMemberRecord(record);
+    if (decoded !== null && decoded.kind !== 'renewal') return decoded;
   }
   return null;
 }
 
-function changeOf(body: Uint8Array): MemberRecord | null {
-  const value = parsed(body);
+function recordOf(body: Uint8Array): MemberRecord | MemberRenewal | null {
+  const value = body.length > BODY_BYTES_MAX ? null : parsed(body);
   if (!isObject(value)) return null;
-  const { kind, instance, name, replicas, founders } = value;
+  const founders = foundersIn(value['founders']);
+  const history = historyIn(value['history']);
+  if (founders === null || history === null) return null;
+  if (value['kind'] === 'renewal') return { kind: 'renewal', founders, history };
+  const event = eventIn(value);
+  return event === null ? null : { ...event, founders, history };
+}
+
+function eventIn(value: unknown): MemberEvent | null {
+  if (!isObject(value)) return null;
+  const { kind, instance, name, replicas } = value;
   if (kind !== 'join' && kind !== 'leave') return null;
   if (!isNumber(instance) || !isName(name)) return null;
   if (!Array.isArray(replicas) || replicas.length > REPLICAS_MAX) return null;
@@ -92,12 +126,28 @@ function changeOf(body: Uint8Array): MemberRecord | null {
   const places = replicas.flatMap((each) => placeOf(each) ?? []);
   if (places.length !== replicas.length) return null;
   if (new Set(places.map(({ region }) => region)).size !== places.length) return null;
-  if (!Array.isArray(founders) || founders.length < 1 || founders.length > FOUNDERS_MAX)
-    return null;
-  const refs = founders.flatMap((each) => refOf(each) ?? []);
-  if (refs.length !== founders.length) return null;
+  return { kind, instance, name, replicas: places };
+}
+
+function foundersIn(value: unknown): MemberRef[] | null {
+  if (!Array.isArray(value) || value.length < 1 || value.length > FOUNDERS_MAX) return null;
+  const refs = value.flatMap((each) => refOf(each) ?? []);
   const ascending = refs.every(({ number }, i) => number > (refs[i - 1]?.number ?? 0));
-  return ascending ? { kind, instance, name, replicas: places, founders: refs } : null;
+  return ascending && refs.length === value.length ? refs : null;
+}
+
+function historyIn(value: unknown): PastEvent[] | null {
+  if (!Array.isArray(value) || value.length > HISTORY_MAX) return null;
+  const events = value.flatMap((each) => pastIn(each) ?? []);
+  const ascending = events.every(({ timestamp }, i) => timestamp > (events[i - 1]?.timestamp ?? 0));
+  return ascending && events.length === value.length ? events : null;
+}
+
+function pastIn(value: unknown): PastEvent | null {
+  const event = eventIn(value);
+  const timestamp = isObject(value) ? value['timestamp'] : null;
+  if (event === null || !Number.isSafeInteger(timestamp)) return null;
+  return { ...event, timestamp: Number(timestamp) };
 }
 
 function parsed(body: Uint8Array): unknown {

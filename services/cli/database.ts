@@ -15,7 +15,7 @@ import {
   RETIRED_STREAM,
   encodeMemberRecord,
 } from '../../libs/frames/member-record.ts';
-import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import type { MemberEvent, MemberRef, PastEvent } from '../../libs/frames/member-record.ts';
 import { RETIREMENT_GRACE_MICROS } from '../../libs/order/machine.ts';
 import type { StatusResponse } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 
@@ -127,6 +127,21 @@ export class Database {
     }
   }
 
+  /**
+   * Says again in a new record what there has been, and trims the stream of changes up to it: for a registry
+   * whose journal gives up what is old. Returns how many records are left.
+   */
+  async renew(): Promise<{ readonly renewedAt: number; readonly records: number }> {
+    for (;;) {
+      const { records, status } = await this.#current();
+      const record = encodeMemberRecord({ kind: 'renewal', ...factsOf(status) });
+      const placed = await this.#append(record, records, 0);
+      if (placed === null) continue;
+      const { firstSeqNum } = await this.#registry.trim(MEMBERS_STREAM, { before: records });
+      return { renewedAt: placed, records: records + 1 - firstSeqNum };
+    }
+  }
+
   async close(): Promise<void> {
     for (const { client } of this.#crossbars) client.close();
     await this.#registry.close({ drainMs: 0 });
@@ -191,18 +206,15 @@ export class Database {
     wanted: (lives: readonly Life[]) =>
       | Life
       | {
-          readonly change: Omit<MemberRecord, 'founders'>;
+          readonly change: MemberEvent;
           readonly minTimestamp: number;
         },
   ): Promise<Changed> {
     for (;;) {
-      const { lives, records } = await this.#current();
+      const { lives, records, status } = await this.#current();
       const plan = wanted(lives);
       if (!('change' in plan)) return { ...plan, changed: false };
-      const founders = lives
-        .filter(({ joinedAt }) => joinedAt === 0)
-        .map(({ number, name }) => ({ number, name }));
-      const record = encodeMemberRecord({ ...plan.change, founders });
+      const record = encodeMemberRecord({ ...plan.change, ...factsOf(status) });
       const placed = await this.#append(record, records, plan.minTimestamp);
       if (placed === null) continue;
       // Who has joined has then closed its past up to there: whatever it takes now is part of the order.
@@ -283,6 +295,26 @@ export class Database {
       await pause(RETRY_MS);
     }
   }
+}
+
+/** Who began, and what there has been since. */
+function factsOf({ lives }: StatusResponse): {
+  readonly founders: readonly MemberRef[];
+  readonly history: readonly PastEvent[];
+} {
+  const founders = lives
+    .filter(({ joinedAt }) => joinedAt === 0n)
+    .map(({ number, name }) => ({ number, name }));
+  const events = lives.flatMap(({ number, name, joinedAt, leftAt, replicas }): PastEvent[] => {
+    const who = { instance: number, name };
+    const places = replicas.map(({ region, address }) => ({ region, address }));
+    return [
+      { kind: 'join', ...who, replicas: places, timestamp: Number(joinedAt) },
+      { kind: 'leave', ...who, replicas: [], timestamp: Number(leftAt) },
+    ];
+  });
+  const history = events.filter(({ timestamp }) => timestamp > 0);
+  return { founders, history: history.sort((a, b) => a.timestamp - b.timestamp) };
 }
 
 function viewOf(status: StatusResponse): DatabaseView {

@@ -9,6 +9,7 @@ import { Filter } from './filter.ts';
 import type { FilterWish } from './filter.ts';
 import { HeartbeatRounds } from './heartbeat-rounds.ts';
 import type { Instance } from './instance.ts';
+import { learnWhatIsReleased } from './member-history.ts';
 import { Membership } from './membership.ts';
 import type { MemberDescription, MemberLife } from './membership.ts';
 import type { FeedBounds } from './merged-feed.ts';
@@ -133,7 +134,12 @@ export class Crossbar {
   constructor(options: CrossbarOptions) {
     const { settings, now } = options;
     this.#options = options;
-    this.#membership = new Membership(options.instances, options.connect);
+    this.#membership = new Membership(options.instances, options.connect, () => {
+      learnWhatIsReleased(this.#membership).catch((error: unknown) => {
+        if (!(error instanceof MeridianError)) throw error;
+        options.onTrouble(this.#membership.registry.name, error);
+      });
+    });
     this.#positions = new Positions(options.cluster, this.#membership);
     this.#slots = new CatchUpSlots(settings.catchUpsMax);
     this.#heartbeats = new HeartbeatRounds(this.#membership);

@@ -7,7 +7,7 @@ import { decodeBatchHeader, decodeRecords, encodeBatch } from '../../libs/frames
 import { decodeDeliveries, encodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
 import { MEMBERS_STREAM, encodeMemberRecord } from '../../libs/frames/member-record.ts';
-import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import type { MemberRecord, MemberRenewal } from '../../libs/frames/member-record.ts';
 import { KeyFilter } from '../../libs/frames/key-filter.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
 import { Gap_Kind } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
@@ -31,6 +31,10 @@ export class FakeInstance implements Instance {
   readonly followings: FakeFollowing[] = [];
   /** While set, heartbeats and questions for the watermark fail with it. */
   down: MeridianError | null = null;
+  /** Records of each stream that are given up. */
+  trimmed = 0;
+  /** Those that the log does not have any more either. */
+  gone = 0;
   heartbeats = 0;
   closed = 0;
   reached = 0;
@@ -61,7 +65,7 @@ export class FakeInstance implements Instance {
   }
 
   /** An entry with a change of the members. */
-  change(at: number, record: MemberRecord): void {
+  change(at: number, record: MemberRecord | MemberRenewal): void {
     const batch = encodeBatch({ stream: MEMBERS_STREAM, records: [encodeMemberRecord(record)] });
     const firstSeqNum = seqNum(this.#of(MEMBERS_STREAM, Infinity).length);
     this.log.push({ timestamp: timestamp(at), recordOffset: 0, firstSeqNum, instance: 0, batch });
@@ -101,17 +105,19 @@ export class FakeInstance implements Instance {
 
   localTail(stream: string): Promise<{ watermark: Timestamp; records: number }> {
     if (this.down !== null) return Promise.reject(this.down);
-    const records = this.#of(stream, this.reached).length;
+    const records = this.#of(stream, this.reached).length + this.gone;
     return Promise.resolve({ watermark: timestamp(this.reached), records });
   }
 
   tail(stream: string): Promise<number> {
     if (this.down !== null) return Promise.reject(this.down);
-    return Promise.resolve(this.#of(stream, Infinity).length);
+    return Promise.resolve(this.#of(stream, Infinity).length + this.gone);
   }
 
   records(stream: string, from: number, to: number): Promise<StreamRecord[]> {
-    return Promise.resolve(this.#of(stream, Infinity).slice(from, to));
+    const first = Math.max(from, this.trimmed);
+    const all = this.#of(stream, Infinity);
+    return Promise.resolve(all.filter(({ seqNum: at }) => at >= first && at < to));
   }
 
   #of(stream: string, until: number): StreamRecord[] {
@@ -121,7 +127,8 @@ export class FakeInstance implements Instance {
       )
       .flatMap(({ timestamp: at, batch }) =>
         decodeRecords(batch).map((record) => ({ timestamp: at, record })),
-      );
+      )
+      .map((record, seq) => ({ ...record, seqNum: seq + this.gone }));
   }
 
   /** Who follows it has stopped by now; another crossbar may still do. */

@@ -79,7 +79,7 @@ export const FOUNDERS: MemberRecord['founders'] = [
 
 export function memberChange(kind: 'join' | 'leave', instance: number): MemberRecord {
   const replicas = kind === 'join' ? [{ region: 'here', address: `10.0.0.${instance}:7400` }] : [];
-  return { kind, instance, name: `i${instance}`, replicas, founders: FOUNDERS };
+  return { kind, instance, name: `i${instance}`, replicas, founders: FOUNDERS, history: [] };
 }
 
 export const wish = (

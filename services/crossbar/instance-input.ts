@@ -9,7 +9,7 @@ import { DeliveryWalker } from '../../libs/frames/delivery-walker.ts';
 import { U32_MAX } from '../../libs/frames/ints.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
 import { MEMBERS_KEY, memberRecordIn } from '../../libs/frames/member-record.ts';
-import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import type { MemberEvent, MemberRecord } from '../../libs/frames/member-record.ts';
 import type { MemberMerge } from '../../libs/merge/member-merge.ts';
 import type { Following, Instance, InstanceGap, InstancePosition } from './instance.ts';
 import type { MergedEntry, MergedGap } from './merged-entry.ts';
@@ -19,6 +19,17 @@ const MEMBERS_RANGE: KeyRange = {
   from: MEMBERS_KEY,
   to: Buffer.concat([MEMBERS_KEY, Buffer.of(0)]),
 };
+
+/** What the registry's input needs to know of the members. */
+export interface RegistryChanges {
+  /** Throws for a change behind which nobody can go on here. */
+  check(change: MemberRecord): void;
+  /**
+   * The changes behind the one timestamp and up to the other. Throws UNAVAILABLE while that is not known: to be
+   * asked again later.
+   */
+  known(after: number, upTo: number): { readonly timestamp: number; change: MemberRecord }[];
+}
 
 export interface InputOwner {
   /** Something was pushed or closed: the merge may have something to give. */
@@ -35,11 +46,11 @@ interface OpenEntry {
 
 export class InstanceInput {
   readonly instance: Instance;
-  readonly #merge: MemberMerge<MergedEntry, MemberRecord>;
+  readonly #merge: MemberMerge<MergedEntry, MemberEvent>;
   readonly #owner: InputOwner;
   readonly #bytesMax: number;
   readonly #keyRanges: readonly KeyRange[];
-  readonly #checkChange: ((change: MemberRecord) => void) | null;
+  readonly #changes: RegistryChanges | null;
   #position: InstancePosition;
   #open: OpenEntry | null = null;
   #following: Following | null = null;
@@ -50,21 +61,21 @@ export class InstanceInput {
   constructor(options: {
     instance: Instance;
     /** Knows the instance as a member. */
-    merge: MemberMerge<MergedEntry, MemberRecord>;
+    merge: MemberMerge<MergedEntry, MemberEvent>;
     after: InstancePosition;
     keyRanges: readonly KeyRange[];
     owner: InputOwner;
     bytesMax: number;
-    /** For the registry, whose changes are looked for; throws for one behind which nobody can go on here. */
-    checkChange: ((change: MemberRecord) => void) | null;
+    /** For the registry, in whose journal the changes of the members stand. */
+    changes: RegistryChanges | null;
   }) {
     this.instance = options.instance;
     this.#merge = options.merge;
     this.#owner = options.owner;
     this.#bytesMax = options.bytesMax;
-    this.#checkChange = options.checkChange;
+    this.#changes = options.changes;
     this.#keyRanges =
-      options.checkChange === null || options.keyRanges.length === 0
+      options.changes === null || options.keyRanges.length === 0
         ? options.keyRanges
         : [...options.keyRanges, MEMBERS_RANGE];
     this.#position = options.after;
@@ -155,8 +166,8 @@ export class InstanceInput {
       }
       this.#open ??= { timestamp, pieces: [], gap: null, change: null };
       walker.stamp(this.instance.number);
-      if (this.#checkChange !== null && walker.isOf(MEMBERS_KEY)) {
-        this.#open.change ??= this.#changeIn(walker.batch, this.#checkChange);
+      if (this.#changes !== null && walker.isOf(MEMBERS_KEY)) {
+        this.#open.change ??= this.#changeIn(walker.batch, this.#changes);
       }
       this.#position = { timestamp, recordOffset: recordOffset + recordCount - 1 };
     }
@@ -165,10 +176,19 @@ export class InstanceInput {
     this.#merge.close(this.instance.number, this.#open.timestamp - 1);
   }
 
-  #changeIn(batch: Uint8Array, check: (change: MemberRecord) => void): MemberRecord | null {
+  #changeIn(batch: Uint8Array, changes: RegistryChanges): MemberRecord | null {
     const change = memberRecordIn(batch);
-    if (change !== null) check(change);
+    if (change !== null) changes.check(change);
     return change;
+  }
+
+  /** Changes hold although the entries they stood in are gone: empty ones stand in their places. */
+  #recall(upTo: number): void {
+    const after = Math.max(this.closed, this.#position.timestamp);
+    for (const { timestamp, change } of this.#changes?.known(after, upTo) ?? []) {
+      if (this.#open !== null && this.#open.timestamp !== timestamp) this.#finish(this.#open);
+      this.#open ??= { timestamp, pieces: [], gap: null, change };
+    }
   }
 
   #checkOrder(timestamp: number, recordOffset: number): void {
@@ -188,6 +208,7 @@ export class InstanceInput {
     const whole = to.recordOffset === 0;
     const timestamp = whole ? to.timestamp - 1 : to.timestamp;
     if (timestamp <= this.closed) return;
+    this.#recall(timestamp);
     if (this.#open !== null && this.#open.timestamp !== timestamp) this.#finish(this.#open);
     this.#open ??= { timestamp, pieces: [], gap: null, change: null };
     const before = this.#open.gap;

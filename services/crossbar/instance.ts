@@ -24,6 +24,7 @@ export interface InstanceGap {
 
 /** A record of one stream. */
 export interface StreamRecord {
+  readonly seqNum: number;
   readonly timestamp: number;
   readonly record: RecordView;
 }
@@ -71,7 +72,10 @@ export interface Instance {
   localTail(stream: string): Promise<{ readonly watermark: Timestamp; readonly records: number }>;
   /** How many records the stream has, linearizable; 0 where it does not exist. */
   tail(stream: string): Promise<number>;
-  /** The records of the stream from one number up to below another one. CORRUPT where some are gone. */
+  /**
+   * The records of the stream from one number up to below another one, without those at the beginning that
+   * are trimmed. CORRUPT where others are gone.
+   */
   records(stream: string, from: number, to: number): Promise<readonly StreamRecord[]>;
   close(): void;
 }

@@ -138,20 +138,22 @@ async function records(
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<StreamRecord[]> {
   const found: StreamRecord[] = [];
+  let trimmedTo = 0;
   for await (const item of journal.read({ stream, from: { seqNum: from }, untilSeqNum: to })) {
-    if (item.type === 'gap') throw missing(stream, item);
+    if (item.type === 'gap' && (item.kind !== 'trimmed' || found.length > 0)) {
+      throw missing(stream, item);
+    }
+    if (item.type === 'gap') trimmedTo = item.seqNums?.to ?? 0;
     if (item.type !== 'batches') continue;
-    for (const batch of item.batches) {
-      for (const [index, record] of batch.records.entries()) {
-        const seqNum = batch.firstSeqNum + index;
-        if (seqNum === from + found.length && seqNum < to) {
-          found.push({ timestamp: batch.timestamp, record });
-        }
+    for (const { firstSeqNum, timestamp: at, records: all } of item.batches) {
+      for (const [index, record] of all.entries()) {
+        const seqNum = firstSeqNum + index;
+        if (seqNum >= from && seqNum < to) found.push({ seqNum, timestamp: at, record });
       }
     }
   }
-  if (found.length === to - from) return found;
-  const message = `${found.length} of ${to - from} records of ${stream} could be read`;
+  if (found.at(-1)?.seqNum === to - 1 || trimmedTo >= to) return found;
+  const message = `the records of ${stream} up to ${to} could not be read`;
   throw new MeridianError('UNAVAILABLE', message);
 }
 

@@ -7,7 +7,6 @@ import { MeridianError } from '../../libs/errors/errors.ts';
 import { MEMBERS_STREAM, decodeMemberRecord } from '../../libs/frames/member-record.ts';
 import type { MemberRecord } from '../../libs/frames/member-record.ts';
 import type { PlacedChange } from '../../libs/merge/members.ts';
-import type { StreamRecord } from './instance.ts';
 import type { Membership } from './membership.ts';
 
 /** Afterwards the changes up to some replica's watermark are known, which is the answer. */
@@ -36,19 +35,26 @@ async function learn(membership: Membership, count: number, through: number): Pr
   const from = membership.recordsRead;
   const { registry } = membership;
   const records = count > from ? await registry.records(MEMBERS_STREAM, from, count) : [];
-  membership.read(count, changesIn(records, registry.number), through);
+  const decoded = records.flatMap(({ seqNum, timestamp, record }) => {
+    const facts = decodeMemberRecord(record);
+    return facts === null ? [] : [{ seqNum, timestamp, facts }];
+  });
+  const [first] = decoded;
+  if (count > from && records[0]?.seqNum !== from) {
+    // What is trimmed says the first one that is left.
+    if (first === undefined) throw unreadable(registry.name);
+    membership.recall(first.facts);
+  }
+  const changes: PlacedChange<MemberRecord>[] = [];
+  for (const { timestamp, facts } of decoded) {
+    // Of an entry the first record that is a change, as in `instance-input.ts`.
+    if (facts.kind === 'renewal' || changes.at(-1)?.at.timestamp === timestamp) continue;
+    changes.push({ change: facts, at: { timestamp, instance: registry.number } });
+  }
+  membership.read(count, changes, through);
 }
 
-/** Of an entry the first record that is a change, as in `instance-input.ts`. */
-function changesIn(
-  records: readonly StreamRecord[],
-  instance: number,
-): PlacedChange<MemberRecord>[] {
-  const changes: PlacedChange<MemberRecord>[] = [];
-  for (const { timestamp, record } of records) {
-    if (changes.at(-1)?.at.timestamp === timestamp) continue;
-    const change = decodeMemberRecord(record);
-    if (change !== null) changes.push({ change, at: { timestamp, instance } });
-  }
-  return changes;
+function unreadable(registry: string): MeridianError {
+  const message = `nothing of what stream ${MEMBERS_STREAM} of instance ${registry} still has says who the members are: it was trimmed too far`;
+  return new MeridianError('CORRUPT', message, { details: { instance: registry } });
 }

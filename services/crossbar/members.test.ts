@@ -52,6 +52,7 @@ describe('an instance that joins', () => {
       name: 'i3',
       joinedAt: 10,
       leftAt: 0,
+      replicas: [{ region: 'here', address: '10.0.0.3:7400' }],
     });
     it_.stop();
   });
@@ -261,6 +262,94 @@ describe('a cursor across changes of the members', () => {
     it_.crossbar.subscribe(wish([], cursor), stream);
     settle(it_);
     expect(places(stream.deliveries)).toEqual(['41/3/0']);
+    it_.stop();
+  });
+});
+
+describe('a registry whose old records are trimmed', () => {
+  it('still tells a crossbar that starts who the members are, by what is left', async () => {
+    const all = four();
+    const [one, , three] = all;
+    const join = memberChange('join', 3);
+    const { founders, ...event } = { ...join, history: undefined };
+    const past = [{ ...event, timestamp: 10 }];
+    one.change(10, join);
+    one.change(20, { kind: 'renewal', founders, history: past });
+    three.append(22, ['s']);
+    one.change(25, { ...memberChange('leave', 2), history: past });
+    one.trimmed = 1;
+    reach(all, 30);
+    const it_ = await open(all);
+    expect(members(it_)).toEqual([1, 3]);
+    expect(await everything(it_)).toEqual(['10/1/0', '20/1/0', '22/3/0', '25/1/0']);
+    one.trimmed = 3;
+    const late = await open(all);
+    expect(late.fatal.map(({ reason }) => reason)).toEqual(['CORRUPT']);
+    for (const each of [it_, late]) each.stop();
+  });
+
+  it('changes the members also where their entries are gone with others, for whoever is older than that', async () => {
+    const all = four();
+    const [one, two, three] = all;
+    const history = [
+      { ...memberChange('join', 3), timestamp: 10 },
+      { ...memberChange('leave', 2), timestamp: 20 },
+    ];
+    two.append(15, ['s']);
+    two.append(21, ['s']);
+    three.append(12, ['s']);
+    three.append(23, ['s']);
+    one.gone = 2;
+    const { founders } = memberChange('join', 3);
+    one.change(28, { kind: 'renewal', founders, history });
+    reach(all, 30);
+    const it_ = await open(all);
+    expect(members(it_)).toEqual([1, 3]);
+    const stream = new FakeStream();
+    it_.crossbar.subscribe(wish(), stream);
+    // Said by the instance where its records would be.
+    const trimmed = { kind: 'trimmed' as const, from: 1, to: { timestamp: 25, recordOffset: 0 } };
+    one.followings.at(-1)?.miss(trimmed);
+    for (let round = 0; round < 4; round += 1) {
+      settle(it_);
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    expect(stream.story).toEqual(['12/3/0', '15/2/0', '23/3/0', 'trimmed i1 1-24', '28/1/0']);
+    it_.stop();
+  });
+
+  it('is asked again by a crossbar that is told of a gap in which there may be a change', async () => {
+    const all = four();
+    const [one, two, three] = all;
+    const it_ = await open(all);
+    const stream = new FakeStream();
+    it_.crossbar.subscribe(wish(), stream);
+    const { founders } = memberChange('join', 3);
+    one.gone = 1;
+    const history = [{ ...memberChange('join', 3), timestamp: 10 }];
+    one.change(28, { kind: 'renewal', founders, history });
+    three.append(12, ['s']);
+    two.append(26, ['s']);
+    reach(all, 30);
+    const trimmed = { kind: 'trimmed' as const, from: 1, to: { timestamp: 25, recordOffset: 0 } };
+    one.followings.at(-1)?.miss(trimmed);
+    expect(it_.troubles).toEqual(['i1']);
+    await vi.advanceTimersByTimeAsync(5);
+    one.followings.at(-1)?.miss(trimmed);
+    settle(it_);
+    expect(stream.story).toEqual(['12/3/0', 'trimmed i1 1-24', '26/2/0', '28/1/0']);
+    it_.stop();
+  });
+
+  it('stops a crossbar that finds only what says nothing', async () => {
+    const all = four();
+    const [one] = all;
+    one.change(10, memberChange('join', 3));
+    one.append(20, ['_meridian.members']);
+    one.trimmed = 1;
+    reach(all, 30);
+    const it_ = await open(all);
+    expect(it_.fatal.map(({ reason }) => reason)).toEqual(['CORRUPT']);
     it_.stop();
   });
 });

@@ -5,7 +5,7 @@
  * the journal means the same founders as the configuration.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
-import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import type { MemberEvent, MemberRecord, MemberRenewal } from '../../libs/frames/member-record.ts';
 import { Members, comparePlaces } from '../../libs/merge/members.ts';
 import type { MemberSet, Place, PlacedChange } from '../../libs/merge/members.ts';
 import { assert } from '../../libs/values/assert.ts';
@@ -25,25 +25,33 @@ export interface MemberLife {
   readonly joinedAt: number;
   /** 0: it has not left. */
   readonly leftAt: number;
+  /** Where it said to be when it joined; empty for a founder. */
+  readonly replicas: MemberRecord['replicas'];
 }
 
 export class Membership {
-  readonly members: Members<MemberRecord>;
+  readonly members: Members<MemberEvent>;
   /** The founder with the lowest number: where it stands in the configuration says nothing. */
   readonly registry: Instance;
   readonly #founders: readonly Instance[];
   readonly #instances = new Map<number, Instance>();
   readonly #connect: (joined: MemberDescription) => Instance;
+  readonly #onBehind: () => void;
   #recorded: MemberRecord['founders'] | null = null;
   #through = 0;
   #recordsRead = 0;
 
-  constructor(founders: readonly Instance[], connect: (joined: MemberDescription) => Instance) {
+  constructor(
+    founders: readonly Instance[],
+    connect: (joined: MemberDescription) => Instance,
+    onBehind: () => void,
+  ) {
     this.#founders = [...founders].sort((a, b) => a.number - b.number);
     const [registry] = this.#founders;
     assert(registry !== undefined, 'a database has an instance');
     this.registry = registry;
     this.#connect = connect;
+    this.#onBehind = onBehind;
     for (const founder of founders) this.#instances.set(founder.number, founder);
     this.members = new Members(this.#founders.map(({ number }) => number));
   }
@@ -82,21 +90,23 @@ export class Membership {
     this.reached(Math.max(through, this.members.changes.at(-1)?.at.timestamp ?? 0));
   }
 
+  /** Those before the record, where the records that they stood in are trimmed. */
+  recall({ founders, history }: MemberRecord | MemberRenewal): void {
+    this.#checkFounders(founders);
+    for (const { timestamp, ...change } of history) {
+      const at = { timestamp, instance: this.registry.number };
+      if (this.members.take({ change, at })) continue;
+      const message = `the journal of ${this.registry.name} tells of a ${change.kind} of ${change.name} at ${timestamp} that cannot have been`;
+      throw new MeridianError('CORRUPT', message);
+    }
+  }
+
   /**
    * The founders that the first change names stand for ever. REFUSED when they are not those of the
    * configuration here: two crossbars would disagree. Changes come in their order, or were here before.
    */
   check(change: MemberRecord): void {
-    this.#recorded ??= change.founders;
-    const recorded = textOf(this.#recorded);
-    const configured = textOf(this.#founders);
-    if (recorded === configured) return;
-    throw new MeridianError(
-      'REFUSED',
-      `the configuration names the instances ${configured}, the journal of ${this.registry.name} says that the ` +
-        `database began with ${recorded}: configure exactly those; who joined later is not configured`,
-      { details: { expected: recorded, actual: configured } },
-    );
+    this.#checkFounders(change.founders);
   }
 
   /**
@@ -117,6 +127,22 @@ export class Membership {
     return taken ? null : change;
   }
 
+  /** See `RegistryChanges`. */
+  known(after: number, upTo: number): { timestamp: number; change: MemberRecord }[] {
+    if (upTo > this.#through) {
+      this.#onBehind();
+      const message = `records of ${this.registry.name} up to ${upTo} are gone, and changes of the members are known up to ${this.#through} only`;
+      throw new MeridianError('UNAVAILABLE', message);
+    }
+    const founders = this.#founders.map(({ number, name }) => ({ number, name }));
+    return this.members.changes
+      .filter(({ at }) => at.timestamp > after && at.timestamp <= upTo)
+      .map(({ at, change }) => ({
+        timestamp: at.timestamp,
+        change: { ...change, founders, history: [] },
+      }));
+  }
+
   /** A member, or one that was. */
   instance(number: number): Instance {
     const known = this.#instances.get(number);
@@ -133,11 +159,12 @@ export class Membership {
   lives(): MemberLife[] {
     const joined = this.members.changes.filter(({ change }) => change.kind === 'join');
     return [
-      ...this.#founders.map(({ number, name }) => ({ number, name, joinedAt: 0 })),
+      ...this.#founders.map(({ number, name }) => ({ number, name, joinedAt: 0, replicas: [] })),
       ...joined.map(({ change, at }) => ({
         number: change.instance,
         name: change.name,
         joinedAt: at.timestamp,
+        replicas: change.replicas,
       })),
     ]
       .map((life) => ({ ...life, leftAt: this.#leftAt(life.number) }))
@@ -156,7 +183,20 @@ export class Membership {
     for (const instance of this.#instances.values()) instance.close();
   }
 
-  #joinOf(number: number): PlacedChange<MemberRecord> | undefined {
+  #checkFounders(founders: MemberRecord['founders']): void {
+    this.#recorded ??= founders;
+    const recorded = textOf(this.#recorded);
+    const configured = textOf(this.#founders);
+    if (recorded === configured) return;
+    throw new MeridianError(
+      'REFUSED',
+      `the configuration names the instances ${configured}, the journal of ${this.registry.name} says that the ` +
+        `database began with ${recorded}: configure exactly those; who joined later is not configured`,
+      { details: { expected: recorded, actual: configured } },
+    );
+  }
+
+  #joinOf(number: number): PlacedChange<MemberEvent> | undefined {
     return this.members.changes.find(
       ({ change }) => change.kind === 'join' && change.instance === number,
     );

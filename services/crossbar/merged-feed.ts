@@ -8,7 +8,7 @@
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import type { KeyRange } from '../../libs/frames/key-filter.ts';
-import type { MemberRecord } from '../../libs/frames/member-record.ts';
+import type { MemberEvent } from '../../libs/frames/member-record.ts';
 import { MemberMerge } from '../../libs/merge/member-merge.ts';
 import type { Place, PlacedChange } from '../../libs/merge/members.ts';
 import type { Instance } from './instance.ts';
@@ -59,7 +59,7 @@ export interface InputView {
 
 export class MergedFeed {
   readonly #options: FeedOptions;
-  readonly #merge: MemberMerge<MergedEntry, MemberRecord>;
+  readonly #merge: MemberMerge<MergedEntry, MemberEvent>;
   readonly #inputs = new Map<number, InstanceInput>();
   readonly #retries = new Set<NodeJS.Timeout>();
   #stopped = false;
@@ -143,7 +143,7 @@ export class MergedFeed {
     return more && !this.#stopped;
   };
 
-  #follow({ change: { kind, instance }, at }: PlacedChange<MemberRecord>): void {
+  #follow({ change: { kind, instance }, at }: PlacedChange<MemberEvent>): void {
     if (kind === 'leave') {
       this.#inputs.get(instance)?.stop();
       this.#inputs.delete(instance);
@@ -170,12 +170,7 @@ export class MergedFeed {
       after: positions.of(after, number),
       keyRanges,
       bytesMax: bounds.inputBytesMax,
-      checkChange:
-        number === membership.registry.number
-          ? (change) => {
-              membership.check(change);
-            }
-          : null,
+      changes: number === membership.registry.number ? membership : null,
     });
     this.#inputs.set(number, input);
     return input;

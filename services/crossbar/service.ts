@@ -41,6 +41,7 @@ export function crossbarService(
           ...life,
           joinedAt: BigInt(life.joinedAt),
           leftAt: BigInt(life.leftAt),
+          replicas: [...life.replicas],
         })),
         instances: instances.map((instance) => ({
           ...instance,

@@ -50,6 +50,7 @@ const WRONG: Readonly<Record<string, readonly [words: string[], problem: string]
   'instances list': [['-q'], '--crossbar is missing'],
   'instances join': [['three', '--number', '70000'], '--number 70000: expected a whole number'],
   'instances leave': [['two', '--crossbar', 'a:1'], '--leaving is missing'],
+  'instances renew': [['now', '--crossbar', 'a:1'], 'one argument too many'],
   restore: [['file:///somewhere'], '<directory> is missing'],
   'archive status': [[], '<archive> is missing'],
   'archive hold': [['./archive', 'w', '--for', '1ms'], '1 s at least'],

@@ -1,4 +1,4 @@
-/** `meridian instances list | join | leave`. */
+/** `meridian instances list | join | leave | renew`. */
 import type { InstanceStatus } from '../../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
 import { UsageError } from '../arguments.ts';
 import { columns } from '../columns.ts';
@@ -17,6 +17,8 @@ export async function run(call: Invocation): Promise<number> {
         return await join(call, database);
       case 'leave':
         return await leave(call, database);
+      case 'renew':
+        return await renew(call, database);
       default:
         return await list(call, database);
     }
@@ -68,6 +70,15 @@ async function leave(call: Invocation, database: Database): Promise<number> {
     },
   });
   return tell(call, changed);
+}
+
+async function renew({ output }: Invocation, database: Database): Promise<number> {
+  const renewed = await database.renew();
+  const { renewedAt, records } = renewed;
+  output.document(renewed, () => {
+    return `said again at ${renewedAt} (${timeText(renewedAt)}); records left: ${records}`;
+  });
+  return EXIT.ok;
 }
 
 function tell({ output, values, command }: Invocation, life: Changed): number {

@@ -159,4 +159,31 @@ export const INSTANCE_COMMANDS: readonly CommandSpec[] = [
     ],
     load: instances,
   },
+  {
+    path: ['instances', 'renew'],
+    summary: 'Say again which instances there have been, so that what is old can go',
+    about: [
+      "The changes stand in the registry's stream _meridian.members, which crossbars read when they start. This appends one record " +
+        'that says all of them again, and trims the stream up to it. Needed where the registry gives up what is old: before its ' +
+        'retention reaches the last record of the stream, and for trims of other streams to free what lies behind the first one.',
+    ],
+    options: [CROSSBAR],
+    connects: true,
+    json: {
+      form: 'document',
+      fields: [
+        { name: 'renewedAt', help: 'timestamp of the new record' },
+        { name: 'records', help: 'records of the stream that are left' },
+      ],
+    },
+    exits: EXITS,
+    examples: [
+      { text: 'Once', command: 'meridian instances renew --crossbar 10.0.1.20:7600' },
+      {
+        text: 'From a timer, oftener than the retention of the registry',
+        command: 'meridian instances renew --context registry --crossbar 10.0.1.20:7600 -q',
+      },
+    ],
+    load: instances,
+  },
 ];
