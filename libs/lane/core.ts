@@ -457,13 +457,13 @@ export class LaneCore<Content, A extends Append = Append> {
     const own = at(this.lanes, this.context.self);
     if (!this.clock.safe) this.home.refuseQueue('CLOCK_UNSAFE', effects.refused);
     this.home.refuseForSpace(effects.refused);
-    if (own.role.name === 'writing') this.home.stamp(own);
+    if (own.role.name === 'writing') this.home.stamp(own, this.post.windowBytes(own.id));
     else if (this.context.broken.has('L6-refuse-on-seal')) {
       this.home.refuseInflight(effects.refused);
     }
     if (this.context.broken.has('L5-sealer-appends')) {
       for (const lane of this.lanes) {
-        if (lane !== own && lane.isWriting()) this.home.stamp(lane);
+        if (lane !== own && lane.isWriting()) this.home.stamp(lane, Infinity);
       }
     }
   }

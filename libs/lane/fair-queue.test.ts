@@ -1,7 +1,7 @@
 /** What waits to be stamped: fair between sources, in order within one, and counted. */
 import { expect, it } from 'vitest';
 import { FairQueue, TURN_BYTES } from './fair-queue.ts';
-import { A, Trio } from './testing.ts';
+import { A, B, C, Trio } from './testing.ts';
 
 interface Waiting {
   readonly source: number;
@@ -96,4 +96,17 @@ it('a replica puts the append of a quiet source into its next entry, not behind 
   trio.until(() => names.every((name) => trio.releasedBy(A, name)));
   expect(entry).toBeLessThan((256 * 1024) / (8 * 1024));
   expect(trio.replica(A).released.filter((name) => name !== 'quiet')).toEqual(names);
+});
+
+it('what the links cannot take yet waits where sources take turns, not behind the stamp', () => {
+  const trio = Trio.open({ settings: { entryBytesMax: 128 * 1024, queueBytesMax: 1 << 26 } });
+  for (const peer of [B, C]) trio.delay(A, peer, 40_000);
+  const names = Array.from({ length: 400 }, (_, i) => `flood ${i}`);
+  for (const name of names) trio.append(A, name, { bytes: 10 * 1024, source: 1 });
+  trio.run(20);
+  trio.append(A, 'quiet', { source: 2 });
+  trio.until(() => [...names, 'quiet'].every((name) => trio.releasedBy(A, name)));
+  // 1 MiB, which is always under way, and the entry that fills it.
+  expect(trio.replica(A).released.indexOf('quiet')).toBeLessThan(140);
+  expect(trio.lane(A, A).committed).toBe(trio.lane(A, A).last);
 });

@@ -28,6 +28,11 @@ export class Feeder<Content, A extends Append> {
     this.window = new SendWindow(settings.feedBytesMax, settings.resend, PATIENCE_MAX_MICROS);
   }
 
+  /** How much may be under way. */
+  get windowBytes(): number {
+    return this.window.bytes;
+  }
+
   /**
    * The next feed for a peer that states `theirs`; null when there is nothing to send now.
    * `congested`: packets to the peer wait behind others.

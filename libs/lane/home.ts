@@ -20,6 +20,8 @@ type Refused<A extends Append> = Effects<unknown, A>['refused'][number];
  * arrives meanwhile waits for a few entries, and not for all that waited before it.
  */
 const GROUP_ENTRIES_MAX = 8;
+/** So much is always under way to the peers, however narrow the links. */
+const PIPE_BYTES_MIN = 1 << 20;
 
 export class Home<Content, A extends Append> {
   private readonly context: Context<Content, A>;
@@ -27,6 +29,9 @@ export class Home<Content, A extends Append> {
   /** Appends of entries that are not released yet, by lane (only the home's has any) and index. */
   private readonly inflight = REPLICAS.map(() => new Map<number, readonly A[]>());
   private inflightBytes = 0;
+  /** Stamped and not known to be committed, ascending: what stands before the next entry on its way. */
+  private pipe: { readonly index: number; readonly bytes: number }[] = [];
+  private pipeBytes = 0;
   /** Committed, waiting for the clock's error to pass (T5). */
   private readonly waiting: Acknowledged<Content, A>[] = [];
   private acknowledgedTo = REPLICAS.map(() => 0);
@@ -80,13 +85,20 @@ export class Home<Content, A extends Append> {
     at(this.inflight, this.context.self).clear();
   }
 
-  /** Stamps what waits into entries. Whatever arrived while the last sync ran shares one. */
-  stamp(lane: Lane<Content, A>): void {
+  /**
+   * Stamps what waits into entries. Whatever arrived while the last sync ran shares one. What could not be
+   * sent yet (`windowBytes`: under way to the peer that takes the most) goes on waiting in the queue, where
+   * sources take turns: behind the stamp there is only one order.
+   */
+  stamp(lane: Lane<Content, A>, windowBytes: number): void {
     const { settings, clock, self } = this.context;
     if (this.queue.length === 0) return;
     if (Math.max(lane.log.synced, lane.log.committed) < lane.log.last) return;
+    lane.conclude();
+    this.countPipe(lane.log.committed);
     for (let entries = 0; entries < GROUP_ENTRIES_MAX; entries += 1) {
       if (this.queue.length === 0 || this.inflightBytes >= settings.inflightBytesMax) return;
+      if (this.pipeBytes >= Math.max(windowBytes, PIPE_BYTES_MIN)) return;
       const { appends, bytes } = this.takeEntry(settings.entryBytesMax);
       const floor = appends.reduce(
         (highest, { minTimestamp }) => Math.max(highest, minTimestamp),
@@ -98,7 +110,9 @@ export class Home<Content, A extends Append> {
         return;
       }
       this.inflightBytes += bytes;
+      this.pipeBytes += bytes;
       const entry = newEntry(this.context, lane, timestamp, 'batches', appends);
+      this.pipe.push({ index: entry.index, bytes });
       at(this.inflight, lane.id).set(entry.index, appends);
       lane.append(entry);
       for (const peer of others(self)) this.context.wake(peer);
@@ -119,8 +133,17 @@ export class Home<Content, A extends Append> {
     return { appends, bytes };
   }
 
+  private countPipe(committed: number): void {
+    const left = this.pipe.findIndex(({ index }) => index > committed);
+    const gone = this.pipe.splice(0, left === -1 ? this.pipe.length : left);
+    for (const { bytes } of gone) this.pipeBytes -= bytes;
+  }
+
   /** L6: what fell out of the log is certainly aborted, and is appended again, before all else. */
   removed(lane: Lane<Content, A>, entries: readonly Entry<Content>[]): void {
+    const removed = new Set<number>(entries.map(({ index }) => index));
+    this.pipe = this.pipe.filter(({ index }) => !removed.has(index));
+    this.pipeBytes = this.pipe.reduce((sum, { bytes }) => sum + bytes, 0);
     const again: A[] = [];
     for (const entry of entries) this.requeue(lane.id, entry.index, again);
     this.queue.putBack(again);

@@ -53,6 +53,15 @@ export class Post<Content, A extends Append> {
     return Math.max(...feeders.map(({ unconfirmedBytes }) => unconfirmedBytes));
   }
 
+  /** May be under way of the lane to the peer that takes the most. */
+  windowBytes(lane: LaneId): number {
+    const [one, other] = others(this.context.self);
+    const windowTo = (peer: ReplicaId): number => {
+      return at(at(this.boxes, peer).feeders, lane).windowBytes;
+    };
+    return Math.max(windowTo(one), windowTo(other));
+  }
+
   letter(letter: Letter, hop: ReplicaId): void {
     at(this.boxes, hop).letters.push(letter);
   }

@@ -3,13 +3,13 @@
  * have as much under way as their sessions allow, all through the same region. Sessions share a replica by bytes,
  * so the quiet one waits for a turn, and is never refused for the others' sake.
  */
-import { randomUUID } from 'node:crypto';
-import { Appender } from '../../libs/client/appender.ts';
-import { Regions } from '../../libs/client/regions.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Figures } from '../../libs/telemetry/figures.ts';
-import type { Instance } from './instance.ts';
+import { clientOf } from './fairness-client.ts';
+import type { LoudWork } from './fairness-client.ts';
 import { startInstance } from './instance.ts';
-import { closedLoop } from './load.ts';
 import type { LoadResult } from './load.ts';
 
 export interface FairnessBenchOptions {
@@ -19,59 +19,56 @@ export interface FairnessBenchOptions {
   readonly clients: number;
 }
 
-interface Client {
-  readonly load: (inflight: number, seconds: number) => Promise<LoadResult>;
-  readonly close: () => void;
-}
-
-/** Of each loud client: more than the window of a session. */
-const LOUD_BYTES = 10 * 1024 * 1024;
+/** Until the loud ones have filled what there is to fill. */
+const RAMP_SECONDS = 3;
 
 export async function benchFairness(options: FairnessBenchOptions): Promise<object> {
-  const { seconds, bytes } = options;
+  const { seconds, bytes, clients } = options;
   const instance = await startInstance('fairness');
+  const { cluster, name, replicas } = instance;
   const quiet = clientOf(instance, bytes);
-  const loud = Array.from({ length: options.clients }, () => clientOf(instance, bytes));
   try {
     await quiet.load(1, 2);
     const alone = await quiet.load(1, seconds);
-    const inflight = Math.ceil(LOUD_BYTES / bytes);
-    const flood = loud.map((client) => client.load(inflight, seconds + 4));
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const loud = loudClients({
+      instance: { cluster, name, replicas },
+      bytes,
+      clients,
+      seconds: seconds + 2 * RAMP_SECONDS,
+    });
+    await pause(RAMP_SECONDS * 1000);
     const beside = await quiet.load(1, seconds);
-    const others = await Promise.all(flood);
+    const others = await loud;
     return {
       bench: 'fairness',
       ...options,
       alone: shown(alone),
       beside: shown(beside),
-      loudRecordsPerSecond: others.reduce((sum, one) => sum + one.recordsPerSecond, 0),
-      loudP50Ms: Math.max(...others.map(({ latency }) => latency.p50Ms)),
+      loud: {
+        recordsPerSecond: others.reduce((sum, one) => sum + one.recordsPerSecond, 0),
+        p50Ms: Math.max(...others.map(({ latency }) => latency.p50Ms)),
+        failures: others.reduce((sum, one) => sum + one.failures, 0),
+      },
     };
   } finally {
-    for (const client of [quiet, ...loud]) client.close();
+    quiet.close();
     await instance.stop();
   }
 }
 
-function shown({ latency, failures }: LoadResult): Pick<Figures, 'p50Ms' | 'p99Ms'> & {
-  failures: number;
-} {
-  return { p50Ms: latency.p50Ms, p99Ms: latency.p99Ms, failures };
+function loudClients(work: LoudWork): Promise<readonly LoadResult[]> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('fairness-loud.js', import.meta.url), { workerData: work });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', () => {
+      reject(new MeridianError('UNAVAILABLE', 'the loud clients ended without a result'));
+    });
+  });
 }
 
-/** With connections of its own. */
-function clientOf({ cluster, name, replicas }: Instance, bytes: number): Client {
-  const regions = new Regions({ replicas, region: 'a' });
-  const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
-  const appender = new Appender({ cluster, instance: name, regions, ack: 'QUORUM', writer });
-  const body = new Uint8Array(bytes).fill(120);
-  return {
-    load: (inflight, seconds) =>
-      closedLoop({ appender, stream: writer.id, body, seconds }, inflight),
-    close: () => {
-      appender.close();
-      regions.close();
-    },
-  };
+function shown({ latency, failures }: LoadResult): Pick<Figures, 'p50Ms' | 'p99Ms'> & {
+  readonly failures: number;
+} {
+  return { p50Ms: latency.p50Ms, p99Ms: latency.p99Ms, failures };
 }

@@ -26,24 +26,35 @@ const MIB = 1024 * 1024;
 
 /** null: it does not answer. */
 export async function memoryOf(keeper: string): Promise<Memory | null> {
-  let text: string;
+  const value = await metricsOf(keeper);
+  if (value === null) return null;
+  const used =
+    value('nodejs_memory_bytes{kind="heap_used"}') + value('nodejs_memory_bytes{kind="external"}');
+  const resident = value('process_resident_memory_bytes');
+  return { resident: round(resident / MIB), used: round(used / MIB) };
+}
+
+/** It keeps as many of the newest entries in memory as it may: from now on that does not grow. */
+export async function cacheIsFull(keeper: string): Promise<boolean> {
+  const value = await metricsOf(keeper);
+  if (value === null) return false;
+  const setting = '{setting="cacheBytesMax"}';
+  const used = value(`meridian_journal_limit_used${setting}`);
+  return used > value(`meridian_journal_limit${setting}`) * 0.97;
+}
+
+/** null: it does not answer. */
+async function metricsOf(keeper: string): Promise<((series: string) => number) | null> {
   try {
     const response = await fetch(`http://${keeper}/metrics`, { signal: AbortSignal.timeout(5000) });
-    text = await response.text();
+    const lines = (await response.text()).split('\n');
+    return (series) => {
+      const line = lines.find((each) => each.startsWith(`${series} `));
+      return Number(line?.slice(series.length + 1) ?? 0);
+    };
   } catch {
     return null;
   }
-  const value = (series: string): number => {
-    const line = text.split('\n').find((each) => each.startsWith(`${series} `));
-    return Number(line?.slice(series.length + 1) ?? 0) / MIB;
-  };
-  return {
-    resident: round(value('process_resident_memory_bytes')),
-    used: round(
-      value('nodejs_memory_bytes{kind="heap_used"}') +
-        value('nodejs_memory_bytes{kind="external"}'),
-    ),
-  };
 }
 
 /** Samples while `work` runs; a replica that does not answer has no sample. */

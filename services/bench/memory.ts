@@ -15,7 +15,7 @@ import { round } from '../../libs/telemetry/figures.ts';
 import type { Instance } from './instance.ts';
 import { requireAllRunning, startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';
-import { memoryOf, sampled } from './memory-samples.ts';
+import { cacheIsFull, memoryOf, sampled } from './memory-samples.ts';
 import type { Series } from './memory-samples.ts';
 
 export interface MemoryBenchOptions {
@@ -33,7 +33,6 @@ interface Phase {
 }
 
 const VICTIM = 2;
-const FILL_BYTES = 160 * 1024 * 1024;
 const FILL_INFLIGHT = 256;
 const SLOW_READERS = 100;
 const FLOOD_CLIENTS = 10;
@@ -60,9 +59,8 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<object> 
     for (const one of replicas) console.log(rowText(phase, one));
   };
   try {
-    for (let filled = 0; filled < FILL_BYTES;) {
-      const { latency } = await closedLoop({ ...load, seconds: 2 }, FILL_INFLIGHT);
-      filled += Math.max(1, latency.count) * bytes;
+    while (!(await allFull(keepers))) {
+      await closedLoop({ ...load, seconds: 2 }, FILL_INFLIGHT);
     }
     await run('steady', () => openLoop(load, rate));
     const victim = instance.children[VICTIM];
@@ -94,6 +92,11 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<object> 
     regions.close();
     await instance.stop();
   }
+}
+
+async function allFull(keepers: ReadonlyMap<string, string>): Promise<boolean> {
+  const full = await Promise.all([...keepers.values()].map(cacheIsFull));
+  return full.every(Boolean);
 }
 
 function appenderOf({ cluster, name }: Instance, regions: Regions): Appender {
