@@ -11,7 +11,7 @@ import type { Recorder } from '../model/recorder.ts';
 import type { Verdict } from '../model/verdict.ts';
 import { openLoop } from './open-loop.ts';
 import type { Rates } from './open-loop.ts';
-import { answerOf } from './recorded-journal.ts';
+import { answerOf, refuseGap } from './recorded-journal.ts';
 import type { Traffic, Workload } from './workload.ts';
 
 export const FLEET = 'fleet';
@@ -121,6 +121,7 @@ async function finish({ endpoints, record, run }: Traffic): Promise<void> {
       if (nextSeqNum === 0) continue;
       const options = { stream, from: 'start', untilSeqNum: nextSeqNum } as const;
       for await (const item of journal.read(options)) {
+        refuseGap(item, stream);
         if (item.type === 'batches') for (const batch of item.batches) writeDown(record, batch);
       }
     }

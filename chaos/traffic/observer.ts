@@ -5,7 +5,7 @@
 import { connectJournal } from '../../libs/client/client.ts';
 import type { Position } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { valuesOf } from './recorded-journal.ts';
+import { refuseGap, valuesOf } from './recorded-journal.ts';
 import type { Traffic } from './workload.ts';
 
 export interface Watch {
@@ -18,7 +18,7 @@ export interface Watch {
 
 const SILENCE_MS = 1_000;
 
-/** Its end is never an error: whatever stops it, the next one goes on. */
+/** Its end is no error, whatever stops it: the next one goes on. A gap is one. */
 export async function observe(
   { endpoints, record }: Traffic,
   { region, instance, stream, after }: Watch,
@@ -47,6 +47,7 @@ export async function observe(
       if (item.type === 'progress' && item.watermark > 0) {
         record.progress(observer, item.watermark);
       }
+      refuseGap(item, stream);
       if (item.type !== 'batches') continue;
       for (const batch of item.batches) {
         const { timestamp, recordOffset, firstSeqNum } = batch;

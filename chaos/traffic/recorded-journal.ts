@@ -3,7 +3,7 @@
  * and as soon as the answer is there. Owns its connection. What the operations mean is the workload's.
  */
 import { connectJournal } from '../../libs/client/client.ts';
-import type { AppendResult, Journal, ReadBatch } from '../../libs/client/client.ts';
+import type { AppendResult, Journal, ReadBatch, ReadItem } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Action, Answer } from '../model/operation.ts';
 import type { Actor, Recorder } from '../model/recorder.ts';
@@ -158,6 +158,14 @@ export function valuesOf({ records }: ReadBatch): string[] {
   return records.map(({ body }) => Buffer.from(body).toString());
 }
 
+/** No workload trims, so whoever is told of a gap has lost records: no outcome of an operation, the end of the run. */
+export function refuseGap(item: ReadItem, stream: string): void {
+  if (item.type !== 'gap') return;
+  const { kind, from, to } = item;
+  const between = `${from.timestamp}.${from.recordOffset} and ${to.timestamp}.${to.recordOffset}`;
+  throw new Error(`stream ${stream}: a gap (${kind}) between ${between}, and nobody trims`);
+}
+
 /** `follow`: the replica that answers may be behind the tail that another one has named. */
 async function* batchesUpTo(
   journal: Journal,
@@ -167,10 +175,8 @@ async function* batchesUpTo(
 ): AsyncGenerator<ReadBatch, void, undefined> {
   const options = { stream, from: { seqNum: from }, untilSeqNum: tail, follow: true };
   for await (const item of journal.read(options)) {
+    refuseGap(item, stream);
     if (item.type === 'batches') yield* item.batches;
-    if (item.type === 'gap') {
-      throw new MeridianError('CORRUPT', `stream ${stream}: a gap (${item.kind}) below its tail`);
-    }
   }
 }
 
