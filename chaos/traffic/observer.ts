@@ -43,8 +43,8 @@ export async function observe(
     const from = after === null ? ('start' as const) : { after };
     for await (const item of journal.read({ stream, from, follow: true })) {
       if (until.aborted) break;
-      // A reader that has reached no replica yet says that it stands still, and knows no watermark.
-      if (item.type === 'progress' && item.watermark > 0) {
+      // A reader that reaches no replica says that it stands still, at what it began behind: no promise.
+      if (item.type === 'progress' && !item.stalled) {
         record.progress(observer, item.watermark);
       }
       refuseGap(item, stream);
