@@ -101,6 +101,12 @@ export const connectionSettings = z.strictObject({
 
 /** To be spread into the schema of a service. */
 export const securitySettings = {
+  metricsTls: z
+    .boolean()
+    .default(false)
+    .describe(
+      'metricsListen with tls.certificate; /metrics beyond this machine is then for certificates of the cluster, and else for nobody',
+    ),
   tls: tlsSettings.prefault({}),
   access: accessSettings.prefault({}),
   connections: connectionSettings.prefault({}),
@@ -113,7 +119,15 @@ type Complain = (path: (string | number)[], message: string) => void;
 
 /** `listens`: setting → address of each port on which calls are taken. */
 export function checkSecurity(
-  { tls, access }: { readonly tls: TlsSettings; readonly access: AccessSettings },
+  {
+    tls,
+    access,
+    metricsTls,
+  }: {
+    readonly tls: TlsSettings;
+    readonly access: AccessSettings;
+    readonly metricsTls: boolean;
+  },
   listens: Readonly<Record<string, string>>,
   complain: Complain,
 ): void {
@@ -128,6 +142,7 @@ export function checkSecurity(
     }
     return;
   }
+  if (metricsTls) complain(['metricsTls'], 'expected with tls.certificate');
   for (const key of ['grants', 'tokenSecretFile'] as const) {
     if (access[key] === undefined || access[key].length === 0) continue;
     const message = 'expected with tls.certificate: without, nobody is asked who they are';

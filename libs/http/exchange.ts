@@ -8,6 +8,8 @@ import { MeridianError } from '../errors/errors.ts';
 import { errorAnswer, HttpProblem } from './errors.ts';
 import { ANYBODY, bearerToken } from './gate.ts';
 import type { HttpCaller, HttpGate } from './gate.ts';
+import { whoIs } from './listening.ts';
+import type { HttpTls } from './listening.ts';
 
 /** An answer that the client has not taken by then is cut off. */
 const TAKE_MS = 10_000;
@@ -21,6 +23,8 @@ const HEADERS = {
 
 export interface ExchangeOptions {
   readonly gate: HttpGate | null;
+  /** Default null: in the clear. */
+  readonly tls?: HttpTls | null;
   readonly bodyBytesMax: number;
   /** For answers that are no streams. */
   readonly deadlineMs: number;
@@ -77,7 +81,8 @@ export class Exchange {
   admit(method: string): HttpCaller {
     const { gate } = this.#options;
     if (gate === null) return ANYBODY;
-    const connection = { address: this.peer, identity: null, refusal: null };
+    const who = whoIs(this.request.socket, this.#options.tls ?? null);
+    const connection = { address: this.peer, ...who };
     return gate.admit(method, connection, bearerToken(this.header('authorization')), true);
   }
 

@@ -4,11 +4,13 @@
  * body is read. The rules are not here; null as gate lets everybody in.
  */
 
-/** What is known of a connection. Plain HTTP knows no certificates. */
+/** What is known of a connection. Without TLS nobody shows a certificate. */
 export interface HttpConnection {
   readonly address: string;
-  readonly identity: null;
-  readonly refusal: null;
+  /** Whom its certificate names; null: nobody. Only the gate knows what is in it. */
+  readonly identity: object | null;
+  /** Why its certificate counts for nothing; null when it does, or there is none. */
+  readonly refusal: string | null;
 }
 
 /** Who makes a request, as far as the gate lets it. */

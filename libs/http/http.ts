@@ -5,7 +5,7 @@ export { errorAnswer, errorJson, HttpProblem } from './errors.ts';
 export { Exchange } from './exchange.ts';
 export type { HttpCaller, HttpGate } from './gate.ts';
 export { startHttpServer } from './server.ts';
-export type { Listener } from './listening.ts';
+export type { HttpTls, Listener } from './listening.ts';
 export type { HttpServerOptions, Route } from './server.ts';
 export { Pace } from './pace.ts';
 export { ResponseStream } from './response-stream.ts';

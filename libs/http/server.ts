@@ -6,12 +6,11 @@
  * taking it. Beyond the bound of connections a new one is closed; beyond that of requests the answer is
  * OVERLOADED at once, so that a flood here does not take the process from other clients.
  */
-import { createServer } from 'node:http';
 import { MeridianError } from '../errors/errors.ts';
 import { HttpProblem } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeOptions } from './exchange.ts';
-import { hostOf, listenOn } from './listening.ts';
+import { createListener, hostOf, listenOn } from './listening.ts';
 import type { Listener } from './listening.ts';
 
 export interface Route {
@@ -41,10 +40,10 @@ const REQUESTS_PER_CONNECTION_MAX = 10_000;
 
 /** Errors: REFUSED when the address cannot be listened on. */
 export async function startHttpServer(options: HttpServerOptions): Promise<Listener> {
-  const { routes, requestsMax, address } = options;
+  const { routes, requestsMax, address, tls = null } = options;
   const host = hostOf(address);
   let underWay = 0;
-  const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+  const server = createListener({ maxHeaderSize: HEADER_BYTES_MAX }, tls, (request, response) => {
     const exchange = new Exchange(request, response, options);
     underWay += 1;
     response.once('close', () => {
@@ -59,7 +58,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Liste
   });
 
   async function answer(exchange: Exchange): Promise<void> {
-    refuseStrangers(exchange, host);
+    refuseStrangers(exchange, tls === null ? host : null);
     if (underWay > requestsMax) {
       throw new MeridianError('OVERLOADED', `${requestsMax} requests are under way`, {
         details: { retryAfterMs: 1000, limit: requestsMax },
@@ -79,12 +78,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Liste
 /**
  * A browser on the same machine may be told by a foreign page to send requests here, also under a name
  * of that page's making (DNS rebinding). So the Host must be a name of this listener or of loopback, and
- * what a page of another origin sends is refused. Programs send no Origin.
+ * what a page of another origin sends is refused. Programs send no Origin. With TLS (`listening` null) a name of
+ * another's making is none in our certificate, so the browser has refused already.
  */
-function refuseStrangers(exchange: Exchange, listening: string): void {
+function refuseStrangers(exchange: Exchange, listening: string | null): void {
   const host = exchange.header('host') ?? '';
   const name = hostOf(host.includes(':') ? host : `${host}:`);
-  if (!['localhost', '127.0.0.1', '::1', listening].includes(name)) {
+  const names = ['localhost', '127.0.0.1', '::1', listening];
+  if (listening !== null && !names.includes(name)) {
     const said = JSON.stringify(host.slice(0, 100));
     throw new HttpProblem(
       421,
@@ -93,7 +94,8 @@ function refuseStrangers(exchange: Exchange, listening: string): void {
     );
   }
   const origin = exchange.header('origin');
-  if (origin === undefined || origin === `http://${host}`) return;
+  const scheme = listening === null ? 'https' : 'http';
+  if (origin === undefined || origin === `${scheme}://${host}`) return;
   throw new HttpProblem(403, 'permission_denied', 'pages of other origins are not served');
 }
 

@@ -11,8 +11,8 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
 import { MeridianError } from '../errors/errors.ts';
-import { identityOf, mismatch } from '../security/identity.ts';
 import type { Expected } from '../security/identity.ts';
+import { judge } from '../security/listener-tls.ts';
 import { TokenBucket } from '../security/token-bucket.ts';
 import type { ConnectionFacts } from './gate.ts';
 import type { ServerLimits } from './settings.ts';
@@ -166,30 +166,9 @@ export class Connections {
     const certificate = socket.getPeerX509Certificate();
     if (connection === undefined || certificate === undefined) return;
     const { address } = connection.facts;
-    const refuse = (refusal: string): void => {
-      connection.facts = { address, identity: null, refusal };
-    };
-    if (!socket.authorized) {
-      refuse(`the certificate is not good: ${String(socket.authorizationError)}`);
-      return;
-    }
-    // A resumed session was verified when it began.
-    if (Date.parse(certificate.validTo) <= Date.now()) {
-      refuse('the certificate is not good: CERT_HAS_EXPIRED');
-      return;
-    }
-    try {
-      const identity = identityOf(certificate);
-      const { expected } = this.#options;
-      const why = expected === null ? null : mismatch(identity, expected);
-      if (why !== null) refuse(why);
-      else {
-        connection.facts = { address, identity, refusal: null };
-        this.#endAt(connection, Date.parse(certificate.validTo));
-      }
-    } catch (error) {
-      if (!(error instanceof MeridianError)) throw error;
-      refuse(error.message);
+    connection.facts = { address, ...judge(socket, this.#options.expected) };
+    if (connection.facts.identity !== null) {
+      this.#endAt(connection, Date.parse(certificate.validTo));
     }
   }
 

@@ -9,6 +9,7 @@ import { Credentials, readSecretFile } from './credentials.ts';
 import { mismatch } from './identity.ts';
 import type { Expected } from './identity.ts';
 import type { Grant } from './grants.ts';
+import { ListenerTls } from './listener-tls.ts';
 import { SECRET_BYTES } from './tokens.ts';
 
 export interface SecuritySettings {
@@ -63,6 +64,11 @@ export class Security {
       strict: false,
       gate: this.access,
     };
+  }
+
+  /** For what is served over HTTP. */
+  forHttp(cluster: string): ListenerTls {
+    return new ListenerTls(this.credentials, { cluster });
   }
 
   /** For calls to one that must be as expected. */

@@ -76,6 +76,8 @@ export async function startCrossbarServer(options: CrossbarServerOptions): Promi
     service: 'crossbar',
     version: VERSION,
     address: config.metricsListen,
+    tls: config.metricsTls ? (security?.forHttp(config.cluster) ?? null) : null,
+    forAnybody: config.tls.plaintextBeyondLoopback,
     registry,
     logger,
     notReady: () => (crossbar.ready ? null : 'not every instance has answered yet'),

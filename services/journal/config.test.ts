@@ -43,6 +43,17 @@ describe('a replica that listens', () => {
     },
   );
 
+  it('serves HTTP beyond loopback with certificates only, and metrics with them when told so', () => {
+    const ports = ['--listen=127.0.0.1:1', '--peer-listen=127.0.0.1:2'];
+    expect(mistakes(...ports, '--http-listen=127.0.0.1:3')).toEqual([]);
+    const [found = ''] = mistakes(...ports, '--http-listen=0.0.0.0:3');
+    expect(found).toMatch(/http-listen: found .* beyond loopback nothing is served in the clear/);
+    expect(mistakes(...ports, ...TLS, '--http-listen=0.0.0.0:3', '--metrics-tls')).toEqual([]);
+    expect(mistakes(...ports, '--metrics-tls')).toEqual([
+      expect.stringContaining('expected with tls.certificate'),
+    ]);
+  });
+
   it('has all of certificate, key and authorities, or none', () => {
     const address = ['--listen=127.0.0.1:1', '--peer-listen=127.0.0.1:2'];
     expect(mistakes(...address, '--tls-ca=ca.pem')).toEqual([

@@ -18,9 +18,6 @@ const name = z
   .string()
   .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
 const address = z.string().regex(/^\S+:\d{1,5}$/, 'expected host:port');
-const loopback = address.refine((value) => isLoopback(value), {
-  message: 'expected a loopback address: HTTP is not encrypted, put what encrypts it before it',
-});
 const replica = z.coerce
   .number()
   .refine((value): value is ReplicaId => value === 0 || value === 1 || value === 2, {
@@ -158,12 +155,12 @@ export const journalSchema = z
     metricsListen: address
       .optional()
       .describe(
-        'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
+        'where /metrics (to this machine; metricsTls), /livez and /readyz are served over HTTP; not at all by default',
       ),
-    httpListen: loopback
+    httpListen: address
       .optional()
       .describe(
-        'where JSON over HTTP and the console are served, loopback only; not at all by default',
+        'where JSON over HTTP and the console are served, with tls.certificate over HTTPS; not at all by default',
       ),
     tracesEndpoint: z
       .url()
@@ -185,8 +182,9 @@ export const journalSchema = z
     const complain = (path: (string | number)[], message: string): void => {
       context.addIssue({ code: 'custom', path, message });
     };
-    const { listen, peerListen } = config;
-    checkSecurity(config, { listen, peerListen }, complain);
+    const { listen, peerListen, httpListen } = config;
+    const http = httpListen === undefined ? {} : { httpListen };
+    checkSecurity(config, { listen, peerListen, ...http }, complain);
     const numbers = [config.replica, ...config.peers.map((other) => other.replica)];
     if (REPLICAS.some((id) => !numbers.includes(id))) {
       complain(['peers'], 'expected the two replicas that this one is not');
@@ -215,10 +213,6 @@ export const journalSchema = z
       complain(['limits', 'unansweredBytesMax'], 'expected at least windowBytes');
     }
   });
-
-function isLoopback(listen: string): boolean {
-  return /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):\d+$/.test(listen);
-}
 
 export type JournalConfig = z.output<typeof journalSchema>;
 

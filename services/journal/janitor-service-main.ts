@@ -42,6 +42,8 @@ try {
     service: 'janitor',
     version: VERSION,
     address: config.metricsListen,
+    tls: null,
+    forAnybody: false,
     registry,
     logger,
     notReady: () => null,

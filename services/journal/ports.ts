@@ -63,6 +63,8 @@ export class Ports {
         service: 'journal',
         version: VERSION,
         address: config.metricsListen,
+        tls: config.metricsTls ? (security?.forHttp(config.cluster) ?? null) : null,
+        forAnybody: config.tls.plaintextBeyondLoopback,
         registry: options.registry,
         logger,
         notReady: () => (health.serving ? null : (health.obstacle()?.message ?? 'not serving yet')),
@@ -81,6 +83,7 @@ export class Ports {
       const http = await serveHttp({
         config,
         gate: security?.access ?? null,
+        tls: security?.forHttp(config.cluster) ?? null,
         journal,
         streams,
         console: options.console,

@@ -130,7 +130,7 @@ export const sidecarSchema = z
     metricsListen: address
       .optional()
       .describe(
-        'where /metrics, /livez and /readyz are served over plain HTTP; not at all by default',
+        'where /metrics (to this machine; metricsTls), /livez and /readyz are served over HTTP; not at all by default',
       ),
     logLevel: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

@@ -126,6 +126,8 @@ export class Sidecar {
       service: 'sidecar',
       version: VERSION,
       address: config.metricsListen,
+      tls: config.metricsTls ? (security?.forHttp(config.cluster) ?? null) : null,
+      forAnybody: config.tls.plaintextBeyondLoopback,
       registry,
       logger,
       notReady: () => this.#obstacle(),

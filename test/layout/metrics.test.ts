@@ -84,7 +84,7 @@ function reference(sections: ReadonlyMap<string, readonly MetricDescription[]>):
 # Metrics
 
 Served as Prometheus text (0.0.4) on \`metricsListen\` at \`/metrics\`, beside \`/livez\` and \`/readyz\`; off
-unless the address is set. Plain HTTP without authentication: listen where only keepers reach. The
+unless the address is set. Metrics are for this machine and, with \`metricsTls\`, for certificates of the cluster. The
 Grafana dashboard is \`dashboards/meridian.json\`. Whatever is bounded has its bound in
 \`…_limit{setting}\` and, where something is kept below it, its use in \`…_limit_used{setting}\`.
 

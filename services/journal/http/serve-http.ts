@@ -2,8 +2,8 @@
  * The HTTP listener of a replica: the calls of gRPC as JSON, appends and reads for curl, and the console.
  * Nothing is decided here; every route ends in the handler, session or reader that gRPC calls use too.
  *
- * Off unless `httpListen` is set, and on loopback only, because it is neither encrypted nor, without
- * rules at the gate, restricted to anybody.
+ * Off unless `httpListen` is set. With certificates it is HTTPS, and a client may show its own instead of a token;
+ * without, on loopback only, because it is neither encrypted nor, without rules at the gate, restricted to anybody.
  */
 import type { Message } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
@@ -21,7 +21,7 @@ import type {
   ReadResponse,
 } from '../../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { connectRoutes, startHttpServer } from '../../../libs/http/http.ts';
-import type { HttpGate, Listener, UnaryContext } from '../../../libs/http/http.ts';
+import type { HttpGate, HttpTls, Listener, UnaryContext } from '../../../libs/http/http.ts';
 import type { BidiStream, ServerStream, ServiceBinding } from '../../../libs/rpc/rpc.ts';
 import type { JournalConfig } from '../config.ts';
 import { appendRoute } from './append-route.ts';
@@ -32,6 +32,7 @@ import { readRoutes } from './read-route.ts';
 export interface ServeHttpOptions {
   readonly config: JournalConfig;
   readonly gate: HttpGate | null;
+  readonly tls: HttpTls | null;
   readonly journal: ServiceBinding;
   readonly streams: ServiceBinding;
   readonly console: ConsoleSource;
@@ -78,6 +79,7 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpFront | 
   const listener = await startHttpServer({
     address,
     gate,
+    tls: options.tls,
     routes: [
       ...services,
       ...consoleRoutes(options.console),
