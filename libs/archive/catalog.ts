@@ -11,7 +11,7 @@ import { HINT_KEY, ROOT_KEY, manifestKey, pageKey } from './keys.ts';
 import type { Manifest, ObjectRef, PageRef, Root, SegmentRef } from './manifest.ts';
 import { MANIFEST_BYTES_MAX, MANIFEST_VERSION, PAGE_SEGMENTS } from './manifest.ts';
 import { decodeManifest, decodePage, decodeRoot, emptyManifest } from './manifest.ts';
-import { encodeJson, sha256Of } from './manifest.ts';
+import { encodeJson, encodeSummed, sha256Of } from './manifest.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SEGMENT_BYTES_MAX } from './segment.ts';
 import { checkNamed, sweepNumber } from './sweep.ts';
@@ -77,7 +77,7 @@ export class Catalog {
 
   /** Makes the archive unless another has done so; the root that stands then counts. */
   static async create(options: CatalogOptions, root: Omit<Root, 'version'>): Promise<Catalog> {
-    await options.store.create(ROOT_KEY, encodeJson({ version: MANIFEST_VERSION, ...root }));
+    await options.store.create(ROOT_KEY, encodeSummed({ version: MANIFEST_VERSION, ...root }));
     const catalog = await Catalog.open(options);
     if (catalog !== null) return catalog;
     throw new MeridianError('UNAVAILABLE', `${options.store.url} lost what was just written`);
@@ -115,7 +115,7 @@ export class Catalog {
         at: this.#options.now(),
       };
       checkNamed(before, next);
-      const bytes = encodeJson(next);
+      const bytes = encodeSummed(next);
       await this.store.create(manifestKey(next.number), bytes);
       // Created or not, an answer lost or not: what stands there has decided.
       const standing = await this.#readManifest(next.number);

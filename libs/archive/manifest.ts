@@ -124,6 +124,15 @@ export function encodeJson(value: object): Uint8Array {
   return Buffer.from(`${JSON.stringify(value)}\n`);
 }
 
+/**
+ * The same of what no other object vouches for, with the hash of everything before it as its last field: a reader knows
+ * at once whether this is what was written, and does not write the next manifest upon what it is not.
+ */
+export function encodeSummed(value: object): Uint8Array {
+  const text = JSON.stringify(value);
+  return Buffer.from(`${text.slice(0, -1)},"sum":"${sha256Of(Buffer.from(text))}"}\n`);
+}
+
 /** Before the first one is written. */
 export function emptyManifest(root: Root, rootHash: string): Manifest {
   const { first, goneTo, state } = root;
@@ -184,7 +193,7 @@ export function archivedBytes({ pages, segments }: Manifest): number {
 
 /** Throws CORRUPT or REFUSED. */
 export function decodeRoot(bytes: Uint8Array, key: string): Root {
-  const root = parse(bytes, key) as Partial<Root>;
+  const root = parseSummed(bytes, key) as Partial<Root>;
   if (root.version !== MANIFEST_VERSION) {
     throw otherVersion(key, Number(root.version), MANIFEST_VERSION);
   }
@@ -199,7 +208,7 @@ export function decodeRoot(bytes: Uint8Array, key: string): Root {
 
 /** Throws CORRUPT or REFUSED. */
 export function decodeManifest(bytes: Uint8Array, key: string): Manifest {
-  const manifest = parse(bytes, key) as Partial<Manifest>;
+  const manifest = parseSummed(bytes, key) as Partial<Manifest>;
   if (manifest.version !== MANIFEST_VERSION && manifest.version !== SWEPT_VERSION) {
     throw otherVersion(key, Number(manifest.version), SWEPT_VERSION);
   }
@@ -246,6 +255,25 @@ function checkContiguous(
     const next = all[at + 1]?.first ?? end;
     if (each.end !== next) throw malformed(key, `after entry ${each.end} it goes on at ${next}`);
   });
+}
+
+/** At the end; with any name, so that damage to the name of the field is no way around it. */
+const SUM = /^,"[^"]*":"[^"]{64}"\}\n$/;
+const SUM_CHARS = ',"sum":""}\n'.length + 64;
+
+/** Objects written before there was a sum have none. */
+function parseSummed(bytes: Uint8Array, key: string): object {
+  const text = Buffer.from(bytes).toString();
+  const end = text.slice(-SUM_CHARS);
+  if (SUM.test(end)) {
+    const sum = sha256Of(Buffer.from(`${text.slice(0, -SUM_CHARS)}}`));
+    if (end !== `,"sum":"${sum}"}\n`) {
+      throw malformed(key, 'it is not what was written: its sum is another');
+    }
+  }
+  const value = parse(bytes, key);
+  Reflect.deleteProperty(value, 'sum');
+  return value;
 }
 
 function parse(bytes: Uint8Array, key: string): object {

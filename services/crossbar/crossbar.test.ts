@@ -383,6 +383,22 @@ describe('a subscriber is refused', () => {
     it_.stop();
   });
 
+  /*
+   * A call that was over before it was served told so while the subscription was still being made: that threw, and what
+   * was half made counted as a subscriber for ever. Found by the simulation of the whole system, seeds 1263 and 1266.
+   */
+  it('keeps nothing of a subscriber whose call is over before it is served', async () => {
+    const it_ = await world({ subscribersMax: 1 });
+    const gone = new FakeStream();
+    gone.close();
+    it_.crossbar.subscribe(wish(), gone);
+    expect(it_.crossbar.status().subscribers).toBe(0);
+    expect(gone.messages).toEqual([]);
+    it_.crossbar.subscribe(wish(), new FakeStream());
+    expect(it_.crossbar.status().subscribers).toBe(1);
+    it_.stop();
+  });
+
   it('beyond the bound, until one leaves', async () => {
     const it_ = await world({ subscribersMax: 1 });
     const stream = new FakeStream();

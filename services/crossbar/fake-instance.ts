@@ -241,6 +241,7 @@ export class FakeStream implements ResponseStream {
 
   onClose(callback: () => void): void {
     this.#onClose = callback;
+    if (this.closed) callback();
   }
 
   fail(error: unknown): void {

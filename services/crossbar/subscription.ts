@@ -82,11 +82,6 @@ export class Subscription {
         this.#room();
       },
     });
-    stream.onClose(() => {
-      this.#becomeOver();
-      this.#outbox.close();
-      options.onClosed();
-    });
   }
 
   get state(): State['kind'] {
@@ -103,8 +98,14 @@ export class Subscription {
     return this.#options.filter?.streamCount ?? 0;
   }
 
+  /** The call may be over already. */
   start(): void {
-    this.#becomeServed(this.#outbox.position);
+    this.#options.stream.onClose(() => {
+      this.#becomeOver();
+      this.#outbox.close();
+      this.#options.onClosed();
+    });
+    if (this.#state.kind !== 'over') this.#becomeServed(this.#outbox.position);
   }
 
   /** The trunk has moved or has come into being, or more of the members is known. */
