@@ -55,6 +55,7 @@ locals {
   journals = {
     for journal, settings in var.journals : journal => {
       number = settings.number
+      joined = settings.joined
       replicas = [
         for region in local.serving : { region = region, address = module.member["${journal}/${region}"].client_address }
       ]

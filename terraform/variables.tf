@@ -64,9 +64,10 @@ variable "artifact" {
 }
 
 variable "journals" {
-  description = "Journal instances by name. The number orders records of different instances with the same timestamp and is part of the members' addresses: never change it"
+  description = "Journal instances by name. The number orders records of different instances with the same timestamp and is part of the members' addresses: never change it. joined: it is not one of those that the database began with (docs/instances.md)"
   type = map(object({
     number        = number
+    joined        = optional(bool, false)
     instance_type = optional(string, "m7g.large")
     volume = optional(object({
       type           = optional(string, "gp3")

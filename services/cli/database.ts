@@ -38,6 +38,13 @@ interface Follower {
   readonly client: Crossbars;
 }
 
+export interface LeaveOptions {
+  /** Regions that are gone for good. */
+  readonly without: readonly string[];
+  readonly note: (text: string) => void;
+  readonly warn: (text: string) => void;
+}
+
 export type Changed = Life & { readonly changed: boolean };
 
 const DEADLINE_MS = 30_000;
@@ -98,7 +105,7 @@ export class Database {
   async leave(
     name: string,
     replicas: readonly ReplicaAddress[],
-    options: { readonly without: readonly string[]; readonly note: (text: string) => void },
+    options: LeaveOptions,
   ): Promise<Changed> {
     const { life, registry } = await this.#find(name);
     if (life.state === 'left') return { ...life, changed: false };
@@ -177,12 +184,9 @@ export class Database {
   async #retire(
     leaving: Journal,
     replicas: readonly ReplicaAddress[],
-    {
-      without,
-      note,
-    }: { readonly without: readonly string[]; readonly note: (text: string) => void },
+    { without, note, warn }: LeaveOptions,
   ): Promise<number> {
-    await leaving.createStream(RETIRED_STREAM);
+    const begun = await leaving.createStream(RETIRED_STREAM);
     const { createdAt } = await leaving.describeStream(RETIRED_STREAM);
     const end = createdAt + RETIREMENT_GRACE_MICROS;
     const until = performance.now() + this.#deadlineMs;
@@ -192,7 +196,12 @@ export class Database {
     note(
       `retired: it takes no appends above ${end}; waiting until ${regions.join(', ')} know and that is past`,
     );
-    await Promise.all(regions.map((region) => heard(leaving, region, until)));
+    await Promise.all(
+      regions.map(async (region) => {
+        const clock = await heard(leaving, region, until);
+        if (begun && clock > end) warn(tooLate(region, end));
+      }),
+    );
     for (;;) {
       const { readPoint } = await leaving.heartbeat({ waitForWatermark: true });
       const { watermark } = await leaving.localTail(RETIRED_STREAM);
@@ -328,13 +337,13 @@ function viewOf(status: StatusResponse): DatabaseView {
   return { registry: status.registry, lives, status };
 }
 
-/** The replica in the region has executed the retirement. */
-async function heard(journal: Journal, region: string, until: number): Promise<void> {
+/** The replica in the region has executed the retirement; resolves with its clock then. */
+async function heard(journal: Journal, region: string, until: number): Promise<number> {
   for (;;) {
     let last: MeridianError;
     try {
       await journal.localTail(RETIRED_STREAM, { region });
-      return;
+      return Number((await journal.status(region)).clock);
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error;
       if (error.reason !== 'STREAM_NOT_FOUND' && !error.retry) throw error;
@@ -346,6 +355,11 @@ async function heard(journal: Journal, region: string, until: number): Promise<v
     }
     await pause(RETRY_MS);
   }
+}
+
+/** Its clock had passed the end when it was first seen to know of it. */
+function tooLate(region: string, end: number): string {
+  return `the replica in ${region} was found to know of it only after ${end}; a QUORUM append that it answered since may have been refused by the order: look at what it acknowledged`;
 }
 
 function regionOf(replicas: readonly ReplicaAddress[]): string {

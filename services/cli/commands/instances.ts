@@ -68,6 +68,9 @@ async function leave(call: Invocation, database: Database): Promise<number> {
     note: (text) => {
       call.output.note(text);
     },
+    warn: (text) => {
+      call.output.warn(text);
+    },
   });
   return tell(call, changed);
 }

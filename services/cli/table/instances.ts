@@ -109,7 +109,7 @@ export const INSTANCE_COMMANDS: readonly CommandSpec[] = [
     path: ['instances', 'leave'],
     summary: 'Let an instance leave a database',
     about: [
-      'First the instance is retired: some seconds later, in log time, it takes no more appends (they fail as REFUSED, without ' +
+      'Every replica of it and every crossbar has to run a version that knows this. First the instance is retired: some seconds later, in log time, it takes no more appends (they fail as REFUSED, without ' +
         'effect). Then the change is recorded behind that, so everything it has ever acknowledged is part of the order. Nothing ' +
         'is stopped; writers go to the other instances. Doing it again changes nothing, and finishes what was interrupted.',
       'Its replicas are to keep running until every consumer has passed the change: who reads older parts of the order needs them. ' +

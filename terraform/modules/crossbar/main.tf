@@ -16,7 +16,10 @@ locals {
     }
     access = { grants = var.grants }
     instances = [
-      for name, journal in var.journals : { name = name, number = journal.number, replicas = journal.replicas }
+      for name, journal in var.journals : { name = name, number = journal.number, replicas = journal.replicas } if !journal.joined
+    ]
+    joined = [
+      for name, journal in var.journals : { name = name, number = journal.number, replicas = journal.replicas } if journal.joined
     ]
   }
 }

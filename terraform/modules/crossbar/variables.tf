@@ -9,9 +9,10 @@ variable "region" {
 }
 
 variable "journals" {
-  description = "What is merged: number and readable replicas (region, address) by journal name"
+  description = "What is merged: number and readable replicas (region, address) by journal name. joined: the database did not begin with it"
   type = map(object({
     number   = number
+    joined   = optional(bool, false)
     replicas = list(object({ region = string, address = string }))
   }))
 }
