@@ -13,6 +13,7 @@ const LONG = [
   'test/console/console.test.ts',
   'test/crossbar/resume.test.ts',
   'test/drills/members.test.ts',
+  'test/drills/operations.test.ts',
   'test/drills/rolling-upgrade.test.ts',
   'test/journal/archive.test.ts',
   'test/journal/contradicted.test.ts',
