@@ -23,12 +23,12 @@ export const stages = [
   { name: 'unit', vitest: true, command: [process.execPath, ...unit], minutesMax: 20 },
   {
     name: 'simulation',
-    command: [process.execPath, 'dist/test/simulation/main.js', '--seeds', '1920'],
+    command: [process.execPath, 'dist/test/simulation/main.js', '--seeds', '1960'],
     minutesMax: 20,
   },
   {
     name: 'system',
-    command: [process.execPath, 'dist/test/simulation/main.js', '--system', '--seeds', '80'],
+    command: [process.execPath, 'dist/test/simulation/main.js', '--system', '--seeds', '40'],
     minutesMax: 20,
   },
   {

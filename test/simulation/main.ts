@@ -21,7 +21,7 @@ const JOB_SEEDS = 10;
 const PLANTED_SEEDS_MAX = 4_000;
 const FAILING_SHOWN_MAX = 5;
 /** So many seeds have every fault there is. */
-const COVERING_SEEDS = 80;
+const COVERING_SEEDS = 40;
 
 async function main(): Promise<boolean> {
   const { values } = parseArgs({
