@@ -18,4 +18,14 @@ describe('a segment', () => {
     expect(endsAt(RULE, { firstTimestamp: 1500, bytes: 1 }, 1998)).toBe(false);
     expect(endsAt(RULE, { firstTimestamp: 1500, bytes: 1 }, 1999)).toBe(true);
   });
+
+  // A replica started behind a checkpoint, and its archiver looked before the first watermark: 0 lies in
+  // another window than the segment, which was ended in its middle and differed from everybody else's. With
+  // a shared bucket the others would have found foreign bytes there, and archiving would have stopped.
+  it('does not end because of a watermark of earlier windows', () => {
+    for (const watermark of [0, 400, 999, 1499]) {
+      expect(endsAt(RULE, { firstTimestamp: 1500, bytes: 1 }, watermark)).toBe(false);
+    }
+    expect(endsAt(RULE, { firstTimestamp: 1500, bytes: 100 }, 0)).toBe(true);
+  });
 });

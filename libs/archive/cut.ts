@@ -32,7 +32,9 @@ export function endsAt(
   segment: { readonly firstTimestamp: number; readonly bytes: number },
   watermark: number,
 ): boolean {
-  return endsBefore(rule, segment, watermark + 1);
+  if (segment.bytes >= rule.segmentBytes) return true;
+  // A replica that has just started knows no watermark, or one of long ago: that says nothing of the window.
+  return windowOf(rule, watermark + 1) > windowOf(rule, segment.firstTimestamp);
 }
 
 function windowOf({ windowMicros }: CutRule, timestamp: number): number {

@@ -233,7 +233,7 @@ describe('strangers', () => {
     const asked: string[] = [];
     const gate: HttpGate = {
       admit: (method, { identity }, token) => {
-        asked.push(`${method} ${String(identity)} ${String(token)}`);
+        asked.push(`${method} ${identity === null ? 'nobody' : 'somebody'} ${String(token)}`);
         if (token !== 'good') throw new MeridianError('UNAUTHENTICATED', 'who are you?');
         return {
           checkAppend: () => undefined,
@@ -250,7 +250,7 @@ describe('strangers', () => {
     const at = `${base}${SERVICE}/CheckTail`;
     const refused = await post(at, 'x'.repeat(5000));
     expect([refused.status, refused.json['code']]).toEqual([401, 'unauthenticated']);
-    expect(asked).toEqual([`${SERVICE}/CheckTail null null`]);
+    expect(asked).toEqual([`${SERVICE}/CheckTail nobody null`]);
     const good = { ...JSON_TYPE, authorization: 'Bearer good' };
     expect((await post(at, '{"stream":"other"}', good)).status).toBe(403);
     expect((await post(at, '{"stream":"mine"}', good)).status).toBe(200);

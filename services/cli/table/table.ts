@@ -38,7 +38,10 @@ export const SECTIONS: readonly {
 const GROUPS: readonly GroupSpec[] = [
   { name: 'streams', summary: 'Streams: list, create, describe, configure and delete them.' },
   { name: 'lease', summary: 'The lease of a stream: who may write to it, for how long.' },
-  { name: 'instances', summary: 'The instances that make up a database: list, join, leave, renew.' },
+  {
+    name: 'instances',
+    summary: 'The instances that make up a database: list, join, leave, renew.',
+  },
   { name: 'archive', summary: 'Archives: what is in one, who holds it, deleting there.' },
   { name: 'certs', summary: 'Certificates: an authority, and those it makes.' },
   { name: 'token', summary: 'Tokens of clients without a certificate.' },
