@@ -49,14 +49,12 @@ export const stages = [
   },
   {
     name: 'terraform',
-    group: 'apart',
     vitest: true,
     command: [process.execPath, ...vitest('terraform')],
     minutesMax: 15,
   },
   {
     name: 'fuzz',
-    group: 'apart',
     command: [process.execPath, 'dist/test/fuzz/main.js', '--seconds', '1', '--seed', '1'],
     minutesMax: 5,
   },
