@@ -9,6 +9,7 @@ const PURE = ['test/layout', 'test/scenarios', 'test/simulation', 'test/fuzz'];
  * `npm test -- --nightly`.
  */
 const LONG = [
+  'test/applier/kv.test.ts',
   'test/archive/real-store.test.ts',
   'test/console/console.test.ts',
   'test/crossbar/resume.test.ts',
@@ -16,9 +17,11 @@ const LONG = [
   'test/drills/operations.test.ts',
   'test/drills/rolling-upgrade.test.ts',
   'test/journal/archive.test.ts',
+  'test/journal/clocks.test.ts',
   'test/journal/contradicted.test.ts',
   'test/journal/flood.test.ts',
   'test/journal/forwarding.test.ts',
+  'test/journal/keepers.test.ts',
   'test/journal/rolled-back.test.ts',
   'test/journal/secure.test.ts',
   'test/journal/witness.test.ts',
