@@ -83,9 +83,10 @@ export class MemberMerge<Item, Change extends MemberChange = MemberChange> {
       this.#merge.drain((item, input, timestamp) => {
         const instance = at(this.#set, input);
         const change = instance === this.#members.registry ? this.#changeIn(item) : null;
-        sink.enough = emit(item, instance, timestamp) === false;
         const placed = change === null ? null : { change, at: { timestamp, instance } };
+        // N7: taken first, because whoever is given the item may say at once who the members behind it are.
         if (placed !== null && this.#members.take(placed)) changes.push(placed);
+        sink.enough = emit(item, instance, timestamp) === false;
         return !sink.enough && changes.length === 0;
       });
       for (const change of changes) this.#rebuild(change.at);

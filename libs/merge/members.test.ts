@@ -16,11 +16,14 @@ const BEGIN: Place = { timestamp: 0, instance: 65_535 };
 const changeIn = ({ change }: Entry): MemberChange | null => change;
 const text = ({ timestamp, instance }: Place): string => `${timestamp}/${instance}`;
 
-/** The order by its definition: entries in their places, each if its instance is a member there. */
-function orderOf(journals: readonly Entry[]): Entry[] {
+/**
+ * The order by its definition: entries in their places, each if its instance is a member there; with those that
+ * are members behind it.
+ */
+function orderOf(journals: readonly Entry[]): (Entry & { readonly behind: string })[] {
   let set = new Set(FOUNDERS);
   const used = new Set(FOUNDERS);
-  return [...journals].sort(comparePlaces).filter((entry) => {
+  return [...journals].sort(comparePlaces).flatMap((entry) => {
     const counts = set.has(entry.instance);
     const { change, instance } = entry;
     if (counts && change !== null && instance === REGISTRY) {
@@ -29,14 +32,18 @@ function orderOf(journals: readonly Entry[]): Entry[] {
       if (kind === 'join') used.add(who);
       if (kind === 'leave' && who !== REGISTRY) set = new Set([...set].filter((it) => it !== who));
     }
-    return counts;
+    const behind = [...set].sort((a, b) => a - b).join();
+    return counts ? [{ ...entry, behind }] : [];
   });
 }
 
 /** A crossbar: reads the journals of the members, and what they promise, in an interleaving of its own. */
 class Reader {
   readonly emitted: Entry[] = [];
+  /** Behind each entry, asked for while it was emitted. */
+  readonly behind: string[] = [];
   readonly merge: MemberMerge<Entry>;
+  readonly #members: Members;
   readonly #journals: readonly Entry[];
   readonly #end: number;
   /** Per instance: what it was given, and up to where that was promised to be all. */
@@ -44,6 +51,7 @@ class Reader {
   #watermark = 0;
 
   constructor(journals: readonly Entry[], end: number, members: Members, after: Place) {
+    this.#members = members;
     this.#journals = journals;
     this.#end = end;
     this.merge = new MemberMerge(members, after, changeIn);
@@ -75,6 +83,7 @@ class Reader {
       expect(instance).toBe(entry.instance);
       expect(entry.timestamp).toBeGreaterThan(this.#watermark);
       this.emitted.push(entry);
+      this.behind.push(this.#members.behind(entry).join());
       left -= 1;
       return left > 0;
     });
@@ -122,7 +131,7 @@ describe('a merge of instances that come and go', () => {
     maxLength: 120,
   });
 
-  it('N1, N2, N3: emits the one order, whatever the interleaving, and no watermark before its entries', () => {
+  it('N1, N2, N3, N7: emits the one order, whatever the interleaving, and no watermark before its entries', () => {
     let changed = 0;
     fc.assert(
       fc.property(journals, steps, steps, (all, ...interleavings) => {
@@ -133,6 +142,7 @@ describe('a merge of instances that come and go', () => {
           for (const [choice, promise, most] of interleaving) reader.step(choice, promise, most);
           reader.finish();
           expect(reader.emitted.map(text)).toEqual(order.map(text));
+          expect(reader.behind).toEqual(order.map(({ behind }) => behind));
           changed += members.changes.length;
         }
       }),

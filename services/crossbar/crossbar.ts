@@ -208,6 +208,7 @@ export class Crossbar {
     const subscription: Subscription = new Subscription({
       stream,
       after,
+      cursor: wish.cursor,
       filter,
       trunk: this.#trunk,
       slots: this.#slots,

@@ -184,10 +184,11 @@ export class InstanceInput {
 
   /** Changes hold although the entries they stood in are gone: empty ones stand in their places. */
   #recall(upTo: number): void {
-    const after = Math.max(this.closed, this.#position.timestamp);
-    for (const { timestamp, change } of this.#changes?.known(after, upTo) ?? []) {
+    for (const { timestamp, change } of this.#changes?.known(this.closed, upTo) ?? []) {
       if (this.#open !== null && this.#open.timestamp !== timestamp) this.#finish(this.#open);
-      this.#open ??= { timestamp, pieces: [], gap: null, change };
+      this.#open ??= { timestamp, pieces: [], gap: null, change: null };
+      // Of an entry that is here in part, what is gone may be the change.
+      this.#open.change ??= change;
     }
   }
 

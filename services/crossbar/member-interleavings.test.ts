@@ -2,8 +2,11 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { decodeCursor } from '../../libs/frames/cursor.ts';
+import { decodeDeliveries } from '../../libs/frames/delivery.ts';
 import type { Delivery } from '../../libs/frames/delivery.ts';
 import { memberRecordIn } from '../../libs/frames/member-record.ts';
+import { comparePlaces } from '../../libs/merge/members.ts';
+import type { Place } from '../../libs/merge/members.ts';
 import { FakeInstance, FakeStream } from './fake-instance.ts';
 import { memberChange, open, places, settle, wish } from './fake-world.ts';
 import type { World } from './fake-world.ts';
@@ -31,27 +34,70 @@ interface Subscriber {
   readonly byKey: boolean;
 }
 
-/** The order by its definition: entries in their places, each if its instance is a member there. */
-function orderOf(instances: readonly FakeInstance[]): Delivery[] {
-  let set = new Set([1, 2]);
-  const used = new Set(set);
-  return instances
+interface Wanted {
+  readonly crossbar: number;
+  readonly byKey: boolean;
+  readonly room: number;
+}
+
+const NO_ANSWER = new MeridianError('UNAVAILABLE', 'no replica answers');
+
+interface Order {
+  readonly items: readonly Delivery[];
+  /** Numbers of the instances whose entries may stand directly behind the place. */
+  readonly behind: (place: Place) => readonly number[];
+}
+
+/** By its definition: entries in their places, each if its instance is a member there. */
+function orderOf(instances: readonly FakeInstance[]): Order {
+  const sets = [{ at: { timestamp: 0, instance: 0 }, set: [1, 2] }];
+  const used = new Set([1, 2]);
+  const items = instances
     .flatMap(({ number, log }) => log.map((item) => ({ ...item, instance: number })))
-    .sort(
-      (a, b) =>
-        a.timestamp - b.timestamp || a.instance - b.instance || a.recordOffset - b.recordOffset,
-    )
+    .sort((a, b) => comparePlaces(a, b) || a.recordOffset - b.recordOffset)
     .filter((item) => {
-      const counts = set.has(item.instance);
+      const set = sets.at(-1)?.set ?? [];
+      const counts = set.includes(item.instance);
       const change = counts && item.instance === 1 ? memberRecordIn(item.batch) : null;
       if (change?.kind === 'join' && !used.has(change.instance)) {
-        set = new Set([...set, change.instance]);
         used.add(change.instance);
+        sets.push({ at: item, set: [...set, change.instance].sort((a, b) => a - b) });
       } else if (change?.kind === 'leave' && change.instance !== 1) {
-        set = new Set([...set].filter((number) => number !== change.instance));
+        sets.push({ at: item, set: set.filter((number) => number !== change.instance) });
       }
       return counts;
     });
+  const behind = (place: Place): readonly number[] =>
+    sets.findLast(({ at }) => comparePlaces(at, place) <= 0)?.set ?? [];
+  return { items, behind };
+}
+
+const END_OF_TIMESTAMP = 65_535;
+
+/** As any crossbar reads it. */
+function placeOf(cursor: Uint8Array): Place {
+  const parts = cursor.length === 0 ? [] : decodeCursor('c', cursor);
+  const timestamp = Math.max(0, ...parts.map((part) => part.timestamp));
+  const reached = parts.filter((part) => part.timestamp === timestamp);
+  const last = reached.length === parts.length ? undefined : reached.at(-1);
+  return { timestamp, instance: last?.instance ?? END_OF_TIMESTAMP };
+}
+
+/** What a cursor of the place should say. */
+function standing(order: Order, place: Place): string {
+  const { timestamp, instance } = place;
+  const at = (number: number): number =>
+    number <= instance || timestamp === 0 ? timestamp : timestamp - 1;
+  return order
+    .behind(place)
+    .map((number) => `${number}@${at(number)}`)
+    .join();
+}
+
+function textOf(cursor: Uint8Array): string {
+  return decodeCursor('c', cursor)
+    .map(({ instance, timestamp }) => `${instance}@${timestamp}`)
+    .join();
 }
 
 describe('two crossbars over instances that come and go, in any interleaving', () => {
@@ -102,6 +148,17 @@ describe('two crossbars over instances that come and go, in any interleaving', (
       }),
     ),
     weighted(
+      1,
+      fc.record({
+        type: type('subscribeAtReadPoint'),
+        asked: fc.nat(1),
+        crossbar: fc.nat(1),
+        byKey: fc.boolean(),
+        room: fc.constantFrom(1, Infinity),
+      }),
+    ),
+    weighted(1, fc.record({ type: type('silence'), who, silent: fc.boolean() })),
+    weighted(
       4,
       fc.record({ type: type('drain'), which: fc.nat(), room: fc.integer({ min: 1, max: 4 }) }),
     ),
@@ -151,8 +208,14 @@ describe('two crossbars over instances that come and go, in any interleaving', (
         case 'drain':
           this.subscribers[command.which % this.subscribers.length]?.stream.drain(command.room);
           return;
+        case 'silence':
+          this.#instance(command.who).down = command.silent ? NO_ANSWER : null;
+          return;
+        case 'subscribeAtReadPoint':
+          await this.#subscribeAtReadPoint(command);
+          return;
         case 'subscribe':
-          this.#subscribe(command);
+          this.#subscribe(command, this.#cursorOf(command.from));
       }
     }
 
@@ -164,7 +227,10 @@ describe('two crossbars over instances that come and go, in any interleaving', (
 
     async finish(): Promise<number> {
       const end = Math.max(...this.#highest, ...this.instances.map(({ reached }) => reached)) + 1;
-      for (const instance of this.instances) instance.reached = end;
+      for (const instance of this.instances) {
+        instance.reached = end;
+        instance.down = null;
+      }
       for (let round = 0; round < 60; round += 1) {
         await vi.advanceTimersByTimeAsync(1);
         for (const { stream } of this.subscribers) stream.drain(Infinity);
@@ -173,12 +239,25 @@ describe('two crossbars over instances that come and go, in any interleaving', (
       return end;
     }
 
-    #subscribe({ crossbar, from, byKey, room }: Command & { readonly type: 'subscribe' }): void {
-      const stream = new FakeStream(room);
+    #cursorOf(from: readonly [number, number] | null): Uint8Array {
       const other = this.subscribers[(from?.[0] ?? 0) % this.subscribers.length]?.stream.messages;
       const message = other?.[(from?.[1] ?? 0) % other.length];
-      const cursor =
-        from === null || message?.case === undefined ? new Uint8Array() : message.value.cursor;
+      return from === null || message?.case === undefined ? new Uint8Array() : message.value.cursor;
+    }
+
+    async #subscribeAtReadPoint(wanted: Command & { readonly type: 'subscribeAtReadPoint' }) {
+      try {
+        const asked = this.crossbars[wanted.asked]?.crossbar;
+        if (asked === undefined) throw new Error('there are two');
+        const { cursor } = await asked.heartbeat('c');
+        this.#subscribe(wanted, cursor);
+      } catch (error) {
+        if (error !== NO_ANSWER) throw error;
+      }
+    }
+
+    #subscribe({ crossbar, byKey, room }: Wanted, cursor: Uint8Array): void {
+      const stream = new FakeStream(room);
       const range = { from: Buffer.from('k1'), to: Buffer.from('k2') };
       try {
         this.crossbars[crossbar]?.crossbar.subscribe(
@@ -213,23 +292,37 @@ describe('two crossbars over instances that come and go, in any interleaving', (
   }
 
   /** `end`: up to where everything was given to whoever did not lose its crossbar. */
-  function check(order: readonly Delivery[], { stream, cursor, byKey }: Subscriber, end: number) {
-    const parts = new Map(
-      (cursor.length === 0 ? [] : decodeCursor('c', cursor)).map((part) => [
-        part.instance,
-        part.timestamp,
-      ]),
-    );
-    const seen = Math.max(0, ...parts.values());
-    const expected = order.filter(
+  function check(order: Order, { stream, cursor, byKey }: Subscriber, end: number) {
+    const start = placeOf(cursor);
+    const expected = order.items.filter(
       (item) =>
-        item.timestamp > (parts.get(item.instance) ?? seen) &&
-        (!byKey || Buffer.from(item.batch).includes('k1')),
+        comparePlaces(item, start) > 0 && (!byKey || Buffer.from(item.batch).includes('k1')),
     );
     const got = places(stream.deliveries);
     expect(got).toEqual(places(expected).slice(0, stream.error === null ? Infinity : got.length));
     if (stream.error === null) expect(stream.watermarks.at(-1)).toBe(end);
     else expect(stream.error).toMatchObject({ reason: 'UNAVAILABLE' });
+    expect(misplaced(order, expected, { stream, cursor, byKey })).toEqual([]);
+  }
+
+  /** Cursors that do not say what their subscriber has got by then, or not with the members there. */
+  function misplaced(order: Order, expected: readonly Delivery[], { stream, cursor }: Subscriber) {
+    let received = 0;
+    return stream.messages.flatMap((message) => {
+      if (message.case === undefined) return [];
+      if (message.case === 'batches') received += decodeDeliveries(message.value.frames).length;
+      const told = message.value.cursor;
+      const place = placeOf(told);
+      const last = expected[received - 1];
+      const next = expected[received];
+      const fits =
+        (last === undefined || comparePlaces(last, place) <= 0) &&
+        (next === undefined || comparePlaces(next, place) > 0);
+      // Its own is given back before anything has moved; that of a read point may name earlier members.
+      const known = received === 0 && Buffer.compare(told, cursor) === 0;
+      if (fits && (known || textOf(told) === standing(order, place))) return [];
+      return [{ told: textOf(told), behind: last, before: next, right: standing(order, place) }];
+    });
   }
 
   it('give every subscriber the one order after its cursor, wherever that came from', async () => {

@@ -46,6 +46,8 @@ export interface OutboxOptions {
   /** null: everything is wanted. */
   readonly filter: Filter | null;
   readonly after: Position;
+  /** The subscriber's own, which says `after`; empty: it has none. */
+  readonly cursor: Uint8Array;
   readonly room: Room;
   readonly now: () => number;
   /** There is room again after `full`. */
@@ -166,8 +168,14 @@ export class Outbox {
     this.#waitingSince = Infinity;
   }
 
+  /**
+   * Before the first step it is the subscriber's own: the place may be ahead of what is known here, and then
+   * others would be named as the members there.
+   */
   #cursor(): Uint8Array {
-    return this.#options.positions.toCursor(this.#position);
+    const { positions, after, cursor } = this.#options;
+    if (this.#position === after && cursor.length > 0) return cursor;
+    return positions.toCursor(this.#position);
   }
 
   #push(frames: Uint8Array): void {

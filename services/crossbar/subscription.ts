@@ -38,6 +38,8 @@ export interface SubscriberPace {
 export interface SubscriptionOptions {
   readonly stream: ResponseStream;
   readonly after: Position;
+  /** The subscriber's own, which says `after`; empty: it has none. */
+  readonly cursor: Uint8Array;
   /** null: everything. */
   readonly filter: Filter | null;
   readonly trunk: Trunk;
@@ -70,11 +72,12 @@ export class Subscription {
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
-    const { stream, filter, after, feed, room } = options;
+    const { stream, filter, after, cursor, feed, room } = options;
     this.#outbox = new Outbox({
       stream,
       filter,
       after,
+      cursor,
       room,
       positions: feed.positions,
       now: feed.now,

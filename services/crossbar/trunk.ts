@@ -33,7 +33,9 @@ export interface TrunkOptions {
 export class Trunk {
   readonly #options: TrunkOptions;
   readonly #starts = new Map<Instance, number>();
-  readonly #retries = new Set<NodeJS.Timeout>();
+  /** Whose answer is awaited. */
+  readonly #asked = new Set<Instance>();
+  #retry: NodeJS.Timeout | null = null;
   #feed: MergedFeed | null = null;
   #window: Window | null = null;
   #stopped = false;
@@ -58,7 +60,7 @@ export class Trunk {
   stop(): void {
     this.#stopped = true;
     this.#feed?.stop();
-    for (const timer of this.#retries) clearTimeout(timer);
+    if (this.#retry !== null) clearTimeout(this.#retry);
   }
 
   stalledBy(): string[] {
@@ -90,23 +92,29 @@ export class Trunk {
     const { membership, onLearned } = this.#options;
     this.#attempt(membership.registry, async () => {
       this.#starts.set(membership.registry, await learnWhatIsReleased(membership));
-      if (this.#stopped) return;
+      if (this.#stopped || this.#feed !== null) return;
       onLearned();
-      const others = this.#members().filter((instance) => instance !== membership.registry);
-      for (const instance of others) this.#ask(instance);
       this.#maybeBegin();
     });
   }
 
-  #ask(instance: Instance): void {
-    this.#attempt(instance, async () => {
-      this.#starts.set(instance, await instance.watermark());
-      this.#maybeBegin();
-    });
+  /**
+   * Members come and go in the meantime too: who is not reached may have left and be gone for good, and a
+   * heartbeat may have told of one that joined. So all is asked again, not only who did not answer.
+   */
+  #again(): void {
+    if (this.#feed !== null) return;
+    this.#learn();
+    if (this.#starts.has(this.#options.membership.registry)) this.#maybeBegin();
   }
 
   #attempt(instance: Instance, ask: () => Promise<void>): void {
-    ask().catch((error: unknown) => {
+    if (this.#asked.has(instance)) return;
+    this.#asked.add(instance);
+    const answered = ask().finally(() => {
+      this.#asked.delete(instance);
+    });
+    answered.catch((error: unknown) => {
       if (this.#stopped) return;
       if (!(error instanceof MeridianError)) throw error;
       if (isFatal(error)) {
@@ -114,20 +122,28 @@ export class Trunk {
         return;
       }
       this.#options.onTrouble(instance.name, error);
-      const timer = setTimeout(() => {
-        this.#retries.delete(timer);
-        this.#attempt(instance, ask);
+      this.#retry ??= setTimeout(() => {
+        this.#retry = null;
+        this.#again();
       }, this.#options.bounds.retryMs);
-      this.#retries.add(timer);
     });
   }
 
   /** Not before the last change that is known: who left by it may be gone for good. */
   #maybeBegin(): void {
-    const starts = this.#members().map((instance) => this.#starts.get(instance));
-    if (this.#stopped || this.#feed !== null || starts.includes(undefined)) return;
+    if (this.#stopped || this.#feed !== null) return;
+    const members = this.#members();
+    const missing = members.filter((instance) => !this.#starts.has(instance));
+    for (const instance of missing) {
+      this.#attempt(instance, async () => {
+        this.#starts.set(instance, await instance.watermark());
+        this.#maybeBegin();
+      });
+    }
+    if (missing.length > 0) return;
+    const starts = members.map((instance) => this.#starts.get(instance) ?? 0);
     const { membership, positions, bounds, now, windowBytesMax } = this.#options;
-    const least = positions.atWatermark(Math.min(...starts.map((start) => start ?? 0)));
+    const least = positions.atWatermark(Math.min(...starts));
     const last = membership.members.changes.at(-1)?.at ?? least;
     const after = comparePlaces(least, last) < 0 ? last : least;
     const window = new Window(windowBytesMax, after);
