@@ -1,11 +1,10 @@
 /** Adopting from a source whose log does not have what is asked for (SPEC.md §4, C3). */
 import { describe, expect, it } from 'vitest';
-import type { Epoch, Index, Micros, Timestamp } from '../values/numbers.ts';
-import { Clock } from './clock.ts';
+import type { Epoch, Index, Timestamp } from '../values/numbers.ts';
+import { contextOf } from './context.test-kit.ts';
 import type { Context } from './context.ts';
 import { Lane } from './lane.ts';
 import { wholeLog } from './lane-log.ts';
-import { defaultSettings } from './settings.ts';
 import type { Append, Control, Entry, Tail } from './types.ts';
 import { handleFetchMismatch } from './writer.ts';
 
@@ -22,24 +21,7 @@ function entry(epoch: number, index: number): Entry<null> {
 /** Home of a lane with three entries of epoch 8, which asks replica 2 for what follows the third. */
 function adopter(): { lane: Lane<null, Append>; context: Context<null, Append>; said: Control[] } {
   const said: Control[] = [];
-  const context: Context<null, Append> = {
-    self: 0,
-    settings: defaultSettings,
-    clock: new Clock({
-      clockErrorMeasured: false,
-      ...defaultSettings,
-      reservation: 0 as Timestamp,
-      unreserved: false,
-    }),
-    broken: new Set(),
-    assemble: () => ({ content: null, bytes: 0 }),
-    now: 0 as Micros,
-    space: 'ample',
-    write: () => 1,
-    letter: (_to, control) => void said.push(control),
-    wake: () => undefined,
-    nudge: () => undefined,
-  };
+  const context = contextOf(said);
   const log = wholeLog([entry(8, 1), entry(8, 2), entry(8, 3)]);
   const lane = new Lane<null, Append>(context, 0, 24 as Epoch, log, () => null);
   const after = at(8, 3);

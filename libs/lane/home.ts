@@ -30,7 +30,7 @@ export class Home<Content, A extends Append> {
   private readonly inflight = REPLICAS.map(() => new Map<number, readonly A[]>());
   private inflightBytes = 0;
   /** Stamped and not known to be committed, ascending: what stands before the next entry on its way. */
-  private pipe: { readonly index: number; readonly bytes: number }[] = [];
+  private readonly pipe: { readonly index: number; readonly bytes: number }[] = [];
   private pipeBytes = 0;
   /** Committed, waiting for the clock's error to pass (T5). */
   private readonly waiting: Acknowledged<Content, A>[] = [];
@@ -139,11 +139,17 @@ export class Home<Content, A extends Append> {
     for (const { bytes } of gone) this.pipeBytes -= bytes;
   }
 
+  /** The end of the log from this index on is gone. */
+  private shortenPipe(from: number): void {
+    while ((this.pipe.at(-1)?.index ?? -1) >= from) {
+      this.pipeBytes -= this.pipe.pop()?.bytes ?? 0;
+    }
+  }
+
   /** L6: what fell out of the log is certainly aborted, and is appended again, before all else. */
   removed(lane: Lane<Content, A>, entries: readonly Entry<Content>[]): void {
-    const removed = new Set<number>(entries.map(({ index }) => index));
-    this.pipe = this.pipe.filter(({ index }) => !removed.has(index));
-    this.pipeBytes = this.pipe.reduce((sum, { bytes }) => sum + bytes, 0);
+    // Only the home's lane has a pipe; in the others the same indexes are other entries.
+    if (lane.id === this.context.self) this.shortenPipe(entries[0]?.index ?? Infinity);
     const again: A[] = [];
     for (const entry of entries) this.requeue(lane.id, entry.index, again);
     this.queue.putBack(again);
