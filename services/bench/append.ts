@@ -3,14 +3,11 @@
  * more and more appends under way, each right after the yardstick (bare.ts) with as many; then an open
  * loop at half the best rate. Says where the time goes.
  */
-import { randomUUID } from 'node:crypto';
-import { Appender } from '../../libs/client/appender.ts';
-import { Regions } from '../../libs/client/regions.ts';
-import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { round } from '../../libs/telemetry/figures.ts';
 import { startYardstick } from './bare.ts';
 import type { BareRow } from './bare.ts';
 import type { Transport } from './bare-pipe.ts';
+import { Client } from './client.ts';
 import type { Instance } from './instance.ts';
 import { requireAllRunning, startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';
@@ -60,52 +57,62 @@ export async function benchAppend(options: AppendBenchOptions): Promise<object> 
     await yardsticks.stop();
     throw error;
   });
-  const regions = new Regions({
-    replicas: instance.replicas,
-    region: instance.replicas[0]?.region,
-  });
   const rows: Row[] = [];
   try {
     for (const ack of options.acks) {
-      const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
-      const { cluster, name } = instance;
-      const appender = new Appender({ cluster, instance: name, regions, ack, writer });
-      const body = new Uint8Array(options.bytes).fill(120);
-      const load = { appender, stream: `bench-${ack}`, body, seconds: options.seconds };
-      const measure = async (inflight: number | null): Promise<void> => {
-        const bare = inflight === null ? null : await yardsticks.measure(inflight);
-        const before = await observe(instance, regions);
-        const result = await (inflight === null
-          ? openLoop(load, Math.floor(best() / 2))
-          : closedLoop(load, inflight));
-        const where = difference(before, await observe(instance, regions), result);
-        const row = { ack, ...result, bare, where };
-        rows.push(row);
-        print(rows.length, row);
-      };
-      const best = (): number =>
-        Math.max(...rows.map((row) => (row.ack === ack ? row.recordsPerSecond : 0)));
-      await yardsticks.measure(64);
-      const [many, one] = rows.length === 0 ? [0.8, 0.2] : [0.1, 0.1];
-      await closedLoop({ ...load, seconds: WARM_UP_SECONDS * many }, 64);
-      await closedLoop({ ...load, seconds: WARM_UP_SECONDS * one }, 1);
-      for (const inflight of options.inflight) await measure(inflight);
-      await measure(null);
-      appender.close();
+      const client = new Client(instance, { bytes: options.bytes, stream: `bench-${ack}`, ack });
+      try {
+        await measureAck(ack, { options, instance, client, yardsticks, rows });
+      } finally {
+        client.close();
+      }
     }
   } finally {
-    regions.close();
     await instance.stop();
     await yardsticks.stop();
   }
   return { bench: 'append', bytes: options.bytes, seconds: options.seconds, rows };
 }
 
-/** Over plain TCP: what the machine can do. Over grpc-js: what is left of it behind our transport. */
-async function startYardsticks(bytes: number): Promise<{
+interface Setup {
+  readonly options: AppendBenchOptions;
+  readonly instance: Instance;
+  readonly client: Client;
+  readonly yardsticks: Yardsticks;
+  readonly rows: Row[];
+}
+
+async function measureAck(ack: Row['ack'], setup: Setup): Promise<void> {
+  const { options, instance, client, yardsticks, rows } = setup;
+  const load = client.load(options.seconds);
+  const measure = async (inflight: number | null): Promise<void> => {
+    const bare = inflight === null ? null : await yardsticks.measure(inflight);
+    const before = await observe(instance, client);
+    const result = await (inflight === null
+      ? openLoop(load, Math.floor(best() / 2))
+      : closedLoop(load, inflight));
+    const where = difference(before, await observe(instance, client), result);
+    const row = { ack, ...result, bare, where };
+    rows.push(row);
+    print(rows.length, row);
+  };
+  const best = (): number =>
+    Math.max(...rows.map((row) => (row.ack === ack ? row.recordsPerSecond : 0)));
+  await yardsticks.measure(64);
+  const [many, one] = rows.length === 0 ? [0.8, 0.2] : [0.1, 0.1];
+  await closedLoop(client.load(WARM_UP_SECONDS * many), 64);
+  await closedLoop(client.load(WARM_UP_SECONDS * one), 1);
+  for (const inflight of options.inflight) await measure(inflight);
+  await measure(null);
+}
+
+interface Yardsticks {
   measure(inflight: number): Promise<Bare>;
   stop(): Promise<void>;
-}> {
+}
+
+/** Over plain TCP: what the machine can do. Over grpc-js: what is left of it behind our transport. */
+async function startYardsticks(bytes: number): Promise<Yardsticks> {
   const tcp = await startYardstick(bytes, 'tcp');
   const grpc = await startYardstick(bytes, 'grpc').catch(async (error: unknown) => {
     await tcp.stop();
@@ -130,15 +137,9 @@ interface Observation {
   readonly replicaP50: number;
 }
 
-async function observe(instance: Instance, regions: Regions): Promise<Observation> {
-  const { cluster, name } = instance;
+async function observe(instance: Instance, client: Client): Promise<Observation> {
   await requireAllRunning(instance);
-  const home = regions.named(instance.replicas[0]?.region ?? '');
-  const status = await home.channel.unary(
-    JournalService.method.status,
-    { target: { cluster, instance: name } },
-    { deadlineMs: 5000 },
-  );
+  const status = await client.status(instance.replicas[0]?.region ?? '', 5000);
   const { user, system } = process.cpuUsage();
   return {
     cpu: instance.children.map(({ pid }) => (pid === null ? 0 : (processorSeconds(pid) ?? 0))),

@@ -3,14 +3,10 @@
  * steady load; one is killed, the others take the given number of bytes, and it is started again. Says
  * how fast it catches up, and what the others' appends take before and meanwhile.
  */
-import { randomUUID } from 'node:crypto';
-import { Appender } from '../../libs/client/appender.ts';
-import { Regions } from '../../libs/client/regions.ts';
-import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import type { StatusResponse } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { round } from '../../libs/telemetry/figures.ts';
 import type { Figures } from '../../libs/telemetry/figures.ts';
-import type { Instance } from './instance.ts';
+import { Client } from './client.ts';
 import { startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';
 
@@ -31,32 +27,28 @@ const SLICE_SECONDS = 1;
 export async function benchCatchUp(options: CatchUpBenchOptions): Promise<object> {
   const { bytes, mebibytes, rate, seconds } = options;
   const instance = await startInstance('catchup');
-  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
-  const { cluster, name } = instance;
-  const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
-  const appender = new Appender({ cluster, instance: name, regions, ack: 'QUORUM', writer });
-  const body = new Uint8Array(bytes).fill(120);
-  const load = { appender, stream: 'bench', body, seconds };
+  const client = new Client(instance, { bytes });
+  const regionOf = (replica: number): string => instance.replicas[replica]?.region ?? '';
   try {
     const victim = instance.children[VICTIM];
     if (victim === undefined) throw new Error('no such replica');
-    await closedLoop({ ...load, seconds: SLICE_SECONDS }, INFLIGHT);
-    const before = (await openLoop(load, rate)).latency;
+    await closedLoop(client.load(SLICE_SECONDS), INFLIGHT);
+    const before = (await openLoop(client.load(seconds), rate)).latency;
     await victim.kill();
     let missed = 0;
     while (missed < mebibytes * 1024 * 1024) {
-      const slice = await closedLoop({ ...load, seconds: SLICE_SECONDS }, INFLIGHT);
+      const slice = await closedLoop(client.load(SLICE_SECONDS), INFLIGHT);
       missed += slice.latency.count * bytes;
     }
     await victim.start();
-    await statusOf(instance, regions, VICTIM, 30_000);
+    await statusOf(client, regionOf(VICTIM), 30_000);
     const since = performance.now();
     const during: Figures[] = [];
     let caughtUp = false;
     while (!caughtUp) {
-      during.push((await openLoop({ ...load, seconds: SLICE_SECONDS }, rate)).latency);
+      during.push((await openLoop(client.load(SLICE_SECONDS), rate)).latency);
       const [here, there] = await Promise.all(
-        [0, VICTIM].map((replica) => statusOf(instance, regions, replica, 5_000)),
+        [0, VICTIM].map((replica) => statusOf(client, regionOf(replica), 5_000)),
       );
       caughtUp = (here?.releasedEntries ?? 0n) - (there?.releasedEntries ?? 0n) < BigInt(rate);
     }
@@ -73,26 +65,21 @@ export async function benchCatchUp(options: CatchUpBenchOptions): Promise<object
       meanwhile: { p50Ms: Math.max(...during.map(({ p50Ms }) => p50Ms)), p99Ms: meanwhileP99Ms },
     };
   } finally {
-    appender.close();
-    regions.close();
+    client.close();
     await instance.stop();
   }
 }
 
 /** Asks until it answers. */
 async function statusOf(
-  instance: Instance,
-  regions: Regions,
-  replica: number,
+  client: Client,
+  region: string,
   deadlineMs: number,
 ): Promise<StatusResponse> {
   const deadline = performance.now() + deadlineMs;
-  const { cluster, name } = instance;
-  const { channel } = regions.named(instance.replicas[replica]?.region ?? '');
   for (;;) {
     try {
-      const request = { target: { cluster, instance: name } };
-      return await channel.unary(JournalService.method.status, request, { deadlineMs: 1_000 });
+      return await client.status(region, 1_000);
     } catch (error) {
       if (performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));

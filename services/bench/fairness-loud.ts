@@ -1,10 +1,24 @@
-/** The loud clients of fairness.ts, in a thread of their own: what they do must not delay the quiet one here. */
+/** The loud clients of fairness.ts, in a thread of their own: what they do must not delay the quiet one there. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { clientOf, inflightOf } from './fairness-client.ts';
-import type { LoudWork } from './fairness-client.ts';
+import { Client } from './client.ts';
+import type { Target } from './client.ts';
+import { closedLoop } from './load.ts';
+
+export interface LoudWork {
+  readonly instance: Target;
+  readonly bytes: number;
+  readonly clients: number;
+  readonly seconds: number;
+}
+
+/** Under way of each: more than the window of a session. */
+const LOUD_BYTES = 10 * 1024 * 1024;
 
 const { instance, bytes, clients, seconds } = workerData as LoudWork;
-const loud = Array.from({ length: clients }, () => clientOf(instance, bytes));
-const results = await Promise.all(loud.map(({ load }) => load(inflightOf(bytes), seconds)));
-for (const { close } of loud) close();
+const inflight = Math.ceil(LOUD_BYTES / bytes);
+const loud = Array.from({ length: clients }, (_, client) => {
+  return new Client(instance, { bytes, stream: `loud-${client}` });
+});
+const results = await Promise.all(loud.map((client) => closedLoop(client.load(seconds), inflight)));
+for (const client of loud) client.close();
 parentPort?.postMessage(results);

@@ -7,9 +7,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Figures } from '../../libs/telemetry/figures.ts';
-import { clientOf } from './fairness-client.ts';
-import type { LoudWork } from './fairness-client.ts';
+import { Client } from './client.ts';
+import type { LoudWork } from './fairness-loud.ts';
 import { startInstance } from './instance.ts';
+import { closedLoop } from './load.ts';
 import type { LoadResult } from './load.ts';
 
 export interface FairnessBenchOptions {
@@ -26,10 +27,10 @@ export async function benchFairness(options: FairnessBenchOptions): Promise<obje
   const { seconds, bytes, clients } = options;
   const instance = await startInstance('fairness');
   const { cluster, name, replicas } = instance;
-  const quiet = clientOf(instance, bytes);
+  const quiet = new Client(instance, { bytes });
   try {
-    await quiet.load(1, 2);
-    const alone = await quiet.load(1, seconds);
+    await closedLoop(quiet.load(2), 1);
+    const alone = await closedLoop(quiet.load(seconds), 1);
     const loud = loudClients({
       instance: { cluster, name, replicas },
       bytes,
@@ -37,7 +38,7 @@ export async function benchFairness(options: FairnessBenchOptions): Promise<obje
       seconds: seconds + 2 * RAMP_SECONDS,
     });
     await pause(RAMP_SECONDS * 1000);
-    const beside = await quiet.load(1, seconds);
+    const beside = await closedLoop(quiet.load(seconds), 1);
     const others = await loud;
     return {
       bench: 'fairness',

@@ -4,14 +4,13 @@
  * take a message a second, a flood of far more than it takes. Caches are filled before, so that what is seen
  * is not their filling. Then, in a new instance, what may cost a stated amount: 100,000 streams.
  */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Appender } from '../../libs/client/appender.ts';
-import { Regions } from '../../libs/client/regions.ts';
+import type { Appender } from '../../libs/client/appender.ts';
 import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import type { ReadStream } from '../../libs/rpc/rpc.ts';
 import { round } from '../../libs/telemetry/figures.ts';
+import { Client } from './client.ts';
 import type { Instance } from './instance.ts';
 import { requireAllRunning, startInstance } from './instance.ts';
 import { closedLoop, openLoop } from './load.ts';
@@ -47,11 +46,9 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<object> 
   const { seconds, bytes, rate } = options;
   const instance = await startInstance('memory');
   const keepers = keepersOf(instance);
-  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
   const phases: Phase[] = [];
-  const appender = appenderOf(instance, regions);
-  const body = new Uint8Array(bytes).fill(120);
-  const load = { appender, stream: 'bench', body, seconds };
+  const client = new Client(instance, { bytes });
+  const load = client.load(seconds);
   const run = async (phase: string, work: () => Promise<unknown>): Promise<void> => {
     const replicas = await sampled(keepers, work);
     phases.push({ phase, replicas });
@@ -59,7 +56,7 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<object> 
   };
   try {
     while (!(await allFull(keepers))) {
-      await closedLoop({ ...load, seconds: 2 }, FILL_INFLIGHT);
+      await closedLoop(client.load(2), FILL_INFLIGHT);
     }
     await run('steady', () => openLoop(load, rate));
     const victim = instance.children[VICTIM];
@@ -72,12 +69,11 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<object> 
       await openLoop(load, rate);
       stop();
     });
-    await run('flood', () => flood(instance, body, seconds));
-    await run('after it', () => openLoop({ ...load, seconds: SETTLE_SECONDS }, rate));
+    await run('flood', () => flood(instance, bytes, seconds));
+    await run('after it', () => openLoop(client.load(SETTLE_SECONDS), rate));
     await requireAllRunning(instance);
   } finally {
-    appender.close();
-    regions.close();
+    client.close();
     await instance.stop();
   }
   return { bench: 'memory', ...options, phases, streamMebibytes: await ofStreams(options) };
@@ -90,13 +86,11 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<object> 
 async function ofStreams({ streams }: MemoryBenchOptions): Promise<Record<string, Memory>> {
   const instance = await startInstance('streams');
   const keepers = keepersOf(instance);
-  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
-  const appender = appenderOf(instance, regions);
-  const body = new Uint8Array(16);
-  const load = { appender, stream: 'bench', body, seconds: SETTLE_SECONDS };
+  const client = new Client(instance, { bytes: 16 });
+  const load = client.load(SETTLE_SECONDS);
   try {
     const before = await least(keepers, () => openLoop(load, SETTLE_RATE));
-    await fillStreams(appender, streams);
+    await fillStreams(client.appender, streams);
     const after = await least(keepers, () => openLoop(load, SETTLE_RATE));
     await requireAllRunning(instance);
     return Object.fromEntries(
@@ -107,8 +101,7 @@ async function ofStreams({ streams }: MemoryBenchOptions): Promise<Record<string
       }),
     );
   } finally {
-    appender.close();
-    regions.close();
+    client.close();
     await instance.stop();
   }
 }
@@ -120,11 +113,6 @@ function keepersOf({ replicas, keepers }: Instance): ReadonlyMap<string, string>
 async function allFull(keepers: ReadonlyMap<string, string>): Promise<boolean> {
   const full = await Promise.all([...keepers.values()].map(cacheIsFull));
   return full.every(Boolean);
-}
-
-function appenderOf({ cluster, name }: Instance, regions: Regions): Appender {
-  const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
-  return new Appender({ cluster, instance: name, regions, ack: 'QUORUM', writer });
 }
 
 /** Each reads the journal from its beginning, a message a second; one that is cut off begins again. */
@@ -170,23 +158,15 @@ function slowReaders({ cluster, name, replicas }: Instance): () => void {
   };
 }
 
-async function flood(instance: Instance, body: Uint8Array, seconds: number): Promise<void> {
-  const inflight = Math.ceil(FLOOD_BYTES / body.length);
-  const clients = Array.from({ length: FLOOD_CLIENTS }, () => {
-    const regions = new Regions({ replicas: instance.replicas, region: 'a' });
-    return { regions, appender: appenderOf(instance, regions) };
+async function flood(instance: Instance, bytes: number, seconds: number): Promise<void> {
+  const inflight = Math.ceil(FLOOD_BYTES / bytes);
+  const clients = Array.from({ length: FLOOD_CLIENTS }, (_, client) => {
+    return new Client(instance, { bytes, stream: `flood-${client}` });
   });
   try {
-    await Promise.all(
-      clients.map(({ appender }, client) =>
-        closedLoop({ appender, stream: `flood-${client}`, body, seconds }, inflight),
-      ),
-    );
+    await Promise.all(clients.map((client) => closedLoop(client.load(seconds), inflight)));
   } finally {
-    for (const { appender, regions } of clients) {
-      appender.close();
-      regions.close();
-    }
+    for (const client of clients) client.close();
   }
 }
 

@@ -4,13 +4,11 @@
  * reader costs is its messages and its bytes, and messages grow larger as readers grow more.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { randomUUID } from 'node:crypto';
-import { Appender } from '../../libs/client/appender.ts';
-import { Regions } from '../../libs/client/regions.ts';
 import { decodeDeliveries } from '../../libs/frames/delivery.ts';
 import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { connect } from '../../libs/rpc/rpc.ts';
 import { round } from '../../libs/telemetry/figures.ts';
+import { Client } from './client.ts';
 import type { Instance } from './instance.ts';
 import { startInstance } from './instance.ts';
 import { openLoop } from './load.ts';
@@ -42,18 +40,13 @@ const WARM_UP_SECONDS = 3;
 
 export async function benchReaders(options: ReadersBenchOptions): Promise<object> {
   const instance = await startInstance('readers');
-  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
+  const client = new Client(instance, options);
   const rows: Row[] = [];
   try {
-    const { cluster, name } = instance;
-    const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
-    const appender = new Appender({ cluster, instance: name, regions, ack: 'QUORUM', writer });
-    const body = new Uint8Array(options.bytes).fill(120);
-    const load = { appender, stream: 'bench', body };
-    await openLoop({ ...load, seconds: WARM_UP_SECONDS }, options.rate);
+    await openLoop(client.load(WARM_UP_SECONDS), options.rate);
     for (const readers of options.readers) {
       const row = await measure(instance, readers, () =>
-        openLoop({ ...load, seconds: options.seconds }, options.rate),
+        openLoop(client.load(options.seconds), options.rate),
       );
       rows.push(row);
       console.log(
@@ -61,9 +54,8 @@ export async function benchReaders(options: ReadersBenchOptions): Promise<object
           `${row.messagesPerSecond} messages/s a reader, ${row.behind} records behind, append p99 ${row.appendP99Ms} ms`,
       );
     }
-    appender.close();
   } finally {
-    regions.close();
+    client.close();
     await instance.stop();
   }
   return { bench: 'readers', ...options, rows };

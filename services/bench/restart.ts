@@ -6,16 +6,11 @@
  * `listeningSeconds`: from the start of the process until it answers its clients at all: program and
  * log loaded. `caughtUpSeconds`: until everything the others had released is released here too.
  */
-import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Appender } from '../../libs/client/appender.ts';
-import { Regions } from '../../libs/client/regions.ts';
-import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { StatusResponse } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { round } from '../../libs/telemetry/figures.ts';
 import type { Child } from '../../libs/processes/child.ts';
-import type { Instance } from './instance.ts';
+import { Client } from './client.ts';
 import { startInstance } from './instance.ts';
 import { closedLoop } from './load.ts';
 
@@ -39,53 +34,43 @@ interface Row {
 
 const SLICE_SECONDS = 2;
 const VICTIM = 1;
+const DEADLINE_MS = 1000;
 
 export async function benchRestart(options: RestartBenchOptions): Promise<object> {
   const { bytes, mebibytes, inflight } = options;
   const instance = await startInstance('restart');
-  const regions = new Regions({ replicas: instance.replicas, region: 'a' });
+  const client = new Client(instance, { bytes });
   const rows: Row[] = [];
   let records = 0;
   try {
-    const writer = { id: randomUUID(), epoch: 1, lastSeq: 0 };
-    const { cluster, name } = instance;
-    const appender = new Appender({ cluster, instance: name, regions, ack: 'QUORUM', writer });
-    const body = new Uint8Array(bytes).fill(120);
     const loadedAt = performance.now();
     for (let slice = 0; records * bytes < mebibytes * 1024 * 1024; slice += 1) {
       const stream = `bench-${slice % options.streams}`;
-      const load = { appender, stream, body, seconds: SLICE_SECONDS };
-      const result = await closedLoop(load, inflight);
+      const result = await closedLoop({ ...client.load(SLICE_SECONDS), stream }, inflight);
       records += result.latency.count;
     }
     const loadSeconds = round((performance.now() - loadedAt) / 1000);
     console.log(`${records} records in ${loadSeconds} s`);
     const victim = instance.children[VICTIM];
     if (victim === undefined) throw new Error('no such replica');
-    rows.push(await measure('killed', instance, regions, victim));
-    rows.push(await measure('stopped', instance, regions, victim));
-    appender.close();
+    rows.push(await measure('killed', client, victim));
+    rows.push(await measure('stopped', client, victim));
   } finally {
-    regions.close();
+    client.close();
     await instance.stop();
   }
   return { bench: 'restart', bytes, mebibytes, inflight, records, rows };
 }
 
-async function measure(
-  end: Row['end'],
-  instance: Instance,
-  regions: Regions,
-  victim: Child,
-): Promise<Row> {
+async function measure(end: Row['end'], client: Client, victim: Child): Promise<Row> {
   await (end === 'killed' ? victim.kill() : victim.stop());
-  const target = await statusOf(instance, regions, 'a');
+  const target = await client.status('a', DEADLINE_MS);
   const startedAt = performance.now();
   const since = (): number => round((performance.now() - startedAt) / 1000);
   await victim.start();
   let listeningSeconds = 0;
   for (;;) {
-    const status = await statusOf(instance, regions, 'b').catch(() => null);
+    const status = await client.status('b', DEADLINE_MS).catch(() => null);
     if (status !== null && listeningSeconds === 0) listeningSeconds = since();
     if (status !== null && status.watermark >= target.watermark) {
       const row = {
@@ -100,17 +85,6 @@ async function measure(
     }
     await sleep(20);
   }
-}
-
-function statusOf(instance: Instance, regions: Regions, region: string): Promise<StatusResponse> {
-  const { cluster, name } = instance;
-  return regions
-    .named(region)
-    .channel.unary(
-      JournalService.method.status,
-      { target: { cluster, instance: name } },
-      { deadlineMs: 1000 },
-    );
 }
 
 function residentMebibytes(pid: number | null): number {
