@@ -51,11 +51,11 @@ export function deserializer(schema: DescMessage): (bytes: Buffer) => Decoded {
  * bytes that say more, or not exactly this; null when the schema is not of this kind.
  */
 function envelope(schema: DescMessage): ((bytes: Buffer) => Message | null) | null {
-  const [field, ...more] = schema.fields;
-  if (field?.scalar !== ScalarType.BYTES || more.length > 0 || field.oneof !== undefined)
-    return null;
+  const [field, ...others] = schema.fields;
+  if (field?.fieldKind !== 'scalar' || field.scalar !== ScalarType.BYTES) return null;
+  if (others.length > 0 || field.oneof !== undefined) return null;
   // Larger numbers take more than one byte.
-  if (field.fieldKind !== 'scalar' || field.number > 15) return null;
+  if (field.number > 15) return null;
   const tag = (field.number << 3) | LENGTH_DELIMITED;
   const empty = create(schema);
   const { localName } = field;

@@ -100,11 +100,12 @@ export class Archiver {
     return this.#halted;
   }
 
-  /** Memory of segments under way. */
+  /** Under way: made, and not known to be named. */
   get heldSegments(): number {
     return this.#made.length;
   }
 
+  /** The memory they take. */
   get heldBytes(): number {
     return this.#made.reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
