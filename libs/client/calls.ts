@@ -65,6 +65,8 @@ function tooLate(name: string, limits: CallLimits, last: MeridianError | null): 
   return new MeridianError('DEADLINE', message, { cause: last });
 }
 
+const PROBE_MS = 1_000;
+
 /** Does this replica answer, serve clients, take part in quorums, and trust its clock? */
 export async function probeRegion(
   region: Region,
@@ -80,4 +82,12 @@ export async function probeRegion(
   }
 }
 
-const PROBE_MS = 1_000;
+/** The first answer of those who were asked at the same time; when all fail, what the first of them said. */
+export async function whoeverAnswers<T>(asked: readonly Promise<T>[]): Promise<T> {
+  try {
+    return await Promise.any(asked);
+  } catch (error) {
+    if (!(error instanceof AggregateError)) throw error;
+    throw error.errors[0] ?? new MeridianError('INVALID', 'there is nobody to ask');
+  }
+}

@@ -64,11 +64,11 @@ const FOUNDERS_MAX = 255;
 /** INVALID for what no reader would understand. */
 export function encodeMemberRecord(record: MemberRecord | MemberRenewal): RecordInput {
   const { kind, founders, history } = record;
-  const value =
+  const event =
     kind === 'renewal'
-      ? { kind, founders, history }
-      : { kind, instance: record.instance, name: record.name, replicas: record.replicas };
-  const body = Buffer.from(JSON.stringify({ ...value, founders, history }));
+      ? {}
+      : { instance: record.instance, name: record.name, replicas: record.replicas };
+  const body = Buffer.from(JSON.stringify({ kind, ...event, founders, history }));
   if (recordOf(body) === null) {
     throw new MeridianError('INVALID', `no record of members: ${body.toString().slice(0, 1000)}`);
   }

@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectCrossbars } from '../../libs/applier/crossbars.ts';
 import type { Crossbars } from '../../libs/applier/crossbars.ts';
+import { whoeverAnswers } from '../../libs/client/calls.ts';
 import { connectJournal } from '../../libs/client/client.ts';
 import type { Journal } from '../../libs/client/client.ts';
 import type { JournalOptions, ReplicaAddress } from '../../libs/client/types.ts';
@@ -75,12 +76,7 @@ export class Database {
 
   /** As the first crossbar that answers knows it. */
   async view(): Promise<DatabaseView> {
-    return Promise.any(this.#crossbars.map(({ client }) => client.status())).then(
-      viewOf,
-      (error: unknown) => {
-        throw error instanceof AggregateError ? error.errors[0] : error;
-      },
-    );
+    return viewOf(await whoeverAnswers(this.#crossbars.map(({ client }) => client.status())));
   }
 
   /** REFUSED: the number or name is taken, or a crossbar could not follow. */
@@ -113,12 +109,7 @@ export class Database {
       const message = `${name} is the registry, whose journal holds the changes: it cannot leave`;
       throw new MeridianError('REFUSED', message);
     }
-    const leaving = connectJournal({
-      ...this.#endpoint,
-      instance: name,
-      replicas,
-      region: regionOf(replicas),
-    });
+    const leaving = this.#connect(name, replicas);
     try {
       const end = await this.#retire(leaving, replicas, options);
       return await this.#change((lives) => {
@@ -154,6 +145,12 @@ export class Database {
     await this.#registry.close({ drainMs: 0 });
   }
 
+  /** An instance that comes or goes, reached as the registry is. */
+  #connect(instance: string, replicas: readonly ReplicaAddress[]): Journal {
+    const region = replicas[0]?.region ?? '';
+    return connectJournal({ ...this.#endpoint, instance, replicas, region });
+  }
+
   async #find(name: string): Promise<{ life: Life; registry: string }> {
     const { lives, registry } = await this.#current();
     const life = lives.find((each) => each.name === name);
@@ -167,12 +164,7 @@ export class Database {
 
   /** Who joins has to run: everybody waits for it afterwards. What it has taken so far stays outside. */
   async #readPointOf(name: string, replicas: readonly ReplicaAddress[]): Promise<number> {
-    const journal = connectJournal({
-      ...this.#endpoint,
-      instance: name,
-      replicas,
-      region: regionOf(replicas),
-    });
+    const journal = this.#connect(name, replicas);
     try {
       return (await journal.heartbeat()).readPoint;
     } finally {
@@ -210,7 +202,7 @@ export class Database {
     }
   }
 
-  /** `wanted`: null-operation as the life that stands, or the change and what it has to come after. */
+  /** `wanted`: the life that stands already, for which nothing has to be done; or the change, and what it has to come after. */
   async #change(
     wanted: (lives: readonly Life[]) =>
       | Life
@@ -360,8 +352,4 @@ async function heard(journal: Journal, region: string, until: number): Promise<n
 /** Its clock had passed the end when it was first seen to know of it. */
 function tooLate(region: string, end: number): string {
   return `the replica in ${region} was found to know of it only after ${end}; a QUORUM append that it answered since may have been refused by the order: look at what it acknowledged`;
-}
-
-function regionOf(replicas: readonly ReplicaAddress[]): string {
-  return replicas[0]?.region ?? '';
 }

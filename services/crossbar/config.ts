@@ -92,24 +92,23 @@ export const crossbarSchema = z
     checkSecurity(config, { listen }, (path, message) => {
       context.addIssue({ code: 'custom', path, message });
     });
-    for (const key of ['name', 'number'] as const) {
-      const seen = new Set<string | number>();
-      for (const [where, list] of Object.entries({ instances, joined })) {
-        list.forEach((each, position) => {
-          if (seen.has(each[key])) {
-            const message = `expected a ${key} that no other instance has, found ${each[key]} again`;
-            context.addIssue({ code: 'custom', path: [where, position, key], message });
-          }
-          seen.add(each[key]);
-        });
-      }
-    }
+    const seen = { name: new Set<string | number>(), number: new Set<string | number>() };
     for (const [where, list] of Object.entries({ instances, joined })) {
-      list.forEach(({ replicas }, position) => {
-        if (new Set(replicas.map(({ region }) => region)).size === replicas.length) return;
-        const message = 'expected replicas in different regions';
-        context.addIssue({ code: 'custom', path: [where, position, 'replicas'], message });
-      });
+      for (const [position, each] of list.entries()) {
+        const refuse = (key: string, message: string): void => {
+          context.addIssue({ code: 'custom', path: [where, position, key], message });
+        };
+        for (const key of ['name', 'number'] as const) {
+          if (seen[key].has(each[key])) {
+            refuse(key, `expected a ${key} that no other instance has, found ${each[key]} again`);
+          }
+          seen[key].add(each[key]);
+        }
+        const regions = new Set(each.replicas.map(({ region }) => region));
+        if (regions.size < each.replicas.length) {
+          refuse('replicas', 'expected replicas in different regions');
+        }
+      }
     }
   });
 

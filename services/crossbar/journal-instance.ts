@@ -2,6 +2,7 @@
  * An instance through the client library, which owns the choice of the replica, failover, and that
  * nothing is lost, repeated or reordered when it changes. Translates; decides nothing.
  */
+import { whoeverAnswers } from '../../libs/client/calls.ts';
 import { connectJournal } from '../../libs/client/client.ts';
 import type { Journal, ReadGap } from '../../libs/client/client.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
@@ -107,10 +108,8 @@ async function readPoint(journal: Journal): Promise<Timestamp> {
 
 /** Of the replica that answers first: asks no quorum, so that what is released can be read without one. */
 async function watermark(journal: Journal, regions: readonly string[]): Promise<Timestamp> {
-  return whoeverAnswers(regions, async (region) => {
-    const status = await journal.status(region);
-    return timestamp(Number(status.watermark));
-  });
+  const statuses = regions.map((region) => journal.status(region));
+  return timestamp(Number((await whoeverAnswers(statuses)).watermark));
 }
 
 /** The tail is asked for behind the watermark, at the same replica, so no record up to that is missed. */
@@ -119,13 +118,14 @@ function localTail(
   regions: readonly string[],
   stream: string,
 ): Promise<{ watermark: Timestamp; records: number }> {
-  return whoeverAnswers(regions, async (region) => {
+  const ask = async (region: string): Promise<{ watermark: Timestamp; records: number }> => {
     const status = await journal.status(region);
     const records = await unlessMissing(
       journal.localTail(stream, { region }).then((found) => found.localNextSeqNum),
     );
     return { watermark: timestamp(Number(status.watermark)), records };
-  });
+  };
+  return whoeverAnswers(regions.map(ask));
 }
 
 function tail(journal: Journal, stream: string): Promise<number> {
@@ -168,18 +168,6 @@ async function unlessMissing(records: Promise<number>): Promise<number> {
   } catch (error) {
     if (error instanceof MeridianError && error.reason === 'STREAM_NOT_FOUND') return 0;
     throw error;
-  }
-}
-
-async function whoeverAnswers<T>(
-  regions: readonly string[],
-  ask: (region: string) => Promise<T>,
-): Promise<T> {
-  try {
-    return await Promise.any(regions.map(ask));
-  } catch (error) {
-    if (!(error instanceof AggregateError)) throw error;
-    throw error.errors[0];
   }
 }
 
