@@ -51,6 +51,13 @@ export class ArchiveReplay {
     return replay;
   }
 
+  /** Through all that is named, from where the archive begins. */
+  static async ofAll(catalog: Catalog): Promise<ArchiveReplay> {
+    const replay = await ArchiveReplay.from(catalog, catalog.manifest.state);
+    for await (const ref of catalog.allSegments()) await replay.execute(ref);
+    return replay;
+  }
+
   /** Returns the segment as readers see it. Throws CORRUPT, OUT_OF_RANGE when it was deleted meanwhile. */
   async execute(ref: SegmentRef): Promise<ArchiveView> {
     const segment = decodeSegment(await this.#catalog.fetch(ref), ref.key);

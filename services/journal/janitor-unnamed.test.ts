@@ -1,9 +1,9 @@
 /** What was uploaded and never named: when the janitor may delete it, and who may still name what. */
 import { beforeEach, expect, it } from 'vitest';
-import { Catalog } from '../../libs/archive/catalog.ts';
+import type { Catalog } from '../../libs/archive/catalog.ts';
 import { segmentKey, stateKey, sweepOf } from '../../libs/archive/keys.ts';
 import { MemoryStore } from '../../libs/archive/memory-store.ts';
-import { ArchiveReplay } from './archive-replay.ts';
+import { catalogOf, expectWhole } from './archive.test-kit.ts';
 import type { Archiver } from './archiver.ts';
 import { cleanArchive } from './janitor.ts';
 import type { JanitorOptions, JanitorReport } from './janitor.ts';
@@ -55,21 +55,7 @@ function clean(options: Partial<JanitorOptions> = {}): Promise<JanitorReport> {
   return cleanArchive({ store, ...rules, ...times, ...options });
 }
 
-async function catalog(): Promise<Catalog> {
-  const who = { cluster: 'c', instance: 'i', by: 'test' };
-  const found = await Catalog.open({ store, ...who, now: () => now });
-  if (found === null) throw new Error('there is no archive');
-  return found;
-}
-
-/** Everything that is named is there, and makes the order that the journal made. */
-async function isWhole(): Promise<void> {
-  const read = await catalog();
-  const replay = await ArchiveReplay.from(read, read.manifest.state);
-  for await (const segment of read.allSegments()) await replay.execute(segment);
-  expect(replay.ordinal).toBe(read.manifest.end);
-  expect(replay.order.hash()).toBe(journal.order.hash());
-}
+const catalog = (): Promise<Catalog> => catalogOf(store, () => now);
 
 const standing = (keys: readonly string[]): string[] =>
   keys.filter((key) => store.objects.has(key));
@@ -88,7 +74,7 @@ it('is deleted at the second look, a grace after a manifest after which nobody c
   expect(standing(NEVER_NAMED)).toEqual([]);
   expect(standing(before)).toEqual(before);
   expect((await catalog()).manifest.sweep?.number).toBe(1);
-  await isWhole();
+  await expectWhole(store, journal);
 });
 
 it('stays while it is young, and with a dry run, and without the rule', async () => {
@@ -119,7 +105,7 @@ it('deletes nothing that is named: by the manifest, its pages, or the root', asy
     await clean();
     append(20);
     while (await archiver.round());
-    await isWhole();
+    await expectWhole(store, journal);
   }
   expect((await catalog()).manifest.sweep?.number).toBeGreaterThan(1);
 });
@@ -146,7 +132,7 @@ it('cannot be named by a writer that slept between upload and manifest; it uploa
   expect(sweepOf(uploaded[0] ?? '')).toBe(0);
   expect(archiver.archivedTo).toBe(ENTRIES + 20);
   expect(sweepOf((await catalog()).manifest.segments.at(-1)?.key ?? '')).toBe(1);
-  await isWhole();
+  await expectWhole(store, journal);
 });
 
 it('comes of a janitor too, interrupted before or after any call, and goes with the rest', async () => {
@@ -170,5 +156,5 @@ it('comes of a janitor too, interrupted before or after any call, and goes with 
   const states = [root.state, manifest.state, manifest.known].flatMap((ref) => ref?.key ?? []);
   const there = [...store.objects.keys()].filter((key) => key.startsWith('states/'));
   expect(there.sort()).toEqual([...new Set(states)].sort());
-  await isWhole();
+  await expectWhole(store, journal);
 });

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Catalog } from '../../libs/archive/catalog.ts';
+import type { Catalog } from '../../libs/archive/catalog.ts';
 import { MemoryStore } from '../../libs/archive/memory-store.ts';
 import { tightestHold, withHold, withoutHold } from '../../libs/archive/removal.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
+import { catalogOf, expectWhole } from './archive.test-kit.ts';
 import { ArchiveHistory } from './archive-history.ts';
 import type { History } from './archive-history.ts';
 import type { Archiver } from './archiver.ts';
@@ -10,14 +11,12 @@ import { cleanArchive } from './janitor.ts';
 import type { JanitorOptions, JanitorReport } from './janitor.ts';
 import { MemoryJournal } from './memory-journal.ts';
 import type { MemoryBatch } from './memory-journal.ts';
-import { ArchiveReplay } from './archive-replay.ts';
 import { archiverOf } from './testing-archiver.ts';
 import { drain, open, place, records } from './testing-reads.ts';
 import type { Open, Request } from './testing-reads.ts';
 
 const STEP = 96;
 const ENTRIES = 60;
-const WHO = { cluster: 'c', instance: 'i' };
 
 let store: MemoryStore;
 let journal: MemoryJournal;
@@ -54,20 +53,7 @@ function clean(options: Partial<JanitorOptions> = {}): Promise<JanitorReport> {
   });
 }
 
-async function catalog(): Promise<Catalog> {
-  const found = await Catalog.open({ store, ...WHO, by: 'test', now: () => now });
-  if (found === null) throw new Error('there is no archive');
-  return found;
-}
-
-/** Everything that is named is there, and makes the order that the journal made. */
-async function isWhole(): Promise<void> {
-  const read = await catalog();
-  const replay = await ArchiveReplay.from(read, read.manifest.state);
-  for await (const segment of read.allSegments()) await replay.execute(segment);
-  expect(replay.ordinal).toBe(read.manifest.end);
-  expect(replay.order.hash()).toBe(journal.order.hash());
-}
+const catalog = (): Promise<Catalog> => catalogOf(store, () => now);
 
 const kinds = (kind: string): string[] =>
   [...store.objects.keys()].filter((key) => key.startsWith(`${kind}/`));
@@ -122,7 +108,7 @@ describe('the janitor', () => {
     expect(report.first).toBeGreaterThan(30);
     expect(report.first).toBeLessThan(41);
     expect(report.goneTo).toBeLessThan(journal.index.lastTimestamp - 20 * STEP);
-    await isWhole();
+    await expectWhole(store, journal);
   });
 
   it('deletes by size, and never the last segment', async () => {
@@ -134,7 +120,7 @@ describe('the janitor', () => {
     expect(bytes).toBeGreaterThanOrEqual(3000);
     const rest = await clean({ retentionBytes: 1 });
     expect(some.removedSegments + rest.removedSegments).toBe(total - 1);
-    await isWhole();
+    await expectWhole(store, journal);
   });
 
   it('deletes what every stream has trimmed, or that belongs to deleted streams, and no more', async () => {
@@ -148,7 +134,7 @@ describe('the janitor', () => {
     const { first } = await clean({ trims: true });
     expect(first).toBeLessThanOrEqual(30);
     expect(first).toBeGreaterThan(20);
-    await isWhole();
+    await expectWhole(store, journal);
     // A second stream with a record at the beginning keeps everything.
     await fill((i) => (i === 0 ? [{ stream: 'old', records: records(1) }] : trimAt(i)));
     expect(await clean({ trims: true })).toMatchObject({ first: 0, removedSegments: 0 });
@@ -168,7 +154,7 @@ describe('the janitor', () => {
     const { first } = await clean({ trims: true });
     expect(first).toBeGreaterThan(10);
     expect(first).toBeLessThanOrEqual(20);
-    await isWhole();
+    await expectWhole(store, journal);
   });
 
   it('goes on from what it knew, and calls its old state garbage', async () => {
@@ -180,7 +166,7 @@ describe('the janitor', () => {
     await clean({ trims: true });
     expect(store.calls.filter((call) => call.startsWith('read segments/'))).toEqual([]);
     await clean({ retentionBytes: 1 });
-    await isWhole();
+    await expectWhole(store, journal);
   });
 
   it('keeps what a registered reader has not had, until the hold expires or is released', async () => {
@@ -207,7 +193,7 @@ describe('the janitor', () => {
     };
     expect(await clean({ retentionBytes: 1 })).toMatchObject({ first: 0, removedSegments: 0 });
     expect((await catalog()).manifest.holds).toEqual([hold]);
-    await isWhole();
+    await expectWhole(store, journal);
   });
 
   it('gives readers of older manifests their time, then deletes by name alone', async () => {
@@ -223,7 +209,7 @@ describe('the janitor', () => {
     expect(kinds('segments')).toHaveLength(1);
     expect(kinds('manifests').length).toBeGreaterThan(3);
     expect(store.calls.some((call) => call.startsWith('remove manifests/'))).toBe(false);
-    await isWhole();
+    await expectWhole(store, journal);
   });
 
   it.each<[string, Request]>([
@@ -298,14 +284,14 @@ describe('the janitor', () => {
           (reason: unknown) => reason as MeridianError,
         );
         store.fault = () => null;
-        await isWhole();
+        await expectWhole(store, journal);
         await rounds();
         await rounds();
         const { manifest } = await catalog();
         finished.add(manifest.first);
         expect(manifest.garbage).toEqual([]);
         expect(kinds('segments')).toHaveLength(manifest.segments.length);
-        await isWhole();
+        await expectWhole(store, journal);
         if (calls <= failing) break;
         if (error !== null) expect(error.reason).toBe('UNAVAILABLE');
       }

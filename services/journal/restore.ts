@@ -104,9 +104,7 @@ async function replayAll(catalog: Catalog): Promise<ArchiveReplay> {
   for (let beginning = 1; ; beginning += 1) {
     const { first } = catalog.manifest;
     try {
-      const replay = await ArchiveReplay.from(catalog, catalog.manifest.state);
-      for await (const ref of catalog.allSegments()) await replay.execute(ref);
-      return replay;
+      return await ArchiveReplay.ofAll(catalog);
     } catch (error) {
       if (!(error instanceof MeridianError) || beginning === BEGINNINGS_MAX) throw error;
       if ((await catalog.refresh()).first === first) throw error;

@@ -4,6 +4,9 @@ import { Archiver } from './archiver.ts';
 import type { ArchiverOptions } from './archiver.ts';
 import type { MemoryJournal } from './memory-journal.ts';
 
+/** Whose archive it writes. */
+export const OF_ARCHIVER = { cluster: 'c', instance: 'i' };
+
 export function archiverOf(
   { index, store: entries, watermark }: MemoryJournal,
   store: ObjectStore,
@@ -11,8 +14,7 @@ export function archiverOf(
 ): Archiver {
   return new Archiver({
     store,
-    cluster: 'c',
-    instance: 'i',
+    ...OF_ARCHIVER,
     by: '0 a',
     index,
     entries,

@@ -3,13 +3,12 @@
  * writes holds there too, three replicas make one archive in it, and rights are enough for each and no more.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Catalog } from '../../libs/archive/catalog.ts';
 import { segmentKey } from '../../libs/archive/keys.ts';
 import { openStore } from '../../libs/archive/open-store.ts';
+import { expectWhole } from '../../services/journal/archive.test-kit.ts';
 import type { Archiver } from '../../services/journal/archiver.ts';
 import { cleanArchive } from '../../services/journal/janitor.ts';
 import { MemoryJournal } from '../../services/journal/memory-journal.ts';
-import { ArchiveReplay } from '../../services/journal/archive-replay.ts';
 import { archiverOf } from '../../services/journal/testing-archiver.ts';
 import { records } from '../../services/journal/testing-reads.ts';
 import { Moto } from './moto.ts';
@@ -18,7 +17,6 @@ import type { Credentials } from './moto.ts';
 const ENTRIES = 60;
 const RACERS = 32;
 const BUCKET = 'archive';
-const WHO = { cluster: 'c', instance: 'i' };
 
 let moto: Moto;
 let owner: Credentials;
@@ -128,11 +126,7 @@ describe('an archive on a server of S3', () => {
     // The janitor's first state is gone with them, named and called garbage since.
     expect((await cleanArchive(clean)).deletedObjects).toBeGreaterThan(removedSegments);
     expect(await cleaner.read(unnamed, 1000)).toBeNull();
-    const catalog = await Catalog.open({ store: cleaner, ...WHO, by: 'test', now: () => 1 });
-    if (catalog === null) throw new Error('there is no archive');
-    const replay = await ArchiveReplay.from(catalog, catalog.manifest.state);
-    for await (const segment of catalog.allSegments()) await replay.execute(segment);
-    expect(replay.order.hash()).toBe(journal().order.hash());
+    await expectWhole(cleaner, journal());
     for (const store of [...stores, cleaner]) store.close();
   });
 

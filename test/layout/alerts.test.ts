@@ -9,10 +9,11 @@ import { MemoryStore } from '../../libs/archive/memory-store.ts';
 import { Registry } from '../../libs/telemetry/metrics.ts';
 import type { Archive } from '../../services/journal/archive.ts';
 import { addArchiveMetrics } from '../../services/journal/archive-metrics.ts';
-import { Archiver } from '../../services/journal/archiver.ts';
+import type { Archiver } from '../../services/journal/archiver.ts';
 import { addJanitorMetrics } from '../../services/journal/janitor-metrics.ts';
 import { JanitorRounds } from '../../services/journal/janitor-rounds.ts';
 import { MemoryJournal } from '../../services/journal/memory-journal.ts';
+import { archiverOf } from '../../services/journal/testing-archiver.ts';
 import { records } from '../../services/journal/testing-reads.ts';
 import { firing as firingIn, partsOf, rules } from './alert-rules.ts';
 import { ROOT } from './source-files.ts';
@@ -28,23 +29,8 @@ beforeEach(() => {
   store = new MemoryStore();
   journal = new MemoryJournal();
   registry = new Registry();
-  const { index, store: entries, watermark } = journal;
-  const tell = (): void => undefined;
-  archiver = new Archiver({
-    store,
-    cluster: 'c',
-    instance: 'i',
-    by: '0 a',
-    index,
-    entries,
-    watermark,
-    rule: { segmentBytes: 10_000, windowMicros: 5 * MINUTE },
-    uploadsMax: 2,
-    pollMs: 1,
-    turnMs: 1,
-    baseState: () => null,
-    logger: { info: tell, warn: tell, error: tell } as never,
-  });
+  const rule = { segmentBytes: 10_000, windowMicros: 5 * MINUTE };
+  archiver = archiverOf(journal, store, { rule });
   const archive = { archiver, history: { figures: {}, cachedBytes: 0 } } as unknown as Archive;
   addArchiveMetrics(registry, { archive: {} as never }, journal, archive);
 });

@@ -81,8 +81,7 @@ export class ArchiveChecker implements StoreListener {
     const options = { store: client, cluster, instance, by: 'restore', now: () => 0 };
     const catalog = await Catalog.open(options);
     check(catalog !== null, 'restore-nothing', () => `there is no archive of ${instance}`);
-    const replay = await ArchiveReplay.from(catalog, catalog.manifest.state);
-    for await (const ref of catalog.allSegments()) await replay.execute(ref);
+    const replay = await ArchiveReplay.ofAll(catalog);
     this.extend();
     const order = createOrderMachine();
     for (const entry of this.entries.slice(0, replay.ordinal)) {
