@@ -154,6 +154,16 @@ export class Cluster {
     return channel;
   }
 
+  /** One append after the other, so that each is an entry of its own; `bodyOf` counts from 1. */
+  async appendEach(replica: number, count: number, bodyOf: (i: number) => string): Promise<void> {
+    const session = new RawSession(this.channel(replica));
+    for (let i = 1; i <= count; i += 1) {
+      session.send('s', bodyOf(i));
+      await session.whenAnswered(i);
+    }
+    session.end();
+  }
+
   status(replica: number): Promise<MessageShape<typeof StatusResponseSchema>> {
     const options = { deadlineMs: 5000 };
     return this.channel(replica).unary(JournalService.method.status, { target: TARGET }, options);

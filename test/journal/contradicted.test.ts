@@ -10,7 +10,7 @@ import { writeCrc } from '../../libs/frames/batch.ts';
 import { restoreOrderMachine } from '../../libs/order/machine.ts';
 import { openLog } from '../../libs/storage/log.ts';
 import { machineChunks, readHead } from '../../services/journal/checkpoint-sections.ts';
-import { Cluster, DEADLINE_MS, RawSession, TARGET, readSettled, until } from './cluster.ts';
+import { Cluster, DEADLINE_MS, TARGET, readSettled, until } from './cluster.ts';
 
 const cluster = new Cluster();
 const WRONG = 2;
@@ -25,13 +25,8 @@ afterAll(async () => {
 });
 
 /** One append an entry: hashes are compared at every sixteenth. */
-async function append(replica: number, count: number): Promise<void> {
-  const session = new RawSession(cluster.channel(replica));
-  for (let i = 1; i <= count; i += 1) {
-    session.send('s', `${replica}-${(appended += 1)}`);
-    await session.whenAnswered(i);
-  }
-  session.end();
+function append(replica: number, count: number): Promise<void> {
+  return cluster.appendEach(replica, count, () => `${replica}-${(appended += 1)}`);
 }
 
 /** Flips a bit of the running hash in the newest checkpoint, which stays sound in itself. */

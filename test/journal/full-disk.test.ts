@@ -32,13 +32,8 @@ async function disk(
 }
 
 /** ORDERED appends of 20 kB, each answered. */
-async function append(replica: number, count: number): Promise<void> {
-  const session = new RawSession(cluster.channel(replica));
-  for (let i = 1; i <= count; i += 1) {
-    session.send('s', `${(number += 1)} `.padEnd(20_000, 'x'));
-    await session.whenAnswered(i);
-  }
-  session.end();
+function append(replica: number, count: number): Promise<void> {
+  return cluster.appendEach(replica, count, () => `${(number += 1)} `.padEnd(20_000, 'x'));
 }
 
 async function refusalAt(replica: number): Promise<unknown> {

@@ -7,7 +7,7 @@ import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeLog } from '../../services/journal/recovery.ts';
-import { Cluster, RawSession, TARGET, readSettled, until } from './cluster.ts';
+import { Cluster, TARGET, readSettled, until } from './cluster.ts';
 
 const cluster = new Cluster();
 const VICTIM = 2;
@@ -22,13 +22,8 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-async function append(replica: number, count: number): Promise<void> {
-  const session = new RawSession(cluster.channel(replica));
-  for (let i = 1; i <= count; i += 1) {
-    session.send('s', `${replica}-${(appended += 1)}`);
-    await session.whenAnswered(i);
-  }
-  session.end();
+function append(replica: number, count: number): Promise<void> {
+  return cluster.appendEach(replica, count, () => `${replica}-${(appended += 1)}`);
 }
 
 const aside = (): number => readdirSync(data).filter((name) => name.startsWith('aside-0')).length;

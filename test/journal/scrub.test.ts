@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { verifyDirectory } from '../../services/journal/verify.ts';
-import { Cluster, RawSession, readSettled, until } from './cluster.ts';
+import { Cluster, readSettled, until } from './cluster.ts';
 
 const cluster = new Cluster();
 const SICK = 2;
@@ -35,13 +35,8 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-async function append(replica: number, count: number): Promise<void> {
-  const session = new RawSession(cluster.channel(replica));
-  for (let i = 1; i <= count; i += 1) {
-    session.send('s', `${replica}-${i} `.padEnd(20_000, 'x'));
-    await session.whenAnswered(i);
-  }
-  session.end();
+function append(replica: number, count: number): Promise<void> {
+  return cluster.appendEach(replica, count, (i) => `${replica}-${i} `.padEnd(20_000, 'x'));
 }
 
 /** Behind the replica's back, as a disk does it. */

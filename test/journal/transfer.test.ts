@@ -4,7 +4,7 @@
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Cluster, RawSession, until } from './cluster.ts';
+import { Cluster, until } from './cluster.ts';
 
 let cluster: Cluster;
 beforeEach(async () => {
@@ -20,13 +20,8 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-async function append(replica: number, count: number): Promise<void> {
-  const session = new RawSession(cluster.channel(replica));
-  for (let i = 1; i <= count; i += 1) {
-    session.send('s', 'x'.repeat(20_000));
-    await session.whenAnswered(i);
-  }
-  session.end();
+function append(replica: number, count: number): Promise<void> {
+  return cluster.appendEach(replica, count, () => 'x'.repeat(20_000));
 }
 
 const dataOf = (replica: number): string => String(cluster.configOf(replica)['dataDirectory']);

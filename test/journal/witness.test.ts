@@ -40,13 +40,10 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-async function append(replica: number, count: number, bytes = 0): Promise<void> {
-  const session = new RawSession(cluster.channel(replica));
-  for (let i = 1; i <= count; i += 1) {
-    session.send('s', `${replica}-${(appended += 1)}`.padEnd(bytes, '.'));
-    await session.whenAnswered(i);
-  }
-  session.end();
+function append(replica: number, count: number, bytes = 0): Promise<void> {
+  return cluster.appendEach(replica, count, () =>
+    `${replica}-${(appended += 1)}`.padEnd(bytes, '.'),
+  );
 }
 
 it('refuses clients by name, and a client library that is nearest to it works through the others', async () => {
