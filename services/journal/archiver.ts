@@ -7,6 +7,7 @@
  * are the same bytes, so each compares its own with what is named; other bytes, seen again and again, mean that
  * one order was not one, and end archiving here until somebody has put it right. What may leave the log is said by `archivedTo`.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Catalog, createChecked } from '../../libs/archive/catalog.ts';
 import type { CutRule } from '../../libs/archive/cut.ts';
 import { segmentKey, stateKey } from '../../libs/archive/keys.ts';
@@ -73,8 +74,7 @@ export class Archiver {
   #doubts = 0;
   #failing = false;
   #backoffMs = 0;
-  #stopped = false;
-  #wake: () => void = () => undefined;
+  readonly #stopping = new AbortController();
 
   constructor(options: ArchiverOptions) {
     this.#options = options;
@@ -116,12 +116,11 @@ export class Archiver {
 
   /** What is under way is left: the next start finds out what became of it. */
   stop(): void {
-    this.#stopped = true;
-    this.#wake();
+    this.#stopping.abort();
   }
 
   async #run(): Promise<void> {
-    while (!this.#isOver()) await this.#pause(await this.attempt());
+    while (!this.#isOver) await this.#pause(await this.attempt());
   }
 
   /** A round, and what becomes of its failure; returns how long to wait before the next, milliseconds. */
@@ -136,7 +135,7 @@ export class Archiver {
       return moved ? 0 : this.#options.pollMs;
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error;
-      return this.#isOver() ? 0 : this.#failed(error);
+      return this.#isOver ? 0 : this.#failed(error);
     }
   }
 
@@ -246,7 +245,7 @@ export class Archiver {
   async #giveWay(catalog: Catalog): Promise<void> {
     const { by, turnMs } = this.#options;
     const { number, by: writer } = catalog.manifest;
-    if (number === 0 || writer === by || this.#stopped) return;
+    if (number === 0 || writer === by || this.#isOver) return;
     await this.#pause(turnMs);
     await catalog.refresh();
   }
@@ -263,7 +262,7 @@ export class Archiver {
         if (ref !== undefined) await createChecked(catalog.store, ref, bytes);
       }),
     );
-    if (this.#stopped) return;
+    if (this.#isOver) return;
     const outcome = { isOurs: false };
     const follow = (manifest: Manifest): Manifest | null => {
       // After a sweep nobody knows whether what was uploaded before it is still there: once more.
@@ -298,19 +297,13 @@ export class Archiver {
     return this.#doubts > 0 ? BACKOFF_MS_LEAST : this.#backoffMs;
   }
 
-  /** A method, because it changes while something is awaited. */
-  #isOver(): boolean {
-    return this.#stopped;
+  get #isOver(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
+  /** Ends early when all is over: whoever pauses looks. */
   async #pause(ms: number): Promise<void> {
-    if (this.#stopped || ms === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    if (ms === 0) return;
+    await pause(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }

@@ -71,7 +71,7 @@ describe('rounds of the janitor', () => {
     expect(told.filter((line) => line.startsWith('info')).length).toBeGreaterThan(1);
   });
 
-  it('go on until they are stopped', async () => {
+  it('go on until something is broken that is no trouble of an archive', async () => {
     const store = await archived('one');
     const rounds = roundsOf([store]);
     const running = rounds.run();
@@ -79,8 +79,10 @@ describe('rounds of the janitor', () => {
       now += 500;
       await new Promise((resolve) => setImmediate(resolve));
     }
-    rounds.stop();
-    await running;
+    store.fault = () => {
+      throw new TypeError('a bug');
+    };
+    await expect(running).rejects.toThrow('a bug');
     const calls = store.calls.length;
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(store.calls).toHaveLength(calls);

@@ -1,8 +1,9 @@
 /**
- * Rounds of the janitor through several archives, one archive after the other, until it is stopped. An archive
- * that cannot be cleaned keeps no other from its turn; it is told once, and again when it works. Stopping may
- * cut a round off anywhere: the next one finishes it (janitor.ts).
+ * Rounds of the janitor through several archives, one archive after the other, as long as the process runs. An
+ * archive that cannot be cleaned keeps no other from its turn; it is told once, and again when it works. The end of
+ * the process may cut a round off anywhere: the next one finishes it (janitor.ts).
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ListingStore } from '../../libs/archive/object-store.ts';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
@@ -31,6 +32,8 @@ export interface RoundFigures {
   trouble: string | null;
 }
 
+/** The longest that a timer of Node waits. */
+const PAUSE_MS_MAX = 2 ** 31 - 1;
 /** Nobody heals these by waiting. */
 const FINAL = new Set(['CORRUPT', 'WRONG_TARGET', 'PERMISSION_DENIED']);
 
@@ -38,8 +41,6 @@ export class JanitorRounds {
   readonly #options: RoundsOptions;
   /** By the archive's url. */
   readonly figures: ReadonlyMap<string, RoundFigures>;
-  #stopped = false;
-  #wake: () => void = () => undefined;
 
   constructor(options: RoundsOptions) {
     this.#options = options;
@@ -53,23 +54,17 @@ export class JanitorRounds {
     );
   }
 
-  /** Resolves when it was stopped; rejects with what is no operating error. */
-  async run(): Promise<void> {
-    while (!this.#isOver()) {
+  /** Goes on until something is broken that is no trouble of an archive, and rejects with that. */
+  async run(): Promise<never> {
+    for (;;) {
       await this.round();
-      await this.#pause();
+      await pause(Math.min(this.#options.roundMs, PAUSE_MS_MAX));
     }
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#wake();
   }
 
   /** Once through all archives. */
   async round(): Promise<void> {
     for (const store of this.#options.stores) {
-      if (this.#isOver()) return;
       const figures = this.figures.get(store.url);
       if (figures !== undefined) await this.#clean(store, figures);
     }
@@ -99,21 +94,5 @@ export class JanitorRounds {
       if (FINAL.has(error.reason)) logger.error(fields, message);
       else logger.warn(fields, message);
     }
-  }
-
-  /** A method, because it changes while something is awaited. */
-  #isOver(): boolean {
-    return this.#stopped;
-  }
-
-  async #pause(): Promise<void> {
-    if (this.#stopped) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.min(this.#options.roundMs, 2 ** 31 - 1));
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 }

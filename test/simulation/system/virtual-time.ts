@@ -55,11 +55,19 @@ export class VirtualTime {
     for (const name of ['clearTimeout', 'clearInterval', 'clearImmediate']) {
       this.swap(globalThis, name, clear);
     }
-    const pause = (ms: number, value: unknown): Promise<unknown> =>
-      new Promise((resolve) => {
-        this.timer(() => {
+    const pause = (ms: number, value: unknown, given?: { signal?: AbortSignal }): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const { signal } = given ?? {};
+        const timer = this.timer(() => {
+          signal?.removeEventListener('abort', stop);
           resolve(value);
         }, ms);
+        const stop = (): void => {
+          timer.cancelled = true;
+          reject(signal?.reason as Error);
+        };
+        if (signal?.aborted === true) stop();
+        else signal?.addEventListener('abort', stop, { once: true });
       });
     this.swap(timersPromises, 'setTimeout', pause);
     this.swap(timersPromises, 'setImmediate', (value: unknown) => pause(0, value));
