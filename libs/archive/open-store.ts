@@ -1,7 +1,7 @@
 /** From a URL to the store behind it: `file:///directory` or `s3://bucket/prefix`. */
-import { readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MeridianError } from '../errors/errors.ts';
+import { readSecretFile } from '../files/given-files.ts';
 import { DirectoryStore } from './directory-store.ts';
 import type { ListingStore } from './object-store.ts';
 import { SealedStore } from './sealed-store.ts';
@@ -35,10 +35,12 @@ export async function openStore(settings: StoreSettings): Promise<ListingStore> 
   const problem = urlProblem(settings.url);
   if (problem !== null) throw new MeridianError('INVALID', `${settings.url}: ${problem}`);
   const { keysFile } = settings;
-  return new SealedStore(
-    await storeBehind(settings),
-    keysFile === undefined ? [] : sealingKeysFrom(keysFile),
-  );
+  const store = await storeBehind(settings);
+  return new SealedStore(store, keysFile === undefined ? [] : keysIn(keysFile));
+}
+
+function keysIn(file: string): SealingKey[] {
+  return parseSealingKeys(readSecretFile(file, 'the keys').toString(), file);
 }
 
 async function storeBehind(settings: StoreSettings): Promise<ListingStore> {
@@ -50,23 +52,4 @@ async function storeBehind(settings: StoreSettings): Promise<ListingStore> {
   const region = settings.region ?? process.env['AWS_REGION'] ?? 'us-east-1';
   const prefix = path === '' ? '' : `${path}/`;
   return new S3Store({ bucket: hostname, prefix, region, endpoint, pathStyle, timeoutMs });
-}
-
-function sealingKeysFrom(file: string): SealingKey[] {
-  let text: string;
-  try {
-    const mode = statSync(file).mode & 0o777;
-    if ((mode & 0o077) !== 0) {
-      throw new MeridianError(
-        'REFUSED',
-        `the keys ${file} have mode ${mode.toString(8).padStart(4, '0')}: others may read them; chmod 0600 ${file}`,
-      );
-    }
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof MeridianError) throw error;
-    const { message } = error as Error;
-    throw new MeridianError('REFUSED', `the keys ${file} cannot be read: ${message}`);
-  }
-  return parseSealingKeys(text, file);
 }

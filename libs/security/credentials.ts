@@ -3,13 +3,10 @@
  * connection is about to be made or taken, at most once a second, so a renewed certificate counts from
  * the next handshake on and no open connection notices. Files that do not fit together (a renewal that
  * is half done) leave the ones before in force.
- *
- * A key that others may read is refused: whoever can read it is this process.
  */
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import type { Stats } from 'node:fs';
 import { MeridianError } from '../errors/errors.ts';
+import { readGivenFile, readSecretFile, statGivenFile } from '../files/given-files.ts';
 import { identityOf } from './identity.ts';
 import type { Identity } from './identity.ts';
 
@@ -86,24 +83,14 @@ export class Credentials {
   }
 }
 
-/** A secret from a file that only its owner may read. Errors: REFUSED. */
-export function readSecretFile(file: string, what: string): Buffer {
-  const { mode } = stat(file, what);
-  if ((mode & 0o077) !== 0) {
-    const shown = (mode & 0o777).toString(8).padStart(4, '0');
-    throw refused(`${what} ${file} has mode ${shown}: others may read it; chmod 0600 ${file}`);
-  }
-  return read(file, what);
-}
-
 function load({ ca, certificate, key }: CredentialFiles): Material {
-  const authorities = read(ca, 'the authorities');
+  const authorities = readGivenFile(ca, 'the authorities');
   parsed(authorities, ca);
   if (certificate === undefined && key === undefined) return { ca: authorities, own: null };
   if (certificate === undefined || key === undefined) {
     throw refused('a certificate and its key are given together or not at all');
   }
-  const chain = read(certificate, 'the certificate');
+  const chain = readGivenFile(certificate, 'the certificate');
   const secret = readSecretFile(key, 'the key');
   const leaf = parsed(chain, certificate);
   let fits: boolean;
@@ -147,30 +134,10 @@ function stampOf({ ca, certificate, key }: CredentialFiles): string {
   return [ca, certificate, key]
     .filter((file) => file !== undefined)
     .map((file) => {
-      const { mtimeMs, size, ino } = stat(file, 'the file');
+      const { mtimeMs, size, ino } = statGivenFile(file, 'the file');
       return `${mtimeMs} ${size} ${ino}`;
     })
     .join('|');
-}
-
-function stat(file: string, what: string): Stats {
-  try {
-    return statSync(file);
-  } catch (cause) {
-    throw refused(`${what} ${file} cannot be read (${codeOf(cause)})`);
-  }
-}
-
-function read(file: string, what: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw refused(`${what} ${file} cannot be read (${codeOf(cause)})`);
-  }
-}
-
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
 }
 
 function refused(message: string): MeridianError {

@@ -3,9 +3,10 @@
  * (no settings) it is null, and then nobody is asked.
  */
 import { MeridianError } from '../errors/errors.ts';
+import { readSecretFile } from '../files/given-files.ts';
 import { Access } from './access.ts';
 import type { AccessFigures, Denial } from './access.ts';
-import { Credentials, readSecretFile } from './credentials.ts';
+import { Credentials } from './credentials.ts';
 import { mismatch } from './identity.ts';
 import type { Expected } from './identity.ts';
 import type { Grant } from './grants.ts';

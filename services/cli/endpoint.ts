@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { JournalOptions, ReplicaAddress } from '../../libs/client/types.ts';
-import { readSecretFile } from '../../libs/security/credentials.ts';
+import { readSecretFile } from '../../libs/files/given-files.ts';
 import { UsageError } from './arguments.ts';
 import type { Values } from './arguments.ts';
 import type { Context } from './contexts.ts';

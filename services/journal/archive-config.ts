@@ -1,7 +1,7 @@
 /** Settings of the archive: where it is, what stays in the log beside it, and what it may use. */
 import { z } from 'zod';
 import { CUT_DEFAULTS } from '../../libs/archive/cut.ts';
-import { urlProblem } from '../../libs/archive/open-store.ts';
+import { placeSettings, placeUrl } from './archive-place.ts';
 
 const MIB = 1024 * 1024;
 
@@ -13,26 +13,12 @@ const count = (defaultCount: number, most: number) =>
   z.number().int().min(1).max(most).default(defaultCount);
 
 export const archiveSchema = z.strictObject({
-  url: z
-    .string()
-    .superRefine((url, context) => {
-      const problem = urlProblem(url);
-      if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-    })
+  url: placeUrl
     .optional()
     .describe(
       'where released entries are archived: file:///directory or s3://bucket/prefix; not at all by default, and then what leaves the log is gone',
     ),
-  region: z.string().min(1).optional().describe('region of the bucket; AWS_REGION by default'),
-  endpoint: z.url().optional().describe('server of a bucket that is not at AWS'),
-  pathStyle: z.boolean().default(false).describe('the bucket in the path, not in the host name'),
-  keysFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'file of keys (id and 32 bytes in base64url a line, mode 0600) with the first of which objects are sealed; not at all by default',
-    ),
+  ...placeSettings,
   localBytes: bytes(4096 * MIB, 4096).describe(
     'log that is kept although it is archived; takes the place of limits.retentionBytes',
   ),

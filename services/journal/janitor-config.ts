@@ -1,7 +1,7 @@
 /** Settings of a janitor that runs all the time: which archives, and what may go there. */
 import { z } from 'zod';
 import { isLoopback } from '../../libs/config/security.ts';
-import { urlProblem } from '../../libs/archive/open-store.ts';
+import { placeSettings, placeUrl } from './archive-place.ts';
 
 const HOUR_MS = 3_600_000;
 const YEARS_10_MS = 10 * 365 * 24 * HOUR_MS;
@@ -12,16 +12,7 @@ const name = z
 const ms = (defaultMs: number, least: number) =>
   z.number().min(least).max(YEARS_10_MS).default(defaultMs);
 
-const archive = z.strictObject({
-  url: z.string().superRefine((url, context) => {
-    const problem = urlProblem(url);
-    if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-  }),
-  region: z.string().min(1).optional(),
-  endpoint: z.url().optional(),
-  pathStyle: z.boolean().default(false),
-  keysFile: z.string().min(1).optional(),
-});
+const archive = z.strictObject({ url: placeUrl, ...placeSettings });
 
 export const janitorSchema = z
   .strictObject({

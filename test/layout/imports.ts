@@ -21,6 +21,7 @@ export const PURE = [
 /** Packages beyond the part's own code. An adapter owns its packages: nobody else imports them. */
 const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   'libs/frames': [/^node:zlib$/, /^node:buffer$/],
+  'libs/files': [/^node:fs$/],
   'libs/storage': [/^node:/],
   'libs/archive': [/^node:/, /^@aws-sdk\/client-s3$/],
   'libs/rpc': [/^node:/, /^@grpc\//, /^@bufbuild\/protobuf/, /^grpc-health-check$/],

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { MeridianError } from '../../../libs/errors/errors.ts';
 import { makeAuthority, makeLeaf } from '../../../libs/security/authority.ts';
 import type { CertificateAndKey } from '../../../libs/security/authority.ts';
-import { readSecretFile } from '../../../libs/security/credentials.ts';
+import { readSecretFile } from '../../../libs/files/given-files.ts';
 import { identityFromUri, identityOf, isRole, uriOf } from '../../../libs/security/identity.ts';
 import { UsageError } from '../arguments.ts';
 import { columns } from '../columns.ts';

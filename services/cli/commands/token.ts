@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { at } from '../../../libs/values/assert.ts';
-import { readSecretFile } from '../../../libs/security/credentials.ts';
+import { readSecretFile } from '../../../libs/files/given-files.ts';
 import type { Operation } from '../../../libs/security/grants.ts';
 import { readSecrets } from '../../../libs/security/security.ts';
 import {
