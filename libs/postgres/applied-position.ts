@@ -184,6 +184,16 @@ export async function becomeReplica(
 export const ROLE_SQL =
   'UPDATE meridian.applied SET role = $2, past = $3::jsonb WHERE name = $1 AND epoch = $4::bigint';
 
+/** Gives a row for as long as the position is where this applier has it. */
+export const CHECK_SQL = `
+  SELECT FROM meridian.applied WHERE name = $1 AND epoch = $2::bigint
+    AND journal_timestamp = $3::bigint AND instance = $4::int AND record_offset = $5::bigint`;
+
+export function checkParameters(name: string, { epoch, journal }: AppliedPosition): string[] {
+  const { timestamp, instance, recordOffset } = journal;
+  return [name, ...[epoch, timestamp, instance, recordOffset].map(String)];
+}
+
 /** Moves the position, inside the transaction that applies or alone; the count must be 1. */
 export const MOVE_SQL = `
   UPDATE meridian.applied SET system_id = $2, timeline = $3::int, database = $4,
@@ -211,10 +221,7 @@ export function moveParameters(
     String(journal.timestamp),
     String(journal.recordOffset),
     journal.cursor === null ? null : Buffer.from(journal.cursor).toString('hex'),
-    String(from.epoch),
-    String(from.journal.timestamp),
-    String(from.journal.instance),
-    String(from.journal.recordOffset),
+    ...checkParameters(name, from).slice(1),
   ];
 }
 

@@ -13,15 +13,23 @@
  */
 import { MeridianError } from '../errors/errors.ts';
 import { assert } from '../values/assert.ts';
-import { MOVE_SQL, ROLE_SQL, fenced, moveParameters, takeOver } from './applied-position.ts';
+import {
+  CHECK_SQL,
+  MOVE_SQL,
+  ROLE_SQL,
+  checkParameters,
+  fenced,
+  moveParameters,
+  takeOver,
+} from './applied-position.ts';
 import type { AppliedPosition, JournalPosition, Role } from './applied-position.ts';
 import { describeSource, sameSource } from './change-format.ts';
 import type { Handover, Source, TransactionHeader } from './change-format.ts';
-import { ChangePlanner, SqlCache } from './change-planner.ts';
-import type { BoundChange, Statement } from './change-planner.ts';
 import { fromPostgres } from './connection.ts';
+import type { PostgresClient } from './connection.ts';
 import { decodeDefinition, insideTransaction } from './definitions.ts';
 import type { Definition } from './definitions.ts';
+import { LocalTransaction } from './local-transaction.ts';
 import { formatLsn } from './lsn.ts';
 import type { Message, Relation } from './pgoutput.ts';
 import { followSequences } from './sequences.ts';
@@ -49,14 +57,15 @@ export interface ApplierCounters {
   readonly rows: number;
 }
 
-const SAVEPOINT = 'meridian_flight';
+/** After so many changes others get a turn, and what was sent is read. */
+const CHANGES_A_TURN = 500;
 
 export class Applier {
   readonly #name: string;
   readonly #session: TargetSession;
   readonly #self: Source | null;
   readonly #assembler: TransactionAssembler;
-  readonly #sql = new SqlCache();
+  readonly #local: LocalTransaction;
   readonly #tables = new Map<string, TargetTable>();
   /** Tables by the source's oid, as last described; emptied by a definition, which may change them. */
   readonly #relations = new Map<number, TargetTable>();
@@ -64,12 +73,11 @@ export class Applier {
   #position: AppliedPosition;
   /** After everything that needs not be read again. */
   #passed: JournalPosition;
-  #inTransaction = false;
-  #savepoint = false;
   /** The open local transaction has executed something: it takes no further source transaction. */
   #executed = false;
   #broken = false;
-  #counters = { transactions: 0, localTransactions: 0, rows: 0 };
+  #transactions = 0;
+  #localTransactions = 0;
 
   /** Connects, takes the position over, and fences whoever held it. */
   static async open(
@@ -89,6 +97,10 @@ export class Applier {
     this.#name = options.name;
     this.#self = options.self ?? null;
     this.#session = session;
+    this.#local = new LocalTransaction(session, {
+      check: () => ({ sql: CHECK_SQL, parameters: checkParameters(this.#name, this.#position) }),
+      fenced: () => this.#fenced(),
+    });
     this.#position = position;
     this.#assembler = new TransactionAssembler(position.past);
     this.#passed = position.journal;
@@ -100,7 +112,8 @@ export class Applier {
   }
 
   get counters(): ApplierCounters {
-    return this.#counters;
+    const [transactions, localTransactions] = [this.#transactions, this.#localTransactions];
+    return { transactions, localTransactions, rows: this.#local.rows };
   }
 
   /** false: foreign keys and triggers are in force, because the role may not switch them off. */
@@ -128,7 +141,7 @@ export class Applier {
   async saveProgress(position: JournalPosition): Promise<void> {
     assert(!this.#broken, 'an applier is used up after an error');
     if (!this.#assembler.unfinished) this.#passed = position;
-    if (this.#inTransaction || this.#passed === this.#position.journal) return;
+    if (this.#local.isOpen || this.#passed === this.#position.journal) return;
     try {
       await this.#move({ ...this.#position, journal: this.#passed });
     } catch (error) {
@@ -140,7 +153,7 @@ export class Applier {
   /** Rolls back a transaction whose final part has not come. Should it come: CORRUPT, and read again. */
   async abandonUnfinished(): Promise<void> {
     try {
-      if (this.#inTransaction) await this.#rollback();
+      if (this.#local.isOpen) await this.#rollback();
     } catch (error) {
       this.#broken = true;
       throw error instanceof FlightError ? fromPostgres(error.cause) : fromPostgres(error);
@@ -154,11 +167,11 @@ export class Applier {
   }
 
   async #apply(batches: readonly IncomingBatch[]): Promise<void> {
-    let changes: BoundChange[] = [];
+    /** Of the newest whole transaction that is not committed here. */
     let last: TransactionHeader | null = null;
+    let changes = 0;
     const flush = async (): Promise<void> => {
-      if (last !== null) await this.#commit(last, changes);
-      changes = [];
+      if (last !== null) await this.#commit(last);
       last = null;
     };
     for (const { position, records } of batches) {
@@ -176,7 +189,8 @@ export class Applier {
       }
       const { header, first } = part;
       if (first) {
-        if (this.#inTransaction) await this.#rollback(); // superseded by this attempt
+        // Unfinished, and superseded by this attempt.
+        if (last === null && this.#local.isOpen) await this.#rollback();
         this.#checkOrder(header, last);
         if (!header.final) await flush();
       }
@@ -184,17 +198,20 @@ export class Applier {
         if (header.final) this.#passed = position;
         continue;
       }
-      await this.#collect(part.messages, header, changes);
+      await this.#collect(part.messages, header);
       if (!header.final) {
-        await this.#execute(changes);
-        changes = [];
+        await this.#local.settle();
         continue;
       }
       this.#passed = position;
-      this.#counters.transactions += 1;
+      this.#transactions += 1;
       last = header;
       // A new value of an enum, for one, can be used only when its definition is committed.
       if (!first || this.#executed) await flush();
+      changes += records.length;
+      if (changes < CHANGES_A_TURN) continue;
+      changes = 0;
+      await nextTurn();
     }
     await flush();
   }
@@ -220,7 +237,7 @@ export class Applier {
 
   /** The stream goes on from another source; what the one before left unfinished is void. */
   async #handOver({ from, source, lsn }: Handover): Promise<void> {
-    if (this.#inTransaction) await this.#rollback();
+    if (this.#local.isOpen) await this.#rollback();
     const current = this.#position.source;
     if (current === null || !sameSource(current, from)) {
       throw new MeridianError(
@@ -252,11 +269,7 @@ export class Applier {
     return header.commitLsn < this.#position.endLsn;
   }
 
-  async #collect(
-    messages: readonly Message[],
-    header: TransactionHeader,
-    changes: BoundChange[],
-  ): Promise<void> {
+  async #collect(messages: readonly Message[], header: TransactionHeader): Promise<void> {
     for (const message of messages) {
       switch (message.kind) {
         case 'relation':
@@ -270,7 +283,7 @@ export class Applier {
         case 'insert':
         case 'update':
         case 'delete':
-          changes.push({
+          this.#local.add({
             change: message,
             tables: [this.#relations.get(message.relation) ?? (await this.#load(message.relation))],
           });
@@ -280,7 +293,7 @@ export class Applier {
           for (const id of message.relations) {
             tables.push(this.#relations.get(id) ?? (await this.#load(id)));
           }
-          changes.push({ change: message, tables });
+          this.#local.add({ change: message, tables });
           break;
         }
         case 'message': {
@@ -288,8 +301,7 @@ export class Applier {
           const following = followSequences(message);
           if (definition === null && following === null) break;
           // Everything before it, in the tables as they were.
-          await this.#execute(changes);
-          changes.length = 0;
+          await this.#local.settle();
           if (definition !== null) await this.#define(definition);
           if (following !== null) await this.#session.flight([following]);
           this.#executed = true;
@@ -349,15 +361,22 @@ export class Applier {
     const id = JSON.stringify(shape);
     const known = this.#tables.get(id);
     if (known !== undefined) return known;
-    const loaded = await loadTargetTable(this.#session.client, relation);
+    const loaded = await loadTargetTable(await this.#settled(), relation);
     this.#tables.set(id, loaded);
     return loaded;
+  }
+
+  /** To ask something: behind a statement that did not fit, Postgres would answer nothing. */
+  async #settled(): Promise<PostgresClient> {
+    if (this.#local.isOpen) await this.#local.settle();
+    return this.#session.client;
   }
 
   /** The initial copy goes into empty tables only: what else is there is not ours to judge. */
   async #refuseRows(relation: Relation): Promise<void> {
     const { name } = await this.#table(relation);
-    const { rowCount } = await this.#session.client.query(`SELECT FROM ${name} LIMIT 1`);
+    const client = await this.#settled();
+    const { rowCount } = await client.query(`SELECT FROM ${name} LIMIT 1`);
     if (rowCount === 0) return;
     throw new MeridianError(
       'CONFLICT',
@@ -367,90 +386,23 @@ export class Applier {
   }
 
   /** Executes what is left of the local transaction and commits it together with the position. */
-  async #commit(header: TransactionHeader, changes: readonly BoundChange[]): Promise<void> {
+  async #commit(header: TransactionHeader): Promise<void> {
     const { source, commitLsn, endLsn, commitTime } = header;
-    const next = {
-      ...this.#position,
-      ...{ source, commitLsn, endLsn, commitTime },
-      journal: this.#passed,
+    const place = { source, commitLsn, endLsn, commitTime };
+    const next = { ...this.#position, ...place, journal: this.#passed };
+    const origin = {
+      sql: 'SELECT pg_replication_origin_xact_setup($1::pg_lsn, to_timestamp($2::float8))',
+      parameters: [formatLsn(endLsn), String(commitTime / 1e6)],
     };
-    await this.#execute(changes, [
-      this.#moveQuery(next),
-      ...(this.#session.origin === null
-        ? []
-        : [
-            {
-              sql: 'SELECT pg_replication_origin_xact_setup($1::pg_lsn, to_timestamp($2::float8))',
-              parameters: [formatLsn(endLsn), String(commitTime / 1e6)],
-            },
-          ]),
-    ]);
-    const [commit] = await this.#session.flight([{ sql: 'COMMIT' }]);
-    this.#inTransaction = false;
-    this.#savepoint = false;
+    const marks = this.#session.origin === null ? [] : [origin];
+    await this.#local.commit([this.#moveQuery(next), ...marks]);
     this.#executed = false;
-    if (commit?.command !== 'COMMIT') {
-      throw new MeridianError('UNAVAILABLE', 'Postgres rolled the transaction back at COMMIT');
-    }
     this.#position = next;
-    this.#counters.localTransactions += 1;
-  }
-
-  /**
-   * Runs the changes in the open local transaction, or opens it. First joined into few statements;
-   * if that fails, again one by one, which either works or names the row.
-   */
-  async #execute(changes: readonly BoundChange[], head: readonly Query[] = []): Promise<void> {
-    const opening: Query[] = [...head];
-    if (!this.#inTransaction) opening.unshift({ sql: 'BEGIN' });
-    else if (this.#savepoint) opening.unshift({ sql: `RELEASE ${SAVEPOINT}` });
-    opening.push({ sql: `SAVEPOINT ${SAVEPOINT}` });
-    const statements = this.#plan(changes, true);
-    this.#inTransaction = true;
-    this.#savepoint = true;
-    let fits: boolean;
-    try {
-      const results = await this.#session.flight([...opening, ...statements]);
-      const [first] = head;
-      if (first !== undefined) this.#checkMoved(results[opening.indexOf(first)]?.rowCount);
-      fits = statements.every(
-        ({ rows }, i) => rows === null || results[opening.length + i]?.rowCount === rows,
-      );
-    } catch (error) {
-      const about = error instanceof FlightError && error.index >= opening.length;
-      if (!about || !isAboutRows(error)) throw error;
-      fits = false;
-    }
-    if (!fits) await this.#executeOneByOne(changes);
-    this.#counters.rows += changes.length;
-  }
-
-  async #executeOneByOne(changes: readonly BoundChange[]): Promise<void> {
-    await this.#session.flight([{ sql: `ROLLBACK TO ${SAVEPOINT}` }]);
-    for (const statement of this.#plan(changes, false)) {
-      let count: number | null;
-      try {
-        const [result] = await this.#session.flight([statement]);
-        count = result?.rowCount ?? null;
-      } catch (error) {
-        if (error instanceof FlightError && isAboutRows(error)) throw conflict(statement, error);
-        throw error;
-      }
-      if (statement.rows !== null && count !== statement.rows) throw conflict(statement, null);
-    }
-  }
-
-  #plan(changes: readonly BoundChange[], joined: boolean): Statement[] {
-    const reorder = joined && this.#session.replicaRole;
-    const planner = new ChangePlanner({ joined, reorder }, this.#sql);
-    for (const change of changes) planner.add(change);
-    return planner.statements();
+    this.#localTransactions += 1;
   }
 
   async #rollback(): Promise<void> {
-    await this.#session.flight([{ sql: 'ROLLBACK' }]);
-    this.#inTransaction = false;
-    this.#savepoint = false;
+    await this.#local.rollback();
     this.#executed = false;
   }
 
@@ -465,13 +417,12 @@ export class Applier {
   }
 
   #checkMoved(rowCount: number | null | undefined): void {
-    if (rowCount !== 1) throw fenced(this.#name, this.#position.epoch);
+    if (rowCount !== 1) throw this.#fenced();
   }
-}
 
-/** The statement was understood and refused for what it says: data, constraints, the table's shape. */
-function isAboutRows(error: FlightError): boolean {
-  return error.sqlState !== null && /^(21|22|23|42|44|P0)/.test(error.sqlState);
+  #fenced(): MeridianError {
+    return fenced(this.#name, this.#position.epoch);
+  }
 }
 
 function definitionConflict(definition: Definition, error: FlightError): MeridianError {
@@ -484,16 +435,8 @@ function definitionConflict(definition: Definition, error: FlightError): Meridia
   );
 }
 
-function conflict(statement: Statement, error: FlightError | null): MeridianError {
-  const { change, table, key } = statement;
-  const why = error?.message ?? 'no such row in the target';
-  return new MeridianError(
-    'CONFLICT',
-    `cannot ${change} in ${table.name}${key === '' ? '' : ` (${key})`}: ${why}. Nothing was skipped; ` +
-      'repair the target and start again',
-    {
-      details: { change, table: table.name, key, sqlState: error?.sqlState ?? '' },
-      cause: error?.cause,
-    },
-  );
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }

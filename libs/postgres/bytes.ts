@@ -9,7 +9,14 @@ export class ByteReader {
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** What it reads from, whole. */
+  get all(): Buffer {
+    return this.#bytes;
   }
 
   get offset(): number {
@@ -55,6 +62,10 @@ export class ByteReader {
     const value = this.#bytes.readInt32BE(at) * 0x1_0000_0000 + this.#bytes.readUInt32BE(at + 4);
     if (!Number.isSafeInteger(value)) throw this.invalid('a number beyond 2^53', at);
     return value;
+  }
+
+  skip(length: number): void {
+    this.#take(length);
   }
 
   text(length: number): string {

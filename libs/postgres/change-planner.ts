@@ -1,6 +1,7 @@
 /**
  * From decoded changes to few statements: neighbouring changes of one table and one shape become one
- * statement over arrays. 100 rows a statement run 15 times as fast as one.
+ * statement over arrays. 100 rows a statement run 15 times as fast as one. A statement is handed out as soon as
+ * nothing more can join it, so that Postgres executes the first ones while the next are still being made.
  *
  * What may be joined: inserts with inserts; updates with updates and deletes with deletes as long as
  * no row occurs twice and no key changes. The result is then the same as one after the other, except
@@ -12,11 +13,11 @@
  */
 import { MeridianError } from '../errors/errors.ts';
 import { at } from '../values/assert.ts';
-import { UNCHANGED } from './pgoutput.ts';
-import type { Change, Delete, Insert, Truncate, Tuple, Update, Value } from './pgoutput.ts';
-import { arrayLiteral } from './sql.ts';
-import { deleteSql, insertSql, updateSql } from './target-table.ts';
+import type { Change, Delete, Insert, Truncate, Update } from './pgoutput.ts';
+import type { Shape, TableShapes } from './table-shapes.ts';
 import type { TargetTable } from './target-table.ts';
+import { TextArray } from './text-array.ts';
+import type { Tuple } from './tuple.ts';
 
 /** A change and the tables it is about: one, but for a truncate. */
 export interface BoundChange {
@@ -26,13 +27,13 @@ export interface BoundChange {
 
 export interface Statement {
   readonly sql: string;
-  readonly parameters: readonly string[];
+  readonly parameters: readonly Buffer[];
   /** Rows it must affect; null: does not matter. */
   readonly rows: number | null;
   readonly change: Change['kind'];
   readonly table: TargetTable;
-  /** Of the first row, to name it in an error. */
-  readonly key: string;
+  /** Its first row, to name it in an error; null: it has none. */
+  readonly first: Tuple | null;
 }
 
 export interface PlanOptions {
@@ -43,31 +44,42 @@ export interface PlanOptions {
 interface Group {
   readonly table: TargetTable;
   readonly change: Change['kind'];
-  readonly sql: string;
-  readonly columns: (string | null)[][];
+  readonly shape: Shape;
+  readonly arrays: readonly TextArray[];
   /** Rows named so far, where none may occur twice; null for inserts. */
-  readonly keys: Set<string> | null;
-  readonly firstKey: string;
-  /** false: takes no further row. */
-  readonly open: boolean;
+  readonly keys: Set<string | number> | null;
+  readonly first: Tuple;
   rows: number;
   bytes: number;
+}
+
+interface Row {
+  /** By which it is found. */
+  readonly old: Tuple;
+  readonly values: Tuple;
+  /** What tells it apart, where none may occur twice. */
+  readonly id: string | number | null;
+  /** With others of its kind. */
+  readonly joinable: boolean;
 }
 
 const GROUP_ROWS_MAX = 1_000;
 const GROUP_BYTES_MAX = 1024 * 1024;
 const KEY_CHARS_MAX = 300;
+/** Without `reorder` there is one group for all tables. */
+const ANY_TABLE = '';
 
 export class ChangePlanner {
   readonly #options: PlanOptions;
-  readonly #groups: Group[] = [];
-  #last = new Map<TargetTable, Group>();
-  /** SQL by table and shape: building the text costs more than a row. */
-  readonly #sql: SqlCache;
+  readonly #emit: (statement: Statement) => void;
+  readonly #shapes: TableShapes;
+  /** What may still be joined, by the table's name; in the order in which they began. */
+  readonly #groups = new Map<string, Group>();
 
-  constructor(options: PlanOptions, sql: SqlCache) {
+  constructor(options: PlanOptions, shapes: TableShapes, emit: (statement: Statement) => void) {
     this.#options = options;
-    this.#sql = sql;
+    this.#shapes = shapes;
+    this.#emit = emit;
   }
 
   add({ change, tables }: BoundChange): void {
@@ -87,146 +99,97 @@ export class ChangePlanner {
     }
   }
 
-  statements(): Statement[] {
-    return this.#groups.map((group) => ({
-      sql: group.sql,
-      parameters: group.columns.map(arrayLiteral),
-      rows: group.change === 'truncate' ? null : group.rows,
-      change: group.change,
-      table: group.table,
-      key: group.firstKey,
-    }));
+  /** Hands out what is left. */
+  flush(): void {
+    for (const group of this.#groups.values()) this.#hand(group);
+    this.#groups.clear();
   }
 
   #insert(change: Insert, table: TargetTable): void {
-    const values = checked(change.values, table).map((value) => known(value, table));
-    const sql = this.#sql.of(table, 'insert', () => insertSql(table));
-    const group = this.#group(table, 'insert', sql, null, values.length > 0, () =>
-      describeKey(table, change.values),
-    );
-    put(group, values);
+    const values = checked(change.values, table);
+    requireSent(values, table, null);
+    const shape = this.#shapes.insert(table);
+    const joinable = values.length > 0;
+    this.#put(table, 'insert', shape, { old: values, values, id: null, joinable });
   }
 
   #update(change: Update, table: TargetTable): void {
     const values = checked(change.values, table);
     const old = change.old === null ? values : checked(change.old.values, table);
-    const key = keyOf(table, old);
+    requireSent(old, table, table.key);
     const moves = change.old !== null && table.unique && keyChanges(table, old, values);
-    const set: number[] = [];
-    for (let i = 0; i < values.length; i++) {
-      if (values[i] === UNCHANGED) continue;
-      const isKey = table.unique && table.key.includes(i);
-      if (isKey ? moves : !at(table.columns, i).identityAlways) set.push(i);
-    }
-    if (set.length === 0) return;
-    const sql = this.#sql.of(table, `update ${set.join()}`, () => updateSql(table, set));
-    const group = this.#keyed(table, 'update', sql, key, table.unique && !moves);
-    put(group, [...key, ...set.map((i) => known(at(values, i), table))]);
+    const shape = this.#shapes.update(table, values, moves);
+    if (shape.values.length === 0) return;
+    const joinable = table.unique && !moves;
+    this.#put(table, 'update', shape, { old, values, id: old.identity(table.key), joinable });
   }
 
   #delete(change: Delete, table: TargetTable): void {
-    const key = keyOf(table, checked(change.old.values, table));
-    const sql = this.#sql.of(table, 'delete', () => deleteSql(table));
-    put(this.#keyed(table, 'delete', sql, key, table.unique), key);
+    const old = checked(change.old.values, table);
+    requireSent(old, table, table.key);
+    const shape = this.#shapes.delete(table);
+    const id = old.identity(table.key);
+    this.#put(table, 'delete', shape, { old, values: old, id, joinable: table.unique });
   }
 
   #truncate(change: Truncate, tables: readonly TargetTable[]): void {
     const names = tables.map(({ name }) => `ONLY ${name}`).join(', ');
     const options =
       (change.restartIdentity ? ' RESTART IDENTITY' : '') + (change.cascade ? ' CASCADE' : '');
-    this.#start(at(tables, 0), 'truncate', `TRUNCATE ${names}${options}`, null, false, '');
-    this.#last = new Map(); // nothing passes it
+    this.flush(); // nothing passes it
+    const sql = `TRUNCATE ${names}${options}`;
+    const table = at(tables, 0);
+    this.#emit({ sql, parameters: [], rows: null, change: 'truncate', table, first: null });
   }
 
-  #keyed(
-    table: TargetTable,
-    change: 'update' | 'delete',
-    sql: string,
-    key: readonly (string | null)[],
-    joinable: boolean,
-  ): Group {
-    const id = key.length === 1 ? String(key[0]) : JSON.stringify(key);
-    const group = this.#group(table, change, sql, id, joinable, () =>
-      describeKeyValues(table, key),
-    );
-    group.keys?.add(id);
-    return group;
-  }
-
-  /** The group that takes the row: the last one of the table if it may be joined, else a new one. */
-  #group(
-    table: TargetTable,
-    change: Change['kind'],
-    sql: string,
-    id: string | null,
-    joinable: boolean,
-    describe: () => string,
-  ): Group {
-    const last = this.#options.reorder ? this.#last.get(table) : this.#groups.at(-1);
-    if (
-      joinable &&
-      last?.open === true &&
-      last.sql === sql &&
-      last.rows < GROUP_ROWS_MAX &&
-      last.bytes < GROUP_BYTES_MAX &&
-      (id === null || last.keys?.has(id) === false)
-    ) {
-      return last;
+  #put(table: TargetTable, change: Change['kind'], shape: Shape, row: Row): void {
+    const { id } = row;
+    const joinable = row.joinable && this.#options.joined;
+    const slot = this.#options.reorder ? table.name : ANY_TABLE;
+    const last = this.#groups.get(slot);
+    if (joinable && last?.shape === shape && (id === null || last.keys?.has(id) === false)) {
+      fill(last, row);
+      if (last.rows < GROUP_ROWS_MAX && last.bytes < GROUP_BYTES_MAX) return;
+      this.#groups.delete(slot);
+      this.#hand(last);
+      return;
     }
-    const open = joinable && this.#options.joined;
-    return this.#start(
-      table,
-      change,
-      sql,
-      id === null ? null : new Set<string>(),
-      open,
-      describe(),
-    );
+    if (last !== undefined) {
+      this.#groups.delete(slot);
+      this.#hand(last);
+    }
+    const arrays = Array.from({ length: shape.parameterCount }, () => new TextArray());
+    const keys = id === null ? null : new Set<string | number>();
+    const group = { table, change, shape, arrays, keys, first: row.old, rows: 0, bytes: 0 };
+    fill(group, row);
+    if (joinable) this.#groups.set(slot, group);
+    else this.#hand(group);
   }
 
-  #start(
-    table: TargetTable,
-    change: Change['kind'],
-    sql: string,
-    keys: Set<string> | null,
-    open: boolean,
-    firstKey: string,
-  ): Group {
-    const shape = { table, change, sql, keys, open, firstKey };
-    const group: Group = { ...shape, columns: [], rows: 0, bytes: 0 };
-    this.#groups.push(group);
-    this.#last.set(table, group);
-    return group;
+  #hand({ table, change, shape, arrays, first, rows }: Group): void {
+    const parameters = arrays.map((array) => array.parameter());
+    this.#emit({ sql: shape.sql, parameters, rows, change, table, first });
   }
 }
 
-/** Remembers statement texts; dropped with the tables it is about. */
-export class SqlCache {
-  readonly #byTable = new WeakMap<TargetTable, Map<string, string>>();
-
-  of(table: TargetTable, shape: string, build: () => string): string {
-    let shapes = this.#byTable.get(table);
-    if (shapes === undefined) {
-      shapes = new Map();
-      this.#byTable.set(table, shapes);
-    }
-    let sql = shapes.get(shape);
-    if (sql === undefined) {
-      sql = build();
-      shapes.set(shape, sql);
-    }
-    return sql;
-  }
+/** Of the row that a statement begins with. */
+export function describeKey({ table, first }: Statement): string {
+  if (first === null) return '';
+  const text = table.key
+    .map((i) => {
+      const value = first.value(i);
+      return `${at(table.columns, i).name}=${typeof value === 'string' ? value : 'NULL'}`;
+    })
+    .join(', ');
+  return text.length > KEY_CHARS_MAX ? `${text.slice(0, KEY_CHARS_MAX)}…` : text;
 }
 
-function put(group: Group, row: readonly (string | null)[]): void {
-  for (let i = 0; i < row.length; i++) {
-    const value = row[i] ?? null;
-    const column = group.columns[i];
-    if (column === undefined) group.columns.push([value]);
-    else column.push(value);
-    group.bytes += value === null ? 4 : value.length + 3;
-  }
+function fill(group: Group, { old, values, id }: Row): void {
+  const { shape, arrays } = group;
+  if (id !== null) group.keys?.add(id);
+  let n = 0;
+  for (const i of shape.key) group.bytes += arrays[n++]?.push(old, i) ?? 0;
+  for (const i of shape.values) group.bytes += arrays[n++]?.push(values, i) ?? 0;
   group.rows += 1;
 }
 
@@ -238,29 +201,12 @@ function checked(values: Tuple, table: TargetTable): Tuple {
   );
 }
 
-function known(value: Value, table: TargetTable): string | null {
-  if (value !== UNCHANGED) return value;
+/** `columns`: null: all of them. */
+function requireSent(row: Tuple, table: TargetTable, columns: readonly number[] | null): void {
+  if (row.complete || columns?.some((i) => row.isUnchanged(i)) === false) return;
   throw new MeridianError('INVALID', `a value of ${table.name} that had to be sent was not`);
 }
 
-function keyOf(table: TargetTable, values: Tuple): (string | null)[] {
-  return table.key.map((i) => known(at(values, i), table));
-}
-
 function keyChanges(table: TargetTable, old: Tuple, values: Tuple): boolean {
-  return table.key.some((i) => values[i] !== UNCHANGED && values[i] !== old[i]);
-}
-
-function describeKey(table: TargetTable, values: Tuple): string {
-  return describeKeyValues(
-    table,
-    table.key.map((i) => (typeof values[i] === 'string' ? values[i] : null)),
-  );
-}
-
-function describeKeyValues(table: TargetTable, key: readonly (string | null)[]): string {
-  const text = table.key
-    .map((i, n) => `${at(table.columns, i).name}=${key[n] ?? 'NULL'}`)
-    .join(', ');
-  return text.length > KEY_CHARS_MAX ? `${text.slice(0, KEY_CHARS_MAX)}…` : text;
+  return table.key.some((i) => !values.isUnchanged(i) && !values.sameValue(i, old));
 }

@@ -2,22 +2,18 @@
  * The messages of Postgres's logical replication plug-in pgoutput, protocol version 1, decoded.
  * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
  *
- * Values stay text, as Postgres prints them: JavaScript has no numeric, no timestamptz, no jsonb,
- * and the target casts them back itself. Later protocol versions add message types (stream start,
+ * Values stay text, as Postgres prints them, and stay in their message (tuple.ts): JavaScript has no numeric,
+ * no timestamptz, no jsonb, and the target casts them back itself. Later protocol versions add message types (stream start,
  * prepare, …); they come as further cases of `Message`, the existing ones do not change.
  */
 import { ByteReader } from './bytes.ts';
 import { lsn } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
+import { NULL_VALUE, TEXT_HEAD_BYTES, TEXT_VALUE, Tuple, UNCHANGED_VALUE } from './tuple.ts';
+import type { Value } from './tuple.ts';
 
 /** What START_REPLICATION asks for. */
 export const PROTO_VERSION = 1;
-
-/** Stands for a large value that an update did not touch and Postgres therefore did not send. */
-export const UNCHANGED: unique symbol = Symbol('unchanged');
-/** One column: its text, NULL, or not sent. */
-export type Value = string | null | typeof UNCHANGED;
-export type Tuple = readonly Value[];
 
 /** default: primary key; nothing: none; full: the whole old row; index: a chosen unique index. */
 export type ReplicaIdentity = 'default' | 'nothing' | 'full' | 'index';
@@ -136,9 +132,6 @@ export const CODE = {
 const KEY_TUPLE = 0x4b;
 const NEW_TUPLE = 0x4e;
 const OLD_TUPLE = 0x4f;
-const NULL_VALUE = 0x6e;
-const TEXT_VALUE = 0x74;
-const UNCHANGED_VALUE = 0x75;
 
 /** Throws INVALID on everything that is not one whole message. */
 export function decodeMessage(bytes: Uint8Array): Message {
@@ -194,7 +187,7 @@ function update(reader: ByteReader): Update {
   const id = reader.u32();
   const code = reader.u8();
   if (code === NEW_TUPLE) {
-    return { kind: 'update', relation: id, old: null, values: tuple(reader) };
+    return { kind: 'update', relation: id, old: null, values: Tuple.read(reader) };
   }
   const old = oldTuple(reader, code);
   return { kind: 'update', relation: id, old, values: newTuple(reader, reader.u8()) };
@@ -245,27 +238,14 @@ function logicalMessage(reader: ByteReader): LogicalMessage {
 }
 
 function oldTuple(reader: ByteReader, code: number): OldTuple {
-  if (code === KEY_TUPLE) return { kind: 'key', values: tuple(reader) };
-  if (code === OLD_TUPLE) return { kind: 'full', values: tuple(reader) };
+  if (code === KEY_TUPLE) return { kind: 'key', values: Tuple.read(reader) };
+  if (code === OLD_TUPLE) return { kind: 'full', values: Tuple.read(reader) };
   throw reader.invalid(`unknown tuple kind ${code}`, reader.offset - 1);
 }
 
 function newTuple(reader: ByteReader, code: number): Tuple {
   if (code !== NEW_TUPLE) throw reader.invalid(`unknown tuple kind ${code}`, reader.offset - 1);
-  return tuple(reader);
-}
-
-function tuple(reader: ByteReader): Tuple {
-  const count = reader.u16();
-  const values: Value[] = [];
-  for (let i = 0; i < count; i++) {
-    const kind = reader.u8();
-    if (kind === TEXT_VALUE) values.push(reader.text(reader.u32()));
-    else if (kind === NULL_VALUE) values.push(null);
-    else if (kind === UNCHANGED_VALUE) values.push(UNCHANGED);
-    else throw reader.invalid(`unknown value kind ${kind}`, reader.offset - 1);
-  }
-  return values;
+  return Tuple.read(reader);
 }
 
 function replicaIdentity(reader: ByteReader): ReplicaIdentity {
@@ -292,8 +272,15 @@ const IDENTITY_CODE: Readonly<Record<ReplicaIdentity, string>> = {
   index: 'i',
 };
 
+/** A row to be written by us. */
+export interface NewRow {
+  readonly kind: 'insert';
+  readonly relation: number;
+  readonly values: readonly Value[];
+}
+
 /** The initial copy of the tables is made of these two messages, written by us, not by pgoutput. */
-export function encodeMessage(message: Relation | Insert): Uint8Array {
+export function encodeMessage(message: Relation | NewRow): Uint8Array {
   return message.kind === 'relation' ? encodeRelation(message) : encodeInsert(message);
 }
 
@@ -314,10 +301,10 @@ function encodeRelation(message: Relation): Uint8Array {
   return Buffer.concat(parts);
 }
 
-function encodeInsert(message: Insert): Uint8Array {
+function encodeInsert(message: NewRow): Uint8Array {
   let bytes = 8;
   for (const value of message.values) {
-    bytes += typeof value === 'string' ? 5 + Buffer.byteLength(value) : 1;
+    bytes += typeof value === 'string' ? TEXT_HEAD_BYTES + Buffer.byteLength(value) : 1;
   }
   const out = Buffer.allocUnsafe(bytes);
   out[0] = CODE.insert;
@@ -327,10 +314,10 @@ function encodeInsert(message: Insert): Uint8Array {
   let at = 8;
   for (const value of message.values) {
     if (typeof value === 'string') {
-      const length = out.write(value, at + 5, 'utf8');
+      const length = out.write(value, at + TEXT_HEAD_BYTES, 'utf8');
       out[at] = TEXT_VALUE;
       out.writeUInt32BE(length, at + 1);
-      at += 5 + length;
+      at += TEXT_HEAD_BYTES + length;
     } else {
       out[at++] = value === null ? NULL_VALUE : UNCHANGED_VALUE;
     }

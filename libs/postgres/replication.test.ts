@@ -277,6 +277,27 @@ test('lets the later of two appliers win', async () => {
   await expect(old.apply(again)).rejects.toMatchObject({ reason: /FENCED|UNAVAILABLE/ });
   await pair.expectSame('t');
   await old.close();
+  // Rows that are there already are no conflict when another one has applied them.
+  await pair.replica.query('INSERT INTO t VALUES (2)');
+  await pair.replica.query('UPDATE meridian.applied SET epoch = epoch + 1');
+  await pair.sql.query('INSERT INTO t VALUES (2)');
+  await expect(pair.caughtUp()).rejects.toMatchObject({ reason: 'FENCED' });
+});
+
+test('names the row also when it meets a table for the first time behind it', async () => {
+  await pair.define('CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE later (id int PRIMARY KEY)');
+  await pair.start();
+  await pair.caughtUp();
+  await pair.replica.query('INSERT INTO t VALUES (7)');
+  // More than one statement holds, so the first has failed when the other table is looked up.
+  await pair.sql.query(
+    'BEGIN; INSERT INTO t SELECT generate_series(1, 1500); INSERT INTO later VALUES (1); COMMIT',
+  );
+  await pair.reopen();
+  await expect(pair.caughtUp()).rejects.toMatchObject({
+    reason: 'CONFLICT',
+    details: { change: 'insert', table: '"public"."t"', key: 'id=7', sqlState: '23505' },
+  });
 });
 
 test('marks what it applies with an origin, which the encoder of that side leaves out', async () => {

@@ -17,7 +17,7 @@ export interface TargetOptions {
 
 export interface Query {
   readonly sql: string;
-  readonly parameters?: readonly (string | null)[];
+  readonly parameters?: readonly (string | Buffer | null)[];
 }
 
 /** Beyond so many different texts the rest is not prepared: each costs memory on both sides. */
@@ -71,12 +71,15 @@ export class TargetSession {
   }
 
   /** Sends all, then waits for all; throws the error of the first that failed, as `FlightError`. */
-  async flight(queries: readonly Query[]): Promise<pg.QueryResult[]> {
-    const results = await Promise.allSettled(queries.map((query) => this.#send(query)));
-    return results.map((result, i) => {
-      if (result.status === 'rejected') throw new FlightError(i, result.reason);
-      return result.value;
-    });
+  flight(queries: readonly Query[]): Promise<pg.QueryResult[]> {
+    const flight = this.depart();
+    for (const query of queries) flight.send(query);
+    return flight.land();
+  }
+
+  /** Queries that are sent as they come, and answered together. */
+  depart(): Flight {
+    return new Flight((query) => this.#send(query));
   }
 
   async close(): Promise<void> {
@@ -97,6 +100,43 @@ export class TargetSession {
     const name = `meridian_${this.#names.size}`;
     this.#names.set(sql, name);
     return name;
+  }
+}
+
+/** Queries on their way; what is thrown is the error of the first that failed. */
+export class Flight {
+  readonly #send: (query: Query) => Promise<pg.QueryResult>;
+  readonly #answers: Promise<pg.QueryResult | Failed>[] = [];
+
+  constructor(send: (query: Query) => Promise<pg.QueryResult>) {
+    this.#send = send;
+  }
+
+  /** How many were sent. */
+  get count(): number {
+    return this.#answers.length;
+  }
+
+  send(query: Query): void {
+    // Answered before anybody waits for it, maybe: a rejection would be nobody's.
+    this.#answers.push(this.#send(query).catch((cause: unknown) => new Failed(cause)));
+  }
+
+  /** Waits for all; throws `FlightError`. */
+  async land(): Promise<pg.QueryResult[]> {
+    const results = await Promise.all(this.#answers);
+    return results.map((result, i) => {
+      if (result instanceof Failed) throw new FlightError(i, result.cause);
+      return result;
+    });
+  }
+}
+
+class Failed {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
   }
 }
 

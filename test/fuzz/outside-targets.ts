@@ -129,8 +129,12 @@ const pgoutput: Target = {
   run: (bytes) => {
     const message = decodeMessage(bytes);
     if (message.kind === 'message') decodeDefinition(message);
-    if (message.kind !== 'relation' && message.kind !== 'insert') return;
-    same(message, decodeMessage(encodeMessage(message)));
+    if (message.kind === 'relation') same(message, decodeMessage(encodeMessage(message)));
+    if (message.kind !== 'insert') return;
+    const row = { ...message, values: message.values.values() };
+    const again = decodeMessage(encodeMessage(row));
+    if (again.kind === 'insert') same(row, { ...again, values: again.values.values() });
+    else same(row, again);
   },
 };
 

@@ -1,0 +1,205 @@
+/**
+ * The local transaction in which changes are applied: opened with the first of them, committed together with
+ * the position. Owns what stands between a change and the database: joining (change-planner.ts), sending
+ * ahead of the answers, and the second attempt.
+ *
+ * Changes are joined into few statements, sent as they become full, so that Postgres works while the next are
+ * made. If one fails, or does not affect the rows it must, everything since the last `settle` is taken back
+ * and done again one by one, which either works or names the row: CONFLICT. What does not fit is never skipped.
+ *
+ * It does not decide what belongs into one transaction. After any error it is used up, as is its session.
+ */
+import type pg from 'pg';
+import { MeridianError } from '../errors/errors.ts';
+import { ChangePlanner, describeKey } from './change-planner.ts';
+import type { BoundChange, Statement } from './change-planner.ts';
+import { TableShapes } from './table-shapes.ts';
+import { FlightError } from './target-session.ts';
+import type { Flight, Query, TargetSession } from './target-session.ts';
+
+/** Whose transactions these are: the position (applied-position.ts). */
+export interface Holder {
+  /** Gives a row for as long as nobody else has taken over. */
+  readonly check: () => Query;
+  readonly fenced: () => MeridianError;
+}
+
+interface Sent {
+  readonly statement: Statement;
+  /** In the flight. */
+  readonly place: number;
+}
+
+const SAVEPOINT = 'meridian_flight';
+
+export class LocalTransaction {
+  readonly #session: TargetSession;
+  readonly #holder: Holder;
+  readonly #shapes = new TableShapes();
+  readonly #planner: ChangePlanner;
+  #flight: Flight | null = null;
+  #open = false;
+  #savepoint = false;
+  /** Since the last `settle`. */
+  #changes: BoundChange[] = [];
+  #sent: Sent[] = [];
+  #rows = 0;
+
+  constructor(session: TargetSession, holder: Holder) {
+    this.#session = session;
+    this.#holder = holder;
+    const options = { joined: true, reorder: session.replicaRole };
+    this.#planner = new ChangePlanner(options, this.#shapes, (statement) => {
+      this.#send(statement);
+    });
+  }
+
+  /** It has changes, or has had. */
+  get isOpen(): boolean {
+    return this.#open || this.#changes.length > 0;
+  }
+
+  /** Rows changed so far, in all transactions. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  add(change: BoundChange): void {
+    this.#changes.push(change);
+    this.#planner.add(change);
+  }
+
+  /** Opens it if need be; resolves when everything added is executed and fits. */
+  async settle(): Promise<void> {
+    await this.#execute([]);
+  }
+
+  /**
+   * Everything added, then the `closing` queries, then COMMIT. The first of them moves the position: it must
+   * affect one row.
+   */
+  async commit(closing: readonly Query[]): Promise<void> {
+    await this.#execute(closing);
+    const [commit] = await this.#session.flight([{ sql: 'COMMIT' }]);
+    this.#ended();
+    if (commit?.command === 'COMMIT') return;
+    throw new MeridianError('UNAVAILABLE', 'Postgres rolled the transaction back at COMMIT');
+  }
+
+  async rollback(): Promise<void> {
+    await this.#session.flight([{ sql: 'ROLLBACK' }]);
+    this.#ended();
+  }
+
+  async #execute(closing: readonly Query[]): Promise<void> {
+    this.#planner.flush();
+    const flight = this.#flight ?? this.#depart();
+    const [changes, sent, closingAt] = [this.#changes, this.#sent, flight.count];
+    this.#flight = null;
+    this.#changes = [];
+    this.#sent = [];
+    for (const query of closing) flight.send(query);
+    let moved = await landed(flight, sent, closingAt);
+    if (moved === null) {
+      await this.#oneByOne(changes);
+      moved = closing.length === 0 ? 1 : ((await this.#session.flight(closing))[0]?.rowCount ?? 0);
+    }
+    if (closing.length > 0 && moved !== 1) throw this.#holder.fenced();
+    this.#rows += changes.length;
+  }
+
+  #send(statement: Statement): void {
+    const flight = this.#flight ?? this.#depart();
+    this.#sent.push({ statement, place: flight.count });
+    flight.send(statement);
+  }
+
+  /** Only what follows something settled needs a savepoint: the rest is taken back by rolling back. */
+  #depart(): Flight {
+    const flight = this.#session.depart();
+    this.#flight = flight;
+    if (!this.#open) flight.send({ sql: 'BEGIN' });
+    else {
+      if (this.#savepoint) flight.send({ sql: `RELEASE ${SAVEPOINT}` });
+      flight.send({ sql: `SAVEPOINT ${SAVEPOINT}` });
+      this.#savepoint = true;
+    }
+    this.#open = true;
+    return flight;
+  }
+
+  async #oneByOne(changes: readonly BoundChange[]): Promise<void> {
+    const back = this.#savepoint ? [`ROLLBACK TO ${SAVEPOINT}`] : ['ROLLBACK', 'BEGIN'];
+    const results = await this.#session.flight([
+      ...back.map((sql) => ({ sql })),
+      this.#holder.check(),
+    ]);
+    // Then it is no wonder that nothing fits: another one has applied it.
+    if (results.at(-1)?.rowCount !== 1) throw this.#holder.fenced();
+    const statements: Statement[] = [];
+    const options = { joined: false, reorder: false };
+    const planner = new ChangePlanner(options, this.#shapes, (it) => statements.push(it));
+    for (const change of changes) planner.add(change);
+    for (const statement of statements) await this.#alone(statement);
+  }
+
+  async #alone(statement: Statement): Promise<void> {
+    let count: number | null;
+    try {
+      const [result] = await this.#session.flight([statement]);
+      count = result?.rowCount ?? null;
+    } catch (error) {
+      if (error instanceof FlightError && isAboutRows(error)) throw conflict(statement, error);
+      throw error;
+    }
+    if (statement.rows !== null && count !== statement.rows) throw conflict(statement, null);
+  }
+
+  #ended(): void {
+    this.#open = false;
+    this.#savepoint = false;
+    this.#flight = null;
+    this.#changes = [];
+    this.#sent = [];
+  }
+}
+
+/** Rows that the query at `place` affected (0: there is none); null: something before it does not fit. */
+async function landed(
+  flight: Flight,
+  sent: readonly Sent[],
+  place: number,
+): Promise<number | null> {
+  let results: readonly pg.QueryResult[];
+  try {
+    results = await flight.land();
+  } catch (error) {
+    const aboutRows = error instanceof FlightError && isAboutRows(error);
+    if (aboutRows && sent.some((it) => it.place === error.index)) return null;
+    throw error;
+  }
+  const fits = sent.every(
+    (it) => it.statement.rows === null || results[it.place]?.rowCount === it.statement.rows,
+  );
+  return fits ? (results[place]?.rowCount ?? 0) : null;
+}
+
+/** The statement was understood and refused for what it says: data, constraints, the table's shape. */
+function isAboutRows(error: FlightError): boolean {
+  return error.sqlState !== null && /^(21|22|23|42|44|P0)/.test(error.sqlState);
+}
+
+function conflict(statement: Statement, error: FlightError | null): MeridianError {
+  const { change, table } = statement;
+  const key = describeKey(statement);
+  const why = error?.message ?? 'no such row in the target';
+  return new MeridianError(
+    'CONFLICT',
+    `cannot ${change} in ${table.name}${key === '' ? '' : ` (${key})`}: ${why}. Nothing was skipped; ` +
+      'repair the target and start again',
+    {
+      details: { change, table: table.name, key, sqlState: error?.sqlState ?? '' },
+      cause: error?.cause,
+    },
+  );
+}
