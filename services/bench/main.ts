@@ -6,7 +6,8 @@ import { benchCrossbar } from './crossbar.ts';
 import { benchCatchUp } from './catch-up.ts';
 import { benchFairness } from './fairness.ts';
 import type { Instance } from './instance.ts';
-import { benchMemory } from './memory.ts';
+import { MEMORY_PHASES, benchMemory } from './memory.ts';
+import type { MemoryPhase } from './memory.ts';
 import { benchPg } from './pg.ts';
 import { benchReaders } from './readers.ts';
 import { benchRestart } from './restart.ts';
@@ -19,6 +20,7 @@ npm run bench -- readers [--seconds 5] [--bytes 1024] [--rate 1000] [--readers 0
 npm run bench -- crossbar [--seconds 5] [--bytes 1024] [--records 20000] [--instances 1,2] [--subscribers 1,8]
 npm run bench -- fairness [--seconds 5] [--bytes 1024] [--clients 8]
 npm run bench -- memory [--seconds 60] [--bytes 1024] [--rate 2000] [--streams 100000]
+         [--phases steady,dead,slow,flood,streams]
 npm run bench -- pg [--seconds 5] [--clients 1,8,32] [--backlog 20000]
 `;
 const EXIT_USAGE = 64;
@@ -40,6 +42,12 @@ function acks(text: string): ('QUORUM' | 'ORDERED')[] {
   return text.split(',').map((ack) => {
     if (ack !== 'QUORUM' && ack !== 'ORDERED') usage(`no such acknowledgement: ${ack}`);
     return ack;
+  });
+}
+
+function memoryPhases(text: string): MemoryPhase[] {
+  return text.split(',').map((named) => {
+    return MEMORY_PHASES.find((phase) => phase === named) ?? usage(`no such phase: ${named}`);
   });
 }
 
@@ -76,6 +84,7 @@ function parse(args: readonly string[]) {
       backlog: { type: 'string', default: '20000' },
       mebibytes: { type: 'string', default: '1024' },
       streams: { type: 'string' },
+      phases: { type: 'string', default: MEMORY_PHASES.join() },
       records: { type: 'string', default: '20000' },
       instances: { type: 'string', default: '1,2' },
       subscribers: { type: 'string', default: '1,8' },
@@ -140,6 +149,7 @@ async function run(values: ReturnType<typeof parse>): Promise<object> {
         bytes: numbers(values.bytes)[0] ?? 1024,
         rate: numbers(values.rate ?? '2000')[0] ?? 2000,
         streams: numbers(values.streams ?? '100000')[0] ?? 100_000,
+        phases: memoryPhases(values.phases),
       });
     case 'crossbar':
       return benchCrossbar({

@@ -17,7 +17,12 @@ import { closedLoop, openLoop } from './load.ts';
 import { cacheIsFull, memoryOf, sampled } from './memory-samples.ts';
 import type { Memory, Series } from './memory-samples.ts';
 
+export const MEMORY_PHASES = ['steady', 'dead', 'slow', 'flood', 'streams'] as const;
+export type MemoryPhase = (typeof MEMORY_PHASES)[number];
+
 export interface MemoryBenchOptions {
+  /** Which of them, always in this order. */
+  readonly phases: readonly MemoryPhase[];
   /** Length of each phase. */
   readonly seconds: number;
   readonly bytes: number;
@@ -43,7 +48,16 @@ const SETTLE_RATE = 200;
 const DEADLINE_MS = 120_000;
 
 export async function benchMemory(options: MemoryBenchOptions): Promise<object> {
+  const phases = options.phases.some((phase) => phase !== 'streams')
+    ? await underLoad(options)
+    : [];
+  const streamMebibytes = options.phases.includes('streams') ? await ofStreams(options) : null;
+  return { bench: 'memory', ...options, phases, streamMebibytes };
+}
+
+async function underLoad(options: MemoryBenchOptions): Promise<Phase[]> {
   const { seconds, bytes, rate } = options;
+  const has = (phase: MemoryPhase): boolean => options.phases.includes(phase);
   const instance = await startInstance('memory');
   const keepers = keepersOf(instance);
   const phases: Phase[] = [];
@@ -58,25 +72,31 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<object> 
     while (!(await allFull(keepers))) {
       await closedLoop(client.load(2), FILL_INFLIGHT);
     }
-    await run('steady', () => openLoop(load, rate));
-    const victim = instance.children[VICTIM];
-    await victim?.kill();
-    await run('one replica dead', () => openLoop(load, rate));
-    await victim?.start();
-    await pause(SETTLE_SECONDS * 1000);
-    await run('a hundred slow readers', async () => {
-      const stop = slowReaders(instance);
-      await openLoop(load, rate);
-      stop();
-    });
-    await run('flood', () => flood(instance, bytes, seconds));
-    await run('after it', () => openLoop(client.load(SETTLE_SECONDS), rate));
+    if (has('steady')) await run('steady', () => openLoop(load, rate));
+    if (has('dead')) {
+      const victim = instance.children[VICTIM];
+      await victim?.kill();
+      await run('one replica dead', () => openLoop(load, rate));
+      await victim?.start();
+      await pause(SETTLE_SECONDS * 1000);
+    }
+    if (has('slow')) {
+      await run('a hundred slow readers', async () => {
+        const stop = slowReaders(instance);
+        await openLoop(load, rate);
+        stop();
+      });
+    }
+    if (has('flood')) {
+      await run('flood', () => flood(instance, bytes, seconds));
+      await run('after it', () => openLoop(client.load(SETTLE_SECONDS), rate));
+    }
     await requireAllRunning(instance);
   } finally {
     client.close();
     await instance.stop();
   }
-  return { bench: 'memory', ...options, phases, streamMebibytes: await ofStreams(options) };
+  return phases;
 }
 
 /**
