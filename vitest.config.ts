@@ -27,6 +27,7 @@ const LONG = [
   'test/journal/witness.test.ts',
   'test/local/start.test.ts',
   'test/postgres/failover.test.ts',
+  'test/postgres/secure.test.ts',
 ];
 
 /** One file at a time: two clusters on one machine delay each other beyond a seal timeout. */

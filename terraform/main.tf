@@ -43,7 +43,7 @@ locals {
         principal = "sidecar/${name}"
         operations = concat(
           ["read", "tail", "status"],
-          contains(sidecar.roles, "ship") ? ["append", "fence"] : [],
+          contains(sidecar.roles, "ship") ? ["append", "fence", "streams"] : [],
         )
         streams = [sidecar.stream]
       }

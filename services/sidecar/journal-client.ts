@@ -50,9 +50,11 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
 
   async requireFencing(): Promise<void> {
     const fencing = 'required';
-    if (await this.#journal.createStream(this.#stream, { fencing })) return;
-    const { config } = await this.#journal.describeStream(this.#stream);
-    if (config.fencing !== fencing) await this.#journal.configureStream(this.#stream, { fencing });
+    // Asked first: where the stream was made for it, it needs no right to make or configure streams.
+    const before = await describe(this.#journal, this.#stream);
+    if (before === null && (await this.#journal.createStream(this.#stream, { fencing }))) return;
+    if (before?.config.fencing === fencing) return;
+    await this.#journal.configureStream(this.#stream, { fencing });
   }
 
   acquireLease(holder: string, ttlMs: number): Promise<Lease> {
@@ -68,11 +70,11 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
   }
 
   async leaseHolder(): Promise<Lease | null> {
-    return (await this.#describe())?.lease ?? null;
+    return (await describe(this.#journal, this.#stream))?.lease ?? null;
   }
 
   async tail(count: number): Promise<StreamTail> {
-    const description = await this.#describe();
+    const description = await describe(this.#journal, this.#stream);
     const { nextSeqNum, firstSeqNum } = description ?? { nextSeqNum: 0, firstSeqNum: 0 };
     const batches: Uint8Array[][] = [];
     const begin = Math.max(firstSeqNum, nextSeqNum - count);
@@ -89,15 +91,6 @@ export class InstanceJournal implements ShipJournal, ApplyJournal {
       if (last !== undefined && last.firstSeqNum + last.records.length >= nextSeqNum) break;
     }
     return { batches, complete: begin === 0 };
-  }
-
-  async #describe(): Promise<StreamDescription | null> {
-    try {
-      return await this.#journal.describeStream(this.#stream);
-    } catch (error) {
-      if (error instanceof MeridianError && error.reason === 'STREAM_NOT_FOUND') return null;
-      throw error;
-    }
   }
 
   openWriter(id: string, token: number): ShipWriter {
@@ -166,14 +159,9 @@ class InstanceFeed implements Feed {
   ) {
     this.#handler = handler;
     // Made here when nobody has shipped yet: a stream that does not exist cannot be followed.
-    journal.createStream(stream).then(
-      () => {
-        if (!this.#over) this.#start(journal, stream, after);
-      },
-      (error: unknown) => {
-        this.#end(error);
-      },
-    );
+    this.#open(journal, stream, after).catch((error: unknown) => {
+      this.#end(error);
+    });
   }
 
   pause(): void {
@@ -189,6 +177,11 @@ class InstanceFeed implements Feed {
   cancel(): void {
     this.#over = true;
     this.#follow?.cancel();
+  }
+
+  async #open(journal: Journal, stream: string, after: JournalPosition | null): Promise<void> {
+    if ((await describe(journal, stream)) === null) await journal.createStream(stream);
+    if (!this.#over) this.#start(journal, stream, after);
   }
 
   #start(journal: Journal, stream: string, after: JournalPosition | null): void {
@@ -230,6 +223,16 @@ class InstanceFeed implements Feed {
     if (this.#over) return;
     this.cancel();
     this.#handler.onEnd(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+/** null: there is no such stream yet. */
+async function describe(journal: Journal, stream: string): Promise<StreamDescription | null> {
+  try {
+    return await journal.describeStream(stream);
+  } catch (error) {
+    if (error instanceof MeridianError && error.reason === 'STREAM_NOT_FOUND') return null;
+    throw error;
   }
 }
 

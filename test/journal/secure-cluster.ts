@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MeridianError } from '../../libs/errors/errors.ts';
 import { Credentials } from '../../libs/security/credentials.ts';
 import type { Expected } from '../../libs/security/identity.ts';
 import { TestCertificates } from '../../libs/security/testing-certificates.ts';
@@ -17,6 +18,10 @@ export class SecureCluster extends Cluster {
   readonly secret = randomBytes(32);
   readonly secretFile = join(this.directory, 'tokens.secret');
   readonly logLines: string[] = [];
+  /** Of every replica; may be added to before the start. */
+  readonly grants = [
+    { principal: 'client/web', operations: ['append', 'read', 'tail'], streams: ['web.*'] },
+  ];
   readonly #opened: Channel[] = [];
   /** One each: a connection for each question would use up what one address may have. */
   readonly #administrators = new Map<number, Channel>();
@@ -38,12 +43,7 @@ export class SecureCluster extends Cluster {
     return {
       ...super.configOf(replica),
       tls: { ca: this.certificates.ca, certificate: file('pem'), key: file('key') },
-      access: {
-        grants: [
-          { principal: 'client/web', operations: ['append', 'read', 'tail'], streams: ['web.*'] },
-        ],
-        tokenSecretFile: this.secretFile,
-      },
+      access: { grants: this.grants, tokenSecretFile: this.secretFile },
     };
   }
 
@@ -74,5 +74,16 @@ export class SecureCluster extends Cluster {
     for (const channel of this.#opened) channel.close();
     await super.stop();
     this.certificates.remove();
+  }
+}
+
+/** `done`, or why not. */
+export async function reasonOf(done: Promise<unknown>): Promise<string> {
+  try {
+    await done;
+    return 'done';
+  } catch (error) {
+    if (error instanceof MeridianError) return error.reason;
+    throw error;
   }
 }

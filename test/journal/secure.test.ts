@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectJournal } from '../../libs/client/client.ts';
 import type { Journal } from '../../libs/client/client.ts';
-import { MeridianError } from '../../libs/errors/errors.ts';
+import type { MeridianError } from '../../libs/errors/errors.ts';
 import { JournalService } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
 import { PeerService } from '../../libs/gen/meridian/peer/v1/peer_pb.ts';
 import type { Channel } from '../../libs/rpc/rpc.ts';
@@ -19,7 +19,7 @@ import { FROM_ANOTHER, call, hangAround, resetRapidly } from './abuse.ts';
 import type { Tls } from './abuse.ts';
 import { meridian } from '../cli/meridian.ts';
 import { RawSession, TARGET, until } from './cluster.ts';
-import { SecureCluster } from './secure-cluster.ts';
+import { SecureCluster, reasonOf } from './secure-cluster.ts';
 
 const cluster = new SecureCluster();
 const journals: Journal[] = [];
@@ -47,16 +47,6 @@ function web(): Journal {
   const journal = connectJournal({ ...TARGET, replicas, security: { tls } });
   journals.push(journal);
   return journal;
-}
-
-async function reasonOf(done: Promise<unknown>): Promise<string> {
-  try {
-    await done;
-    return 'done';
-  } catch (error) {
-    if (error instanceof MeridianError) return error.reason;
-    throw error;
-  }
 }
 
 /** Appends one after the other until told to stop; every failure is kept. */

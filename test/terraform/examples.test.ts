@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { ROOT } from '../layout/source-files.ts';
+import { documentedGrant } from '../postgres/documented-grant.ts';
 import { deploy } from './deployment.ts';
 import type { Deployment, Host, Resource } from './deployment.ts';
 import { Workspace } from './terraform.ts';
@@ -56,6 +57,20 @@ afterAll(() => {
 interface Denial {
   readonly Sid: string;
   readonly Condition: unknown;
+}
+
+/** What is looked at of a service's. */
+interface Configuration {
+  readonly roles?: readonly string[];
+  readonly stream?: string;
+  readonly dataDirectory?: string;
+  readonly access: {
+    readonly grants: readonly {
+      readonly principal: string;
+      readonly operations: readonly string[];
+      readonly streams: readonly string[];
+    }[];
+  };
 }
 
 interface Checked {
@@ -115,6 +130,24 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
         });
       }
     }
+  });
+
+  it('grants a sidecar that ships what a sidecar needs, on its own stream and no other', () => {
+    const configurations = deployed().hosts().flatMap(configurationsOf);
+    const parsed = configurations.map(([, content]) => parse(content) as Configuration);
+    const shipping = parsed.filter(({ roles = [] }) => roles.includes('ship'));
+    const members = parsed.filter(({ dataDirectory }) => dataDirectory !== undefined);
+    for (const { stream } of shipping) {
+      for (const { access } of members) {
+        const grants = access.grants.filter(({ streams }) => streams.includes(stream ?? ''));
+        const operations = grants
+          .filter(({ principal }) => principal.startsWith('sidecar/'))
+          .map((grant) => [...grant.operations].sort());
+        expect(operations).toContainEqual([...documentedGrant()].sort());
+        expect(grants.every(({ streams }) => streams.length === 1)).toBe(true);
+      }
+    }
+    expect(shipping.length > 0).toBe(example === 'examples/complete');
   });
 
   it('serves nothing in the clear: without its certificates every configuration is refused', () => {
