@@ -18,7 +18,9 @@ import {
 } from '../../libs/frames/member-record.ts';
 import type { MemberEvent, MemberRef, PastEvent } from '../../libs/frames/member-record.ts';
 import { RETIREMENT_GRACE_MICROS } from '../../libs/order/machine.ts';
+import { RETIREMENT_RULES } from '../../libs/order/rules.ts';
 import type { StatusResponse } from '../../libs/gen/meridian/crossbar/v1/crossbar_pb.ts';
+import { checkRules } from './order-rules.ts';
 
 export interface Life {
   readonly number: number;
@@ -97,7 +99,7 @@ export class Database {
     });
   }
 
-  /** The same, and DEADLINE: a replica did not hear of it in time. */
+  /** The same, a replica of it is too old to be retired, and DEADLINE: a replica did not hear of it in time. */
   async leave(
     name: string,
     replicas: readonly ReplicaAddress[],
@@ -178,13 +180,18 @@ export class Database {
     replicas: readonly ReplicaAddress[],
     { without, note, warn }: LeaveOptions,
   ): Promise<number> {
+    const regions = replicas
+      .map(({ region }) => region)
+      .filter((region) => !without.includes(region));
+    await checkRules(regions, (region) => leaving.status(region), {
+      rules: RETIREMENT_RULES,
+      purpose: 'to retire an instance',
+      deadlineMs: this.#deadlineMs,
+    });
     const begun = await leaving.createStream(RETIRED_STREAM);
     const { createdAt } = await leaving.describeStream(RETIRED_STREAM);
     const end = createdAt + RETIREMENT_GRACE_MICROS;
     const until = performance.now() + this.#deadlineMs;
-    const regions = replicas
-      .map(({ region }) => region)
-      .filter((region) => !without.includes(region));
     note(
       `retired: it takes no appends above ${end}; waiting until ${regions.join(', ')} know and that is past`,
     );

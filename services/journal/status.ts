@@ -14,6 +14,7 @@ import type { DiskUsage } from './disk-usage.ts';
 import type { ReleaseComparison } from './release-comparison.ts';
 import type { ReleaseIndex } from './release-index.ts';
 import type { ReleaseMarks } from '../../libs/order/release-marks.ts';
+import { ORDER_RULES } from '../../libs/order/rules.ts';
 import type { ScrubFigures } from './scrubber.ts';
 import type { SpaceFigures } from './space-watch.ts';
 import { VERSION } from './version.ts';
@@ -70,6 +71,7 @@ export async function statusOf(
     clockSafe: inspection.clockSafe,
     voting: inspection.voting,
     witness: config.witness,
+    orderRules: ORDER_RULES,
     lanes: inspection.lanes.map((lane) => ({
       lane: lane.id,
       epoch: BigInt(lane.promised),

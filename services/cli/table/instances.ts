@@ -109,7 +109,8 @@ export const INSTANCE_COMMANDS: readonly CommandSpec[] = [
     path: ['instances', 'leave'],
     summary: 'Let an instance leave a database',
     about: [
-      'Every replica of it and every crossbar has to run a version that knows this. First the instance is retired: some seconds later, in log time, it takes no more appends (they fail as REFUSED, without ' +
+      'Every replica of it and every crossbar has to run a version that knows this, and is asked before anything is changed. First ' +
+        'the instance is retired: some seconds later, in log time, it takes no more appends (they fail as REFUSED, without ' +
         'effect). Then the change is recorded behind that, so everything it has ever acknowledged is part of the order. Nothing ' +
         'is stopped; writers go to the other instances. Doing it again changes nothing, and finishes what was interrupted.',
       'Its replicas are to keep running until every consumer has passed the change: who reads older parts of the order needs them. ' +
@@ -130,7 +131,7 @@ export const INSTANCE_COMMANDS: readonly CommandSpec[] = [
         value: { kind: 'text' },
         repeated: true,
         help:
-          'Do not wait until the replica there has heard of it, because it is gone for good. One that still runs, ' +
+          'Do not ask the replica there, nor wait until it has heard of it, because it is gone for good. One that still runs, ' +
           'cut off, might answer QUORUM appends that are not in the order.',
       },
       CROSSBAR,
@@ -138,11 +139,14 @@ export const INSTANCE_COMMANDS: readonly CommandSpec[] = [
     connects: true,
     json: { form: 'document', fields: CHANGE_FIELDS },
     exits: [
-      ...EXITS,
+      {
+        code: EXIT.refused,
+        help: 'the instance is the registry, or a replica of it or a crossbar is too old',
+      },
       { code: EXIT.notFound, help: 'no instance of that name was ever a member' },
       {
         code: EXIT.timeout,
-        help: 'a replica did not hear of it in time; nothing is lost, do it again',
+        help: 'a replica did not answer or hear of it in time; nothing is lost, do it again',
       },
     ],
     examples: [
