@@ -1,16 +1,17 @@
 /**
- * Is a peer still who it was? (SPEC.md §7, M1–M6.) A data directory that was put back from an older
+ * Is a peer still who it was? (SPEC.md §7, M1–M7.) A data directory that was put back from an older
  * copy is whole and wrong: what its replica promised and acknowledged since is forgotten, and nothing in
  * it says so. The others know. Here is what they remember of a peer's incarnations, lives and clock,
- * and the judgement of a peer that comes back with less. Owns none of the peer's statements: the newest
- * is handed in.
+ * the judgement of a peer that comes back with less, and what the own directory tells of its past
+ * lives (lineage.ts) to be judged by. Owns none of the peer's statements: the newest is handed in.
  */
 import { at } from '../values/assert.ts';
 import type { ReplicaId } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others } from './context.ts';
-import type { Append, Recovered, Status } from './types.ts';
+import { born, descentFrom, named } from './lineage.ts';
+import type { Append, Descent, Lineage, Recovered, Status } from './types.ts';
 
 interface Known {
   incarnation: number;
@@ -22,28 +23,51 @@ interface Known {
   clockWritten: number;
   /** It is rolled back: nothing of it is believed before a new incarnation, or a life that fits. */
   isVoid: boolean;
+  /** Number of a life that has not answered yet whether it knows the one gone by (M6). */
+  open: number;
   refusedAt: number;
+  /** Own lives since the newest one that it has named. */
+  lineage: Lineage;
+  /** The life of the own replica that it goes by, as far as it has said, and what came after that. */
+  told: Descent;
+  /** The statement in which it said so: of one life the newest counts, and of another one any. */
+  toldIn: { readonly life: number; readonly version: number };
 }
+
+const NOWHERE = { life: 0, version: 0 };
+
+type Judgement = 'fits' | 'earlier' | 'open' | 'another';
 
 export class Lives<Content, A extends Append> {
   /** Number of the last write of an incarnation. */
   incarnationsWritten = 0;
+  /** M6: what each replica is told of the past of the own directory. */
+  descent: readonly Descent[];
   private readonly context: Context<Content, A>;
   private readonly known: readonly Known[];
 
   constructor(
     context: Context<Content, A>,
-    recovered: Pick<Recovered<Content>, 'incarnation' | 'incarnations' | 'life' | 'heard'>,
+    recovered: Pick<
+      Recovered<Content>,
+      'incarnation' | 'incarnations' | 'life' | 'heard' | 'lineages' | 'reservation'
+    >,
   ) {
     this.context = context;
+    const { life: own, reservation } = recovered;
     this.known = REPLICAS.map((replica) => {
       const { life, clock } = at(recovered.heard, replica);
       const incarnation = at(recovered.incarnations, replica);
-      const before = { isVoid: false, refusedAt: -Infinity };
-      return { incarnation, life, clock, clockWritten: clock, ...before };
+      const birth = { life: own.number, reservation };
+      const lineage = born(at(recovered.lineages, replica), birth, own.previous);
+      const told = descentFrom(lineage, lineage[0]?.life ?? 0);
+      const before = { isVoid: false, open: 0, refusedAt: -Infinity, toldIn: NOWHERE };
+      return { incarnation, life, clock, clockWritten: clock, lineage, told, ...before };
     });
-    const { incarnation, life } = recovered;
-    Object.assign(at(this.known, context.self), { incarnation, life: life.number });
+    const { incarnation } = recovered;
+    const present = { incarnation, life: own.number, clock: reservation };
+    Object.assign(at(this.known, context.self), present);
+    this.descent = this.known.map(({ told }) => told);
   }
 
   /** M1: this start of the own replica. Returns the write to wait for; 0: lives are not told. */
@@ -77,16 +101,17 @@ export class Lives<Content, A extends Append> {
   note(status: Status, last: Status | null): void {
     const { replica, incarnation, life } = status;
     const known = at(this.known, replica);
+    // Also of one that is void: before it begins anew, it has to know that the others are well.
+    this.noteNamed(status, known);
     if (incarnation < known.incarnation) return;
     this.noteIncarnation(replica, incarnation);
     if (life.number === known.life || life.number === 0) return;
-    if (known.life !== 0 && this.isRolledBack(status, known, last)) {
-      // An earlier life is the past, which may come late. A later one that does not know it is another past.
-      known.isVoid ||= life.number > known.life;
-      return;
-    }
-    known.life = life.number;
-    known.isVoid = false;
+    const judgement = this.judge(status, known, last);
+    if (judgement === 'open') known.open = life.number;
+    // An earlier life is the past, which may come late. A later one that does not know it is another past.
+    if (judgement === 'another') Object.assign(known, { isVoid: true, open: 0 });
+    if (judgement !== 'fits') return;
+    Object.assign(known, { life: life.number, isVoid: false, open: 0 });
     this.write(replica);
     // It waits for the answer (M5).
     this.context.wake(replica);
@@ -96,7 +121,8 @@ export class Lives<Content, A extends Append> {
   noteIncarnation(replica: ReplicaId, incarnation: number): boolean {
     const known = at(this.known, replica);
     if (incarnation <= known.incarnation) return false;
-    Object.assign(known, { incarnation, life: 0, clock: 0, clockWritten: 0, isVoid: false });
+    const nothing = { life: 0, clock: 0, clockWritten: 0, isVoid: false, open: 0 };
+    Object.assign(known, { incarnation, ...nothing, toldIn: NOWHERE });
     this.incarnationsWritten = this.context.write({ type: 'incarnation', replica, incarnation });
     return true;
   }
@@ -115,7 +141,7 @@ export class Lives<Content, A extends Append> {
     }
   }
 
-  /** M4: tells it, now and then, as long as it speaks. */
+  /** M4, M6: tells it, now and then, as long as it speaks and is not believed. */
   refuse({ replica, incarnation, life }: Status): void {
     const { context } = this;
     const known = at(this.known, replica);
@@ -123,15 +149,43 @@ export class Lives<Content, A extends Append> {
     known.refusedAt = context.now;
     const { number } = life;
     const { incarnation: newest } = known;
-    context.letter(replica, { type: 'void', incarnation, life: number, known: newest });
+    // Any statement names the life that is gone by here.
+    if (number === known.open) context.wake(replica);
+    else context.letter(replica, { type: 'void', incarnation, life: number, known: newest });
   }
 
-  private isRolledBack(status: Status, known: Known, last: Status | null): boolean {
-    if (this.context.broken.has('rollback-believed')) return false;
+  /** By which of the own lives does the peer go? */
+  private noteNamed({ replica, version, life: theirs, lives }: Status, known: Known): void {
+    const { context } = this;
+    const own = at(this.known, context.self).life;
+    const life = at(lives, context.self);
+    if (life === known.told.life || own === 0) return;
+    const { toldIn } = known;
+    // One that was put back speaks in lower versions than it has before.
+    if (theirs.number === toldIn.life && version <= toldIn.version) return;
+    known.toldIn = { life: theirs.number, version };
+    known.told = descentFrom(known.lineage, life);
+    this.descent = this.known.map(({ told }) => told);
+    if (life !== own) context.wake(replica);
+    const lineage = named(known.lineage, life);
+    if (lineage === known.lineage) return;
+    known.lineage = lineage;
+    context.write({ type: 'named', replica, life });
+  }
+
+  private judge(status: Status, known: Known, last: Status | null): Judgement {
+    const { broken, self } = this.context;
+    if (known.life === 0 || broken.has('rollback-believed')) return 'fits';
     const { number, previous, reservation } = status.life;
-    if (number < known.life || previous < known.life) return true;
-    if (reservation < known.clock) return true;
-    return last !== null && last.incarnation === status.incarnation && forgets(status, last);
+    if (number < known.life) return 'earlier';
+    if (previous < known.life || reservation < known.clock) return 'another';
+    if (last?.incarnation === status.incarnation && forgets(status, last)) return 'another';
+    const descent = status.descent?.[self];
+    if (descent === undefined || broken.has('M6-last-life')) return 'fits';
+    // It answers for a life that this replica does not go by any more, or not yet: it hears by which.
+    if (descent.life !== known.life) return 'open';
+    const knows = descent.reservation !== null && descent.reservation >= known.clock;
+    return knows ? 'fits' : 'another';
   }
 
   private write(replica: ReplicaId): number {

@@ -243,5 +243,6 @@ tellAll('clocks, order, heartbeats, lost disks', stories, (rule) => !isOfWriters
   'O5-close-ahead',
   // lives.test.ts
   'rollback-believed',
+  'M6-last-life',
   'unconfirmed-acts',
 ]);

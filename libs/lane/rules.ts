@@ -110,6 +110,11 @@ export const RULES = [
     what: 'a replica whose directory was put back from an older copy is believed',
   },
   {
+    id: 'M6-last-life',
+    rule: 'membership',
+    what: 'a life is judged by the one just before it, heard or not',
+  },
+  {
     id: 'unconfirmed-acts',
     rule: 'membership',
     what: 'a replica that starts takes part before a peer has found it to be who it was',

@@ -68,12 +68,13 @@ export class Standing<Content, A extends Append> {
   }
 
   /** What it says of itself. */
-  statement(): Pick<Status, 'incarnation' | 'life' | 'lives' | 'voting'> {
+  statement(): Pick<Status, 'incarnation' | 'life' | 'lives' | 'descent' | 'voting'> {
     const { incarnation, life, reservation } = this.recovered;
     return {
       incarnation,
       life: { ...life, reservation },
       lives: this.lives.numbers(),
+      descent: this.lives.descent,
       voting: this.recovery.voting,
     };
   }

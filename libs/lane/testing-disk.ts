@@ -6,7 +6,8 @@ import { assert, at } from '../values/assert.ts';
 import type { Epoch, Index, LaneId, ReplicaId, Timestamp } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import { wholeLog } from './lane-log.ts';
-import type { Entry, Recovered, Write } from './types.ts';
+import { born, named } from './lineage.ts';
+import type { Entry, Lineage, Recovered, Write } from './types.ts';
 
 const nothingHeard = (): { life: number; clock: number }[] =>
   REPLICAS.map(() => ({ life: 0, clock: 0 }));
@@ -29,6 +30,7 @@ export class TestDisk<Content = readonly string[]> {
   private reservation = 0 as Timestamp;
   private incarnations = REPLICAS.map(() => 0);
   private heard = nothingHeard();
+  private lineages: Lineage[] = [[], [], []];
   /** Starts of this directory and of the copies of it: each life has a number of its own. */
   private starts = 0;
   private readonly self: ReplicaId;
@@ -50,6 +52,7 @@ export class TestDisk<Content = readonly string[]> {
       incarnations: [...this.incarnations],
       life: { number: this.starts, previous: at(this.heard, this.self).life },
       heard: [...this.heard],
+      lineages: [...this.lineages],
       voting: this.voting,
     };
   }
@@ -83,6 +86,7 @@ export class TestDisk<Content = readonly string[]> {
     this.reservation = 0 as Timestamp;
     this.incarnations = REPLICAS.map(() => 0);
     this.heard = nothingHeard();
+    this.lineages = [[], [], []];
     for (const lane of this.lanes) lane.promised = lane.entries.at(-1)?.epoch ?? lane.promised;
   }
 
@@ -91,8 +95,9 @@ export class TestDisk<Content = readonly string[]> {
     const lanes = this.lanes.map(({ promised, entries }) => ({ promised, entries: [...entries] }));
     const { voting, incarnation, reservation } = this;
     const [incarnations, heard] = [[...this.incarnations], [...this.heard]];
+    const lineages = [...this.lineages];
     return () => {
-      Object.assign(this, { voting, incarnation, reservation, incarnations, heard });
+      Object.assign(this, { voting, incarnation, reservation, incarnations, heard, lineages });
       this.lanes.forEach((lane, id) => Object.assign(lane, at(lanes, id)));
     };
   }
@@ -107,6 +112,13 @@ export class TestDisk<Content = readonly string[]> {
   /** The writes that a crash would lose. */
   get unsynced(): readonly Write<Content>[] {
     return this.buffered.flatMap((group) => group.writes);
+  }
+
+  private bear(life: number, reservation: Timestamp): void {
+    const previous = at(this.heard, this.self).life;
+    this.lineages = this.lineages.map((lineage, peer) =>
+      peer === this.self ? lineage : born(lineage, { life, reservation }, previous),
+    );
   }
 
   private apply(write: Write<Content>): void {
@@ -130,7 +142,13 @@ export class TestDisk<Content = readonly string[]> {
         this.heard[write.replica] = { life: 0, clock: 0 };
         break;
       case 'life':
+        if (write.replica === this.self) this.bear(write.life, write.clock as Timestamp);
         this.heard[write.replica] = { life: write.life, clock: write.clock };
+        break;
+      case 'named':
+        this.lineages = this.lineages.map((lineage, peer) =>
+          peer === write.replica ? named(lineage, write.life) : lineage,
+        );
         break;
       case 'recovered':
         this.voting = true;

@@ -76,7 +76,10 @@ export type Write<Content> =
   | { readonly type: 'reserve'; readonly timestamp: Timestamp }
   /** The peer lost its disk and is another one now: what its earlier incarnation said is void. */
   | { readonly type: 'incarnation'; readonly replica: ReplicaId; readonly incarnation: number }
-  /** The replica was heard in this life and told this clock, at least (M2, M3). */
+  /**
+   * The replica was heard in this life and told this clock, at least (M2, M3). Of the own replica: it began this
+   * life, with this reservation (M1).
+   */
   | {
       readonly type: 'life';
       readonly replica: ReplicaId;
@@ -84,6 +87,8 @@ export type Write<Content> =
       readonly life: number;
       readonly clock: number;
     }
+  /** The peer has said that it goes by this life of the own replica (M6). */
+  | { readonly type: 'named'; readonly replica: ReplicaId; readonly life: number }
   /** Recovery from both others is complete: from here on the replica votes again. */
   | { readonly type: 'recovered' };
 
@@ -99,6 +104,22 @@ export interface Life {
   readonly reservation: Timestamp;
 }
 
+/** A life of a data directory, and the clock reservation that it began with. */
+export interface Birth {
+  readonly life: number;
+  readonly reservation: Timestamp;
+}
+
+/** Ascending: the newest life that a peer is known to go by, those that began since, the present one (lineage.ts). */
+export type Lineage = readonly Birth[];
+
+/** The answer of a directory to a peer that goes by `life` (M6). */
+export interface Descent {
+  readonly life: number;
+  /** With which the life after it began; null: the directory has never lived it. */
+  readonly reservation: Timestamp | null;
+}
+
 /** A replica's own statements about itself; each was true on disk when it was made. */
 export interface Status {
   readonly replica: ReplicaId;
@@ -107,6 +128,8 @@ export interface Status {
   readonly life: Life;
   /** The newest life of each replica that this one goes by; 0: none (M5). */
   readonly lives: readonly number[];
+  /** For each replica, the life by which it goes as far as is known here; null: an earlier version tells none (M6). */
+  readonly descent: readonly Descent[] | null;
   /** Grows with every statement, restarts included; an older statement is ignored. */
   readonly version: number;
   /** Replicas from which something arrived directly a moment ago, and not much later than it could. */
@@ -305,6 +328,8 @@ export interface Recovered<Content> {
   readonly life: { readonly number: number; readonly previous: number };
   /** What was written of each replica's newest life; zeros where nothing was. */
   readonly heard: readonly { readonly life: number; readonly clock: number }[];
+  /** Own lives before this one, for each peer; empty where none was written. */
+  readonly lineages: readonly Lineage[];
   /** false: the directory was empty or damaged, so promises may be forgotten (design §3, Membership). */
   readonly voting: boolean;
 }

@@ -22,7 +22,7 @@ const head = newHead({
   lastTimestamp: timestamp(80),
   segment: 2,
   lanes: [lane, lane, { ...lane, after: { segment: 1, offset: 64 } }],
-  state: new LogState().copy(),
+  state: new LogState(0).copy(),
 });
 
 function sectionOf(value: unknown): Uint8Array {

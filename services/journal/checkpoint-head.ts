@@ -3,6 +3,7 @@
  * peer, so nothing about it is believed: a field that is missing would otherwise be noticed far from
  * here, by an exception that nobody expects.
  */
+import { LINEAGE_MAX } from '../../libs/lane/lineage.ts';
 import type { CheckpointHead } from './checkpoint-sections.ts';
 
 const LANES = 3;
@@ -42,13 +43,14 @@ function isMark(value: unknown): boolean {
 
 function isState(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { promised, reservation, incarnations, voting, heard } = value;
+  const { promised, reservation, incarnations, voting, heard, lineages } = value;
   return (
     isRow(promised) &&
     isCount(reservation) &&
     isRow(incarnations) &&
     typeof voting === 'boolean' &&
-    (heard === undefined || isHeard(heard))
+    (heard === undefined || isHeard(heard)) &&
+    (lineages === undefined || isLineages(lineages))
   );
 }
 
@@ -56,6 +58,14 @@ function isHeard(value: unknown): boolean {
   const isLife = (one: unknown): boolean =>
     isObject(one) && isCount(one['life']) && isCount(one['clock']);
   return Array.isArray(value) && value.length === LANES && value.every(isLife);
+}
+
+function isLineages(value: unknown): boolean {
+  const isBirth = (one: unknown): boolean =>
+    isObject(one) && isCount(one['life']) && isCount(one['reservation']);
+  const isLineage = (one: unknown): boolean =>
+    Array.isArray(one) && one.length <= LINEAGE_MAX && one.every(isBirth);
+  return Array.isArray(value) && value.length === LANES && value.every(isLineage);
 }
 
 function isRow(value: unknown): boolean {

@@ -57,7 +57,7 @@ function setUp(step: Step): Bench {
     core,
     log,
     store: journal.store,
-    state: new LogState(),
+    state: new LogState(0),
     releaser: journal.releaser,
     clocks: { monotonic: () => micros(0), wall: () => 0 },
     tickMs: 1_000_000,

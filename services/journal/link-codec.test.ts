@@ -37,6 +37,7 @@ function packetOf(bodyBytes: number): JournalPacket {
       incarnation: 1,
       life: { number: 7, previous: 6, reservation: timestamp(3) },
       lives: [7, 8, 9],
+      descent: null,
       version: 2,
       hears: [true, true, true],
       lanes: [lane, lane, lane],

@@ -2,6 +2,9 @@
  * What a replica's log holds: the lane core's writes, one frame each. The storage knows a frame's
  * type as a number and its body as bytes; this file gives both a meaning. Numbers are part of the
  * format on disk and never reused. Entry bodies are entry frames, unchanged.
+ *
+ * What a peer has named is a `life` frame of an incarnation that nobody has: the build before there were such frames
+ * passes over it, so a directory may go back to that build and forth again.
  */
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { readU64, writeU64 } from '../../libs/frames/ints.ts';
@@ -18,6 +21,7 @@ export const FRAME_TYPES = {
   recovered: 5,
   incarnation: 6,
   life: 7,
+  named: 7,
 } as const satisfies Record<Write<Frame>['type'], number>;
 
 export type StateWrite = Exclude<Write<Frame>, { type: 'entry' }>;
@@ -33,14 +37,10 @@ export function encodeWrite(write: StateWrite): Uint8Array {
       return pair(0, write.timestamp);
     case 'incarnation':
       return pair(write.replica, write.incarnation);
-    case 'life': {
-      const body = new Uint8Array(LIFE_BYTES);
-      body[0] = write.replica;
-      writeU64(body, 1, write.incarnation);
-      writeU64(body, 9, write.life);
-      writeU64(body, 17, write.clock);
-      return body;
-    }
+    case 'life':
+      return lifeBody(write.replica, write.incarnation, write.life, write.clock);
+    case 'named':
+      return lifeBody(write.replica, NAMED, write.life, 0);
     case 'recovered':
       return new Uint8Array(0);
   }
@@ -62,14 +62,13 @@ export function decodeWrite(type: number, body: Uint8Array): StateWrite {
         replica: replicaIn(type, body),
         incarnation: readU64(body, 1),
       };
-    case FRAME_TYPES.life:
-      return {
-        type: 'life',
-        replica: replicaIn(type, body, LIFE_BYTES),
-        incarnation: readU64(body, 1),
-        life: readU64(body, 9),
-        clock: readU64(body, 17),
-      };
+    case FRAME_TYPES.life: {
+      const replica = replicaIn(type, body, LIFE_BYTES);
+      const incarnation = readU64(body, 1);
+      const life = readU64(body, 9);
+      if (incarnation === NAMED) return { type: 'named', replica, life };
+      return { type: 'life', replica, incarnation, life, clock: readU64(body, 17) };
+    }
     case FRAME_TYPES.recovered:
       return { type: 'recovered' };
     default:
@@ -79,6 +78,17 @@ export function decodeWrite(type: number, body: Uint8Array): StateWrite {
 
 const PAIR_BYTES = 9;
 const LIFE_BYTES = 25;
+/** Incarnations are microseconds since 1970. */
+const NAMED = Number.MAX_SAFE_INTEGER;
+
+function lifeBody(replica: number, incarnation: number, life: number, clock: number): Uint8Array {
+  const body = new Uint8Array(LIFE_BYTES);
+  body[0] = replica;
+  writeU64(body, 1, incarnation);
+  writeU64(body, 9, life);
+  writeU64(body, 17, clock);
+  return body;
+}
 
 function pair(replica: number, value: number): Uint8Array {
   const body = new Uint8Array(PAIR_BYTES);

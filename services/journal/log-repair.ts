@@ -142,12 +142,17 @@ export class LogRepair {
   /** Everything the log says of the protocol so far, as far as it still matters. */
   #writeStateAgain(): Promise<void> {
     const { log, state } = this.#options;
-    const { promised, reservation, incarnations, voting, heard } = state.copy();
+    const { promised, reservation, incarnations, voting, heard, lineages } = state.copy();
+    const { self } = this.#options;
+    const incarnation = at(incarnations, self);
     const writes: StateWrite[] = REPLICAS.flatMap((id) => [
       { type: 'promise', lane: id, epoch: at(promised, id) as Epoch },
       { type: 'incarnation', replica: id, incarnation: at(incarnations, id) },
       { type: 'life', replica: id, incarnation: at(incarnations, id), ...at(heard, id) },
     ]);
+    for (const { life, reservation: clock } of lineages.flat()) {
+      if (life > 0) writes.push({ type: 'life', replica: self, incarnation, life, clock });
+    }
     writes.push({ type: 'reserve', timestamp: reservation as Timestamp });
     if (voting) writes.push({ type: 'recovered' });
     for (const write of writes) writeState(log, write);

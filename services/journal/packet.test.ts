@@ -12,6 +12,7 @@ import { ByteWriter } from './packet-bytes.ts';
 import { PACKET_VERSION, decodePacket, splitPackets, writePacket } from './packet.ts';
 
 const number = fc.oneof(fc.nat(1000), fc.maxSafeNat());
+const clock = fc.maxSafeNat().map((value) => Math.min(value, Number.MAX_SAFE_INTEGER - 1));
 const replica = fc.constantFrom<ReplicaId>(0, 1, 2);
 const tail = fc.record({ epoch: number.map(epoch), index: number.map(index) });
 const lane = { lane: replica, epoch: number.map(epoch) };
@@ -21,6 +22,12 @@ const status: fc.Arbitrary<Status> = fc.record({
   incarnation: number,
   life: fc.record({ number, previous: number, reservation: number.map(timestamp) }),
   lives: fc.array(number, { minLength: 3, maxLength: 3 }),
+  descent: fc.option(
+    fc.array(fc.record({ life: number, reservation: fc.option(clock.map(timestamp)) }), {
+      minLength: 3,
+      maxLength: 3,
+    }),
+  ),
   version: number,
   hears: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
   lanes: fc.array(
@@ -160,7 +167,16 @@ describe('packet', () => {
     );
   });
 
-  it('is read by a replica of the version before, without lives and what is said of them', () => {
+  it('is read by a replica of version 3, without the descent', () => {
+    const writer = new ByteWriter();
+    const { status: told } = sample();
+    writePacket(writer, { ...sample(), relayed: told }, contentOf, 3);
+    const received = decodePacket(Buffer.from(writer.bytes()));
+    const stated = { ...told, descent: null };
+    expect(plain([received.status, received.relayed])).toEqual(plain([stated, stated]));
+  });
+
+  it('is read by a replica of version 2, without lives and what is said of them', () => {
     const writer = new ByteWriter();
     const letters: Letter[] = [
       { from: 0, to: 1, control: { type: 'void', incarnation: 1, life: 2, known: 3 } },
@@ -172,7 +188,7 @@ describe('packet', () => {
     expect(bytes[8]).toBe(2);
     const received = decodePacket(bytes);
     const life = { number: 0, previous: 0, reservation: 0 };
-    const stated = { ...told, life, lives: [0, 0, 0] };
+    const stated = { ...told, life, lives: [0, 0, 0], descent: null };
     expect(plain(received.status)).toEqual(plain(stated));
     expect(plain(received.relayed)).toEqual(plain(stated));
     expect(received.letters).toEqual(letters.slice(1));

@@ -2,18 +2,20 @@
  * What one replica tells another, as bytes. A packet is a head with all fields and, after it, the
  * entry frames of its feeds one after the other, in the very bytes that go to disk:
  *
- *   u32 total bytes · u32 checksum over [8, head end) · u8 version = 2 or 3 · 3 × u8 0 · u32 head end
+ *   u32 total bytes · u32 checksum over [8, head end) · u8 version = 2 to 4 · 3 × u8 0 · u32 head end
  *   status · clocks · announcements · feeds · relayed status · letters
- *   version 3: lives of the status · lives of the relayed status            (to head end)
+ *   since version 3: lives of the status · lives of the relayed status
+ *   since version 4: descent of the status · descent of the relayed status  (to head end)
  *   entry frames
  *
  * The checksum covers the head only, because every entry frame carries its own, which the receiver
- * verifies: the payload is summed once. Who dials says which versions it reads; version 2 tells no lives. `writePacket` reads evicted entries back through `contentOf`.
+ * verifies: the payload is summed once. Who dials says which versions it reads: an
+ * earlier one tells no lives, or no descent. `writePacket` reads evicted entries back through `contentOf`.
  * Deliberately not here: whether what a packet says is true. That is the lane core's business.
  */
 import { crc32 } from 'node:zlib';
 import { MeridianError } from '../../libs/errors/errors.ts';
-import type { Announcement, Feed, LaneStatus, Status } from '../../libs/lane/types.ts';
+import type { Announcement, Descent, Feed, LaneStatus, Status } from '../../libs/lane/types.ts';
 import { at } from '../../libs/values/assert.ts';
 import type { Epoch, Index, LaneId, Micros, Timestamp } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
@@ -25,7 +27,9 @@ import type { ByteWriter } from './packet-bytes.ts';
 
 /** What every replica reads and writes, and the newest that this one does. */
 export const PACKET_VERSION = 2;
-export const PACKET_VERSION_MAX = 3;
+export const PACKET_VERSION_MAX = 4;
+const LIVES_SINCE = 3;
+const DESCENT_SINCE = 4;
 const PREFIX_BYTES = 16;
 const FLAG_ECHO = 1;
 const FLAG_RELAYED = 2;
@@ -87,9 +91,13 @@ export function decodePacket(bytes: Buffer): JournalPacket {
   const feeds = readMany(reader, reader.u16(), FEED_BYTES, () => readFeed(reader, entries));
   const passedOn = (flags & FLAG_RELAYED) === 0 ? null : readStatus(reader);
   const letters = readMany(reader, reader.u16(), LETTER_BYTES, readLetter);
-  const lives = version === PACKET_VERSION ? null : reader;
-  const status = { ...stated, ...readLives(lives) };
-  const relayed = passedOn === null ? null : { ...passedOn, ...readLives(lives) };
+  const lives = version < LIVES_SINCE ? null : reader;
+  const withLives = { ...stated, ...readLives(lives) };
+  const passedOnWithLives = passedOn === null ? null : { ...passedOn, ...readLives(lives) };
+  const readDescent = (): Status['descent'] => (version < DESCENT_SINCE ? null : descentIn(reader));
+  const status = { ...withLives, descent: readDescent() };
+  const relayed =
+    passedOnWithLives === null ? null : { ...passedOnWithLives, descent: readDescent() };
   if (reader.remaining !== 0) throw reader.invalid(`${reader.remaining} bytes left over`);
   if (entries.offset !== bytes.length) throw invalid('bytes after the last entry');
   return { status, sentAt, echo, wall, clock, heardThird, announcements, feeds, relayed, letters };
@@ -141,13 +149,16 @@ function writeHead(head: ByteWriter, packet: JournalPacket, version: number): vo
     head.u32(feed.entries.length);
   }
   if (packet.relayed !== null) writeStatus(head, packet.relayed);
-  const tellsLives = version > PACKET_VERSION;
+  const tellsLives = version >= LIVES_SINCE;
   const letters = tellsLives ? packet.letters : packet.letters.filter((it) => !isOfVersion3(it));
   head.u16(letters.length);
   for (const letter of letters) writeLetter(head, letter);
   if (!tellsLives) return;
   writeLives(head, packet.status);
   if (packet.relayed !== null) writeLives(head, packet.relayed);
+  if (version < DESCENT_SINCE) return;
+  writeDescent(head, packet.status);
+  if (packet.relayed !== null) writeDescent(head, packet.relayed);
 }
 
 function writeLives(head: ByteWriter, { life, lives }: Status): void {
@@ -162,6 +173,24 @@ function readLives(reader: ByteReader | null): Pick<Status, 'life' | 'lives'> {
   const next = (): number => reader?.u64() ?? 0;
   const life = { number: next(), previous: next(), reservation: next() as Timestamp };
   return { life, lives: REPLICAS.map(next) };
+}
+
+/** A reservation is written one higher: 0 says that there is none. One that is passed on may have none to tell. */
+function writeDescent(head: ByteWriter, { descent }: Status): void {
+  head.u8(descent === null ? 0 : 1);
+  for (const { life, reservation } of descent ?? []) {
+    head.u64(life);
+    head.u64(reservation === null ? 0 : reservation + 1);
+  }
+}
+
+function descentIn(reader: ByteReader): readonly Descent[] | null {
+  if (!reader.flag()) return null;
+  return REPLICAS.map(() => {
+    const life = reader.u64();
+    const above = reader.u64();
+    return { life, reservation: above === 0 ? null : ((above - 1) as Timestamp) };
+  });
 }
 
 function writeStatus(head: ByteWriter, status: Status): void {
@@ -182,7 +211,7 @@ function writeStatus(head: ByteWriter, status: Status): void {
   }
 }
 
-function readStatus(reader: ByteReader): Omit<Status, 'life' | 'lives'> {
+function readStatus(reader: ByteReader): Omit<Status, 'life' | 'lives' | 'descent'> {
   const replica = readReplica(reader);
   const hearsBits = reader.u8();
   if (hearsBits > 7) throw reader.invalid('more replicas than there are');

@@ -33,6 +33,7 @@ function packetOf(replica: ReplicaId, clock: number): JournalPacket {
       incarnation: 1,
       life: { number: 7, previous: 6, reservation: timestamp(3) },
       lives: [7, 8, 9],
+      descent: null,
       version: clock,
       hears: [true, true, true],
       lanes: [lane, lane, lane],

@@ -10,6 +10,8 @@ import type { Log } from '../../libs/storage/log.ts';
 import { epoch, index, timestamp } from '../../libs/values/numbers.ts';
 import type { Frame, JournalEntry } from './content.ts';
 import type { LaneStore } from './lane-store.ts';
+import { FRAME_TYPES, decodeWrite, encodeWrite } from './log-frames.ts';
+import type { StateWrite } from './log-frames.ts';
 import { LogState } from './log-state.ts';
 import { Replay, appendWrite, makeLog, newLife } from './recovery.ts';
 
@@ -106,7 +108,10 @@ describe('recovery', () => {
       { type: 'incarnation', replica: 2, incarnation: 99 },
       { type: 'life', replica: 2, incarnation: 99, life: 30, clock: 40 },
       { type: 'life', replica: 2, incarnation: 99, life: 30, clock: 50 },
-      { type: 'life', replica: 1, incarnation: 77, life: 6, clock: 0 },
+      // As an earlier build wrote it, and as this one does.
+      { type: 'life', replica: 1, incarnation: 77, life: 4, clock: 0 },
+      { type: 'life', replica: 1, incarnation: 77, life: 6, clock: 6000 },
+      { type: 'named', replica: 2, life: 4 },
       { type: 'recovered' },
     ];
     for (const write of writes) appendWrite(before.log, before.store, before.state, write);
@@ -124,6 +129,8 @@ describe('recovery', () => {
     expect(recovered.voting).toBe(true);
     expect(recovered.life).toEqual({ number: 5, previous: 6 });
     expect(recovered.heard[2]).toEqual({ life: 30, clock: 50 });
+    const births = [4, 6].map((life) => ({ life, reservation: life === 4 ? 5000 : 6000 }));
+    expect(recovered.lineages).toEqual([[{ life: 0, reservation: 0 }, ...births], [], births]);
     expect(Buffer.from(store.content(1, index(2)))).toEqual(
       Buffer.from(entryOf(2, 17).content ?? []),
     );
@@ -131,24 +138,46 @@ describe('recovery', () => {
   });
 
   it('keeps lives in checkpoints, reads one of before there were any, and lowers nothing twice', () => {
-    const state = new LogState();
+    const state = new LogState(0);
     state.take({ type: 'incarnation', replica: 0, incarnation: 9 });
-    state.take({ type: 'life', replica: 0, incarnation: 9, life: 30, clock: 40 });
+    const lives: StateWrite[] = [20, 30].map((life) => {
+      return { type: 'life', replica: 0, incarnation: 9, life, clock: life + 10 };
+    });
+    for (const life of lives) state.take(life);
+    state.take({ type: 'named', replica: 1, life: 20 });
     const copy = state.copy();
-    const again = new LogState();
+    const again = new LogState(0);
     again.load(copy);
     // Frames from before the checkpoint come once more.
     again.take({ type: 'incarnation', replica: 0, incarnation: 7 });
     again.take({ type: 'life', replica: 0, incarnation: 7, life: 99, clock: 99 });
-    again.take({ type: 'life', replica: 0, incarnation: 9, life: 20, clock: 30 });
+    for (const life of lives) again.take(life);
+    again.take({ type: 'named', replica: 1, life: 20 });
     expect(again.copy()).toEqual(copy);
     const { promised, reservation, incarnations, voting } = copy;
     again.load({ promised, reservation, incarnations, voting });
     expect(again.incarnationOf(0)).toBe(9);
   });
 
+  it('goes back to a build that knows no lineage, and forth again', () => {
+    const written: StateWrite = { type: 'named', replica: 1, life: 20 };
+    const body = encodeWrite(written);
+    // That build takes it for the life of an incarnation that nobody has.
+    expect([FRAME_TYPES.named, body.length]).toEqual([FRAME_TYPES.life, 25]);
+    expect(decodeWrite(FRAME_TYPES.life, body)).toEqual(written);
+    const state = new LogState(0);
+    state.take({ type: 'incarnation', replica: 0, incarnation: 9 });
+    const { promised, reservation, incarnations, voting, heard } = state.copy();
+    // Its checkpoint says nothing of a lineage; its lives are in the log.
+    state.load({ promised, reservation, incarnations, voting, heard: [...heard] });
+    for (const life of [20, 30]) {
+      state.take({ type: 'life', replica: 0, incarnation: 9, life, clock: 0 });
+    }
+    expect(state.lineages[2]?.map(({ life }) => life)).toEqual([0, 20, 30]);
+  });
+
   it('gives each start a number of its own, also where the wall clock stands behind', () => {
-    const state = new LogState();
+    const state = new LogState(1);
     state.take({ type: 'incarnation', replica: 1, incarnation: 9 });
     state.take({ type: 'life', replica: 1, incarnation: 9, life: 5000, clock: 0 });
     const numbers = Array.from({ length: 20 }, () => newLife(state, 1, 100));

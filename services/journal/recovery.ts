@@ -27,7 +27,7 @@ import { ReleaseIndex } from './release-index.ts';
 const LIFE_SPREAD = 1_000_000;
 
 export class Replay {
-  readonly state = new LogState();
+  readonly state: LogState;
   readonly #self: ReplicaId;
   readonly #cacheBytesMax: number;
   #loaded: Loaded;
@@ -36,6 +36,7 @@ export class Replay {
 
   constructor(self: ReplicaId, cacheBytesMax: number) {
     this.#self = self;
+    this.state = new LogState(self);
     this.#cacheBytesMax = cacheBytesMax;
     this.#loaded = {
       head: emptyHead(this.state),
@@ -77,6 +78,7 @@ export class Replay {
       incarnations: [...state.incarnations],
       life: { number: life, previous: at(state.heard, this.#self).life },
       heard: [...state.heard],
+      lineages: [...state.lineages],
       voting: state.voting,
     };
   }

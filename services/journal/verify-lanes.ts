@@ -134,6 +134,7 @@ export class LaneCheck {
       case 'reserve':
       case 'incarnation':
       case 'life':
+      case 'named':
         break;
     }
     return null;

@@ -82,7 +82,7 @@ function checkpointTarget(): Target {
     lastTimestamp: timestamp(0),
     segment: 1,
     lanes: [lane, lane, lane],
-    state: new LogState().copy(),
+    state: new LogState(0).copy(),
   });
   const source = {
     order: createOrderMachine(),

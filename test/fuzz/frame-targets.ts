@@ -152,6 +152,7 @@ const logFrame: Target = {
     [5, encodeWrite({ type: 'recovered' })] as const,
     [6, encodeWrite({ type: 'incarnation', replica: 0, incarnation: 4 })] as const,
     [7, encodeWrite({ type: 'life', replica: 2, incarnation: 4, life: 8, clock: 9 })] as const,
+    [7, encodeWrite({ type: 'named', replica: 1, life: 8 })] as const,
   ].map(([type, bytes]) => Buffer.from([type, ...bytes])),
   run: (bytes) => {
     const write = decodeWrite(bytes[0] ?? 0, bytes.subarray(1));

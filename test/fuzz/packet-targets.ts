@@ -17,6 +17,7 @@ const status = {
   incarnation: 2,
   life: { number: 7, previous: 6, reservation: timestamp(800) },
   lives: [7, 8, 9],
+  descent: [6, 8, 0].map((life) => ({ life, reservation: life === 0 ? null : timestamp(700) })),
   version: 3,
   hears: [true, true, false],
   lanes: [0, 1, 2].map((feeder) => ({

@@ -217,6 +217,7 @@ class Life {
         // Lives are not told: no directory is put back here.
         life: { number: 0, previous: 0 },
         heard: REPLICAS.map(() => ({ life: 0, clock: 0 })),
+        lineages: REPLICAS.map(() => []),
         voting: true,
       },
       assemble: (_header, appends) => ({ content: appends.map(({ id }) => id), bytes: 1 }),
@@ -286,6 +287,7 @@ function after(disk: Disk, write: Write<Content>): Disk {
         ),
       };
     case 'life':
+    case 'named':
     case 'recovered':
       return disk;
   }

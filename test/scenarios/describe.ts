@@ -30,7 +30,7 @@ function entryName(entry: Entry<Names>): string {
 export function describeEvent(event: TrioEvent): string[] {
   switch (event.type) {
     case 'write': {
-      const text = describeWrite(event.write);
+      const text = describeWrite(event.write, event.replica);
       return text === null ? [] : [`${letterOf(event.replica)} writes ${text}`];
     }
     case 'send': {
@@ -58,7 +58,7 @@ export function describeEvent(event: TrioEvent): string[] {
   }
 }
 
-function describeWrite(write: Write<Names>): string | null {
+function describeWrite(write: Write<Names>, self: ReplicaId): string | null {
   switch (write.type) {
     case 'entry':
       return `lane ${letterOf(write.entry.lane)} ${entryName(write.entry)} at ${timeOf(write.entry.timestamp)}`;
@@ -69,11 +69,12 @@ function describeWrite(write: Write<Names>): string | null {
     case 'incarnation':
       return `${letterOf(write.replica)} is incarnation ${String(write.incarnation)}`;
     case 'life':
-      return write.clock === 0
+      return write.clock === 0 || write.replica === self
         ? `${letterOf(write.replica)} lives its life ${String(write.life)}`
         : null;
     case 'recovered':
       return 'that it is recovered';
+    case 'named':
     case 'reserve':
       return null;
   }

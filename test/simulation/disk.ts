@@ -4,11 +4,13 @@
  * checkers call "on disk". It owns what a start recovers and nothing else of the replica.
  */
 import { wholeLog } from '../../libs/lane/lane-log.ts';
+import { born, named } from '../../libs/lane/lineage.ts';
 import { at } from '../../libs/values/assert.ts';
 import type {
   CoreCheckpoint,
   Entry,
   EpochRun,
+  Lineage,
   Mark,
   Recovered,
   Write,
@@ -48,6 +50,7 @@ export interface DiskCopy {
   readonly incarnation: number;
   readonly incarnations: readonly number[];
   readonly heard: readonly Heard[];
+  readonly lineages: readonly Lineage[];
 }
 
 interface Heard {
@@ -77,6 +80,8 @@ export class Disk {
   incarnations = [0, 0, 0];
   /** The newest life of each replica that was written, the own one too. */
   heard: Heard[] = nothingHeard();
+  /** Own lives since the newest one that each replica has named. */
+  private lineages: readonly Lineage[] = NO_LINEAGES;
   /** It is what it was some time ago, and nothing on it says so. */
   rolledBack = false;
   /** Starts with this disk, whatever is on it: each life has a number of its own. */
@@ -140,6 +145,7 @@ export class Disk {
       incarnations: this.incarnations.slice(),
       life: { number: this.starts, previous: this.life },
       heard: forgetful ? nothingHeard() : this.heard.slice(),
+      lineages: this.lineages,
       voting: this.voting || this.bug === 'wiped-replica-votes',
     };
   }
@@ -233,11 +239,12 @@ export class Disk {
     this.incarnation = Math.max(this.incarnation, known) + 1;
     this.incarnations = [0, 0, 0];
     this.heard = nothingHeard();
+    this.lineages = NO_LINEAGES;
     this.rolledBack = false;
   }
 
   copy(): DiskCopy {
-    const { base, reservation, voting, incarnation } = this;
+    const { base, reservation, voting, incarnation, lineages } = this;
     return {
       lanes: copied(this.lanes),
       checkpoints: [...this.checkpoints],
@@ -247,13 +254,14 @@ export class Disk {
       incarnation,
       incarnations: [...this.incarnations],
       heard: [...this.heard],
+      lineages,
     };
   }
 
   /** The process is gone; its directory is what it was. */
   putBack(copy: DiskCopy): void {
-    const { base, reservation, voting, incarnation, incarnations, heard } = copy;
-    Object.assign(this, { base, reservation, voting, incarnation });
+    const { base, reservation, voting, incarnation, incarnations, heard, lineages } = copy;
+    Object.assign(this, { base, reservation, voting, incarnation, lineages });
     this.lanes = copied(copy.lanes);
     this.checkpoints = [...copy.checkpoints];
     this.incarnations = [...incarnations];
@@ -340,12 +348,27 @@ export class Disk {
         this.heard[write.replica] = { life: 0, clock: 0 };
         break;
       case 'life':
+        if (write.replica === this.replica) this.bear(write.life, write.clock as Timestamp);
         this.heard[write.replica] = { life: write.life, clock: write.clock };
+        break;
+      case 'named':
+        this.lineages = this.lineages.map((lineage, peer) =>
+          peer === write.replica ? named(lineage, write.life) : lineage,
+        );
         break;
       case 'recovered':
         this.voting = true;
         break;
     }
+  }
+
+  private bear(life: number, reservation: Timestamp): void {
+    const { life: previous } = this;
+    this.lineages = this.lineages.map((lineage, peer) => {
+      if (peer === this.replica) return lineage;
+      const kept = this.bug === 'unnamed-lives-dropped' ? lineage.slice(0, 1) : lineage;
+      return born(kept, { life, reservation }, previous);
+    });
   }
 
   private lane(lane: ReplicaId): DurableLane {
@@ -366,6 +389,8 @@ function epochsBehind(
   const from = (base.index + 1) as Index;
   return first === undefined ? later : [{ epoch: first.epoch, from }, ...later];
 }
+
+const NO_LINEAGES: readonly Lineage[] = REPLICAS.map(() => []);
 
 function nothingHeard(): Heard[] {
   return REPLICAS.map(() => ({ life: 0, clock: 0 }));

@@ -260,9 +260,31 @@ export class Faults {
     });
   }
 
-  private restartLater(replica: Replica, down: number): void {
+  private restartLater(replica: Replica, down: number, unheard = this.unheardStarts(0.15)): void {
     this.later(down, () => {
-      if (!replica.running) replica.start();
+      if (replica.running) return;
+      replica.start();
+      if (unheard > 0) this.dieUnheard(replica, unheard);
+    });
+  }
+
+  private unheardStarts(share: number): number {
+    return this.prng.chance(share) ? this.prng.between(1, 4) : 0;
+  }
+
+  /** Before anybody has heard it, though it may hear them: the next start follows a life that nobody knows. */
+  private dieUnheard(replica: Replica, times: number): void {
+    const { life } = replica;
+    const alive = this.prng.magnitude(1_000, 400_000);
+    const heardAtTimes = this.prng.chance(0.3);
+    for (const peer of REPLICAS) {
+      if (peer === replica.id || (heardAtTimes && this.prng.chance(0.5))) continue;
+      this.cutOneWay(replica.id, peer, alive + 1_000);
+    }
+    this.later(alive, () => {
+      if (replica.life !== life) return;
+      replica.crash();
+      this.restartLater(replica, this.prng.magnitude(1_000, 300_000), times - 1);
     });
   }
 
@@ -312,7 +334,7 @@ export class Faults {
     });
   }
 
-  /** As far as is promised (libs/lane/SPEC.md, M6): both others have it in writing that there was more. */
+  /** As far as is promised (libs/lane/SPEC.md, M7): both others have it in writing that there was more. */
   private putBack(replica: Replica, copy: DiskCopy, patience: number): void {
     if (patience === 0) return;
     const others = this.replicas.filter((other) => other !== replica);
@@ -325,7 +347,7 @@ export class Faults {
     }
     replica.crash();
     replica.putBack(copy);
-    this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000));
+    this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000), this.unheardStarts(0.5));
   }
 
   private pause(replica: Replica): void {

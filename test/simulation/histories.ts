@@ -160,6 +160,7 @@ export class History {
         incarnation: 1,
         life: { number: 1, previous: 0, reservation: 0 as Timestamp },
         lives: [1, 1, 1],
+        descent: null,
         version: ++this.numbers,
         hears,
         lanes,

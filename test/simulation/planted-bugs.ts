@@ -37,6 +37,10 @@ export const HARNESS_BUGS = [
     id: 'lives-not-written',
     what: 'a replica that starts has forgotten which lives of its peers it knew',
   },
+  {
+    id: 'unnamed-lives-dropped',
+    what: 'a start remembers of its earlier lives only the newest that a peer has named',
+  },
   { id: 'divergence-ignored', what: 'a replica whose state is found wrong by both others goes on' },
   { id: 'restart-skips', what: 'a restarted driver does not execute the first entry again' },
 ] as const;
@@ -77,6 +81,8 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'rollback-believed': { faults: ['rollback', 'crash', 'isolate', 'cut'], intensity: 3 },
   'unconfirmed-acts': { faults: ['rollback', 'pause', 'isolate'], intensity: 6 },
   'lives-not-written': { faults: ['rollback', 'crash', 'crashAll', 'cut'], intensity: 3 },
+  'M6-last-life': { faults: ['rollback', 'isolate'], intensity: 6 },
+  'unnamed-lives-dropped': { faults: ['crash', 'cutOneWay', 'isolate'], intensity: 6 },
   'divergence-ignored': { faults: ['drift', 'cut'] },
   'ack-before-sync': { faults: ['crash', 'slowDisk'], slowSyncs: true },
   'promise-not-written': { faults: ['crash', ...PARTITIONS], intensity: 2 },

@@ -389,6 +389,9 @@ export class Replica implements NetworkUser {
       case 'life':
         trace.note('life', this.id, write.replica, write.life, write.clock);
         break;
+      case 'named':
+        trace.note('named', this.id, write.replica, write.life);
+        break;
       case 'recovered':
         trace.note('recovered', this.id);
         break;

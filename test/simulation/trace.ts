@@ -29,6 +29,7 @@ const LINES = {
   reserve: (a: number) => `stage reserve ${a}`,
   incarnation: (a: number, b: number) => `stage r${a} is incarnation ${b}`,
   life: (a: number, b: number, c: number) => `stage r${a} lives life ${b}, clock ${c}`,
+  named: (a: number, b: number) => `stage r${a} goes by own life ${b}`,
   recovered: () => `stage recovered: votes again`,
   synced: (a: number) => `synced seq ${a}`,
   send: (a: number, b: number, c: number, d: number) =>
