@@ -144,6 +144,7 @@ module "janitor" {
   ])
   statements         = local.janitor_statements
   rules              = var.archive.janitor
+  sealed             = var.archive.sealed
   vpc_id             = module.network.vpc_ids[each.key]
   subnet_ids         = module.network.service_subnet_ids[each.key]
   instance_type      = var.archive.janitor.instance_type
@@ -178,6 +179,7 @@ module "member" {
     url         = "s3://${module.archive[each.value.region].name}/${each.value.journal}"
     policy      = module.archive[each.value.region].writer_policies[each.value.journal]
     local_bytes = var.archive.local_bytes
+    sealed      = var.archive.sealed
   }
   vpc_id        = module.network.vpc_ids[each.value.region]
   subnets       = module.network.member_subnets[each.value.region]

@@ -104,7 +104,7 @@ variable "journals" {
 }
 
 variable "archive" {
-  description = "Archives of the journals, a bucket in each region. janitor: a host that deletes in them by these rules, the only one that may (null: none; then they only grow); janitor_trusted_arns: people who may take a role that deletes there too, none by default; local_bytes: log that members keep although it is archived. null: no archives, and what leaves the log is gone"
+  description = "Archives of the journals, a bucket in each region. janitor: a host that deletes in them by these rules, the only one that may (null: none; then they only grow); janitor_trusted_arns: people who may take a role that deletes there too, none by default; local_bytes: log that members keep although it is archived; sealed: objects are sealed with the keys in the secret meridian/NAME/archive-keys. null: no archives, and what leaves the log is gone"
   type = object({
     janitor = optional(object({
       max_age_days  = optional(number)
@@ -115,6 +115,7 @@ variable "archive" {
     }))
     janitor_trusted_arns = optional(list(string), [])
     local_bytes          = optional(number)
+    sealed               = optional(bool, false)
   })
   default = {}
 

@@ -137,6 +137,53 @@ run "host" {
   }
 }
 
+run "host_with_archive_keys" {
+  command = plan
+
+  module {
+    source = "./modules/host"
+  }
+
+  variables {
+    name              = "test-orders"
+    unit              = "meridian-journal@orders.service"
+    subnet_ids        = ["subnet-0123456789abcdef0"]
+    security_group_id = "sg-0123456789abcdef0"
+    size              = { min = 1, max = 1 }
+    rolling_update    = false
+    reported_metrics  = {}
+    archive_keys      = true
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.host.policy).Statement : statement.Condition if statement.Sid == "UnwrapKeys"
+    ] == [{ StringEquals = { "kms:EncryptionContext:meridian:archive" = "test" } }]
+    error_message = "The host unwraps the keys of this cluster's archives, and nothing else that the key has wrapped."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.host.policy).Statement :
+      statement.Resource == var.kms_key_arn && can(statement.Condition.StringEquals) if statement.Action == "kms:Decrypt"
+    ])
+    error_message = "The host decrypts with the cluster's key alone, and not just anything."
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_iam_role_policy.host.policy).Statement :
+      endswith(statement.Resource, ":secret:meridian/test/archive-keys-??????") && statement.Action == "secretsmanager:GetSecretValue"
+    ])
+    error_message = "The host may fetch the wrapped keys."
+  }
+
+  assert {
+    condition     = strcontains(local.files["/etc/systemd/system/${var.unit}.d/aws.conf"].content, "ExecStartPre=/usr/local/lib/meridian/archive-keys")
+    error_message = "The keys are there before the service starts."
+  }
+}
+
 run "member" {
   command = plan
 
@@ -443,6 +490,11 @@ run "janitor" {
   assert {
     condition     = local.configuration.retentionMs == 7776000000 && local.configuration.unnamedMs == 604800000 && !can(local.configuration.retentionBytes)
     error_message = "The rules reach the configuration, in its units."
+  }
+
+  assert {
+    condition     = !can(local.configuration.archives[0].keysFile)
+    error_message = "An archive that is not sealed needs no keys."
   }
 
   assert {

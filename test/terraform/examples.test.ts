@@ -17,6 +17,7 @@ const EXAMPLES = {
   'examples/minimal': {
     regions: ['us-east-1', 'us-east-2', 'us-west-2'],
     witness: null,
+    sealed: false,
     variables: {
       artifact: `{url="https://releases.example.com/meridian-1.2.3.tar.gz",sha256="${SHA256}"}`,
     },
@@ -24,6 +25,7 @@ const EXAMPLES = {
   'examples/complete': {
     regions: ['eu-west-1', 'us-east-1', 'eu-north-1'],
     witness: 'eu-north-1',
+    sealed: true,
     variables: {
       release_bucket_name: 'example-meridian-releases',
       release: `{version="1.2.3",sha256="${SHA256}"}`,
@@ -110,7 +112,8 @@ function variable(host: Host, path: string, name: string): string {
   return new RegExp(`^${name}=(.*)$`, 'm').exec(content)?.[1] ?? '';
 }
 
-describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, variables }) => {
+describe.each(Object.entries(EXAMPLES))('%s', (example, given) => {
+  const { regions, witness, sealed, variables } = given;
   const deployed = (): Deployment => {
     const found = deployments.get(example);
     if (found === undefined) throw new Error(`${example} was not deployed`);
@@ -357,6 +360,30 @@ describe.each(Object.entries(EXAMPLES))('%s', (example, { regions, witness, vari
       list.map((it) => JSON.stringify(it)).sort();
     expect(sorted(archives)).toEqual(sorted(written.map(({ archive }) => archive)));
     expect([...host.files.keys()].filter((path) => path.includes('certificates'))).toEqual([]);
+  });
+
+  it('unwraps the keys of sealed archives before the start, for whoever has to do with them and nobody else', () => {
+    for (const host of deployed().hosts()) {
+      const content = configurationsOf(host)[0]?.[1] ?? '';
+      const { cluster, archive, archives } = parse(content) as {
+        cluster: string;
+        archive?: { keysFile?: string };
+        archives?: { keysFile?: string }[];
+      };
+      const places = [archive ?? [], archives ?? []].flat();
+      const needsKeys = sealed && places.length > 0;
+      const keysFile = needsKeys ? '/run/meridian-archive/keys' : undefined;
+      expect(places.filter((place) => place.keysFile !== keysFile)).toEqual([]);
+      const script = '/usr/local/lib/meridian/archive-keys';
+      const dropIn = [...host.files].find(([path]) => path.endsWith('.service.d/aws.conf'));
+      const lines = dropIn?.[1].content.split('\n') ?? [];
+      expect(lines.includes('RuntimeDirectory=meridian-archive'), host.name).toBe(needsKeys);
+      expect(lines.includes(`ExecStartPre=${script}`), host.name).toBe(needsKeys);
+      expect(host.files.get(script)?.mode, host.name).toBe(needsKeys ? '0755' : undefined);
+      expect(variable(host, '/etc/meridian/setup.env', 'ARCHIVE_KEYS_CONTEXT')).toBe(
+        `meridian:archive=${cluster}`,
+      );
+    }
   });
 
   it('keeps everything but the voting out of the witness region', () => {

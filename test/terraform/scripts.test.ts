@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseSealingKeys } from '../../libs/archive/sealing.ts';
 import { ROOT } from '../layout/source-files.ts';
 
 const MODULES = join(ROOT, 'terraform/modules');
@@ -305,6 +306,61 @@ describe("fetching a database's secret", () => {
     const url = /^MERIDIAN_POSTGRES=(.*)$/m.exec(readFileSync(path, 'utf8'))?.[1] ?? '';
     expect(decodeURIComponent(new URL(url).password)).toBe(password);
     expect(new URL(url).searchParams.get('sslmode')).toBe('verify-full');
+  });
+});
+
+describe('unwrapping the keys of the archives', () => {
+  const SECRETS = [Buffer.alloc(32, 0xfb), Buffer.alloc(32, 0x3e)];
+  const fetch = () =>
+    run('host/files/archive-keys.sh', {
+      AWS_REGION: 'eu-west-1',
+      ARCHIVE_KEYS_SECRET: 'meridian/prod/archive-keys',
+      ARCHIVE_KEYS_CONTEXT: 'meridian:archive=prod',
+      RUNTIME_DIRECTORY: join(root, 'run'),
+    });
+  const path = (): string => join(root, 'run/keys');
+
+  /** `kms decrypt` knows the second ciphertext only if `unwraps`. */
+  function aws(unwraps = true): void {
+    mkdirSync(join(root, 'run'), { recursive: true });
+    file('wrapped', '2027 AQID/+==\n\n2026 BQYH\n');
+    const [first = '', second = ''] = SECRETS.map((secret) => secret.toString('base64'));
+    program(
+      'aws',
+      `case "$*" in
+        *get-secret-value*) cat "$MERIDIAN_ROOT/wrapped" ;;
+        *decrypt*'--ciphertext-blob AQID/+== '*) echo '${first}' ;;
+        *decrypt*'--ciphertext-blob BQYH '*) ${unwraps ? `echo '${second}'` : 'exit 254'} ;;
+      esac`,
+    );
+  }
+
+  it('makes a file that the archive takes and only the service reads, and asks for what is of this cluster', () => {
+    aws();
+    expect(fetch()).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(statSync(path()).mode & 0o777).toBe(0o600);
+    const keys = parseSealingKeys(readFileSync(path(), 'utf8'), path());
+    expect(keys.map(({ id }) => id)).toEqual(['2027', '2026']);
+    expect(keys.map(({ secret }) => Buffer.from(secret))).toEqual(SECRETS);
+    expect(calls()[0]).toContain('--secret-id meridian/prod/archive-keys');
+    for (const call of calls().slice(1)) {
+      expect(call).toContain('--encryption-context meridian:archive=prod');
+    }
+  });
+
+  it('without all of them ends before the service starts, or leaves those of the last start', () => {
+    aws(false);
+    const { status, stderr } = fetch();
+    expect(status).toBe(1);
+    expect(stderr).toContain('could not be fetched from meridian/prod/archive-keys');
+    expect(readdirSync(join(root, 'run'))).toEqual([]);
+    aws();
+    expect(fetch().status).toBe(0);
+    const before = readFileSync(path(), 'utf8');
+    aws(false);
+    expect(fetch()).toMatchObject({ status: 0, stderr: expect.stringContaining('stay') as string });
+    expect(readFileSync(path(), 'utf8')).toBe(before);
+    expect(readdirSync(join(root, 'run'))).toEqual(['keys']);
   });
 });
 

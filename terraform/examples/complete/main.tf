@@ -45,7 +45,7 @@ module "meridian" {
   crossbar = { min_size = 2, max_size = 6 }
 
   # Two years of every record, less what is trimmed.
-  archive = { janitor = { max_age_days = 730 } }
+  archive = { janitor = { max_age_days = 730 }, sealed = true }
 
   sidecars = {
     shop-primary = {

@@ -29,6 +29,32 @@ locals {
   ]
 }
 
+locals {
+  archive_keys_statements = [
+    {
+      Sid      = "ReadWrappedKeys"
+      Effect   = "Allow"
+      Action   = "secretsmanager:GetSecretValue"
+      Resource = "arn:${local.partition}:secretsmanager:${var.region}:${data.aws_caller_identity.this.account_id}:secret:${local.archive_keys_secret}-??????"
+    },
+    {
+      Sid       = "DecryptWrappedKeys"
+      Effect    = "Allow"
+      Action    = "kms:Decrypt"
+      Resource  = var.kms_key_arn
+      Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
+    },
+    {
+      # Only what was wrapped as a key of this cluster's archives: the key wraps more than that.
+      Sid       = "UnwrapKeys"
+      Effect    = "Allow"
+      Action    = "kms:Decrypt"
+      Resource  = var.kms_key_arn
+      Condition = { StringEquals = { "kms:EncryptionContext:meridian:archive" = var.cluster } }
+    },
+  ]
+}
+
 resource "aws_iam_role" "this" {
   name        = var.name
   description = "Hosts of ${var.unit}"
@@ -83,7 +109,11 @@ resource "aws_iam_role_policy" "host" {
         Action   = "ec2:DescribeTags"
         Resource = "*"
       },
-    ], [for statement in local.certificate_statements : statement if var.certificates], local.release_statements)
+      ],
+      [for statement in local.certificate_statements : statement if var.certificates],
+      [for statement in local.archive_keys_statements : statement if var.archive_keys],
+      local.release_statements,
+    )
   })
 }
 

@@ -6,6 +6,8 @@ locals {
   log     = "/var/log/meridian/service.log"
   # JSON with certificate, key and ca, each PEM; see the README of the root module.
   certificate_secret = "meridian/${var.cluster}/${var.name}/tls"
+  # Lines of id and wrapped key, the same for all hosts that have to do with the archives.
+  archive_keys_secret = "meridian/${var.cluster}/archive-keys"
 
   drop_in = merge(
     {
@@ -15,10 +17,23 @@ locals {
       )
       Service = concat(
         ["StandardOutput=append:${local.log}", "StandardError=inherit"],
+        var.archive_keys ? local.archive_keys_settings : [],
         lookup(var.unit_settings, "Service", []),
       )
     },
   )
+
+  # In memory, of the service's own user, and there for as long as the service is.
+  archive_keys_settings = [
+    "RuntimeDirectory=meridian-archive",
+    "RuntimeDirectoryMode=0700",
+    "RuntimeDirectoryPreserve=restart",
+    "ExecStartPre=${local.library}/archive-keys",
+  ]
+
+  archive_keys_files = {
+    "${local.library}/archive-keys" = { mode = "0755", content = file("${path.module}/files/archive-keys.sh") }
+  }
 
   certificate_files = {
     "/etc/systemd/system/meridian-certificates.service" = {
@@ -43,6 +58,8 @@ locals {
           HOST_GROUP=${var.name}
           AWS_REGION=${var.region}
           CERTIFICATE_SECRET=${local.certificate_secret}
+          ARCHIVE_KEYS_SECRET=${local.archive_keys_secret}
+          ARCHIVE_KEYS_CONTEXT=meridian:archive=${var.cluster}
         EOT
       }
       "/etc/systemd/system/meridian-setup.service" = {
@@ -80,6 +97,7 @@ locals {
       "${local.library}/setup.d/20-release"  = { mode = "0755", content = file("${path.module}/files/release.sh") }
     },
     var.certificates ? local.certificate_files : {},
+    var.archive_keys ? local.archive_keys_files : {},
     var.files,
   )
 

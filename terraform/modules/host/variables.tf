@@ -38,6 +38,12 @@ variable "certificates" {
   default     = true
 }
 
+variable "archive_keys" {
+  description = "Whether the service seals and opens archives: its keys are then unwrapped into /run/meridian-archive/keys before each start"
+  type        = bool
+  default     = false
+}
+
 variable "files" {
   description = "Files to write before anything runs: content and mode by path"
   type = map(object({

@@ -7,7 +7,7 @@ locals {
   configuration = merge(
     {
       cluster       = var.cluster
-      archives      = var.archives
+      archives      = [for archive in var.archives : merge(archive, var.sealed ? { keysFile = "/run/meridian-archive/keys" } : {})]
       trims         = var.rules.trimmed
       unnamedMs     = var.rules.unnamed_days == null ? null : var.rules.unnamed_days * 86400000
       graceMs       = 3600000
@@ -28,6 +28,7 @@ module "host" {
   unit         = "meridian-janitor.service"
   artifact     = var.artifact
   certificates = false
+  archive_keys = var.sealed
   files = {
     "/etc/meridian/janitor.yaml" = { content = yamlencode(local.configuration) }
   }

@@ -13,6 +13,12 @@ variable "archives" {
   type        = list(object({ url = string, region = string }))
 }
 
+variable "sealed" {
+  description = "Whether the objects of the archives are sealed"
+  type        = bool
+  default     = false
+}
+
 variable "statements" {
   description = "What the host may do in the buckets, statements of an IAM policy"
   type        = any

@@ -31,6 +31,7 @@ locals {
       archive = merge(
         { url = var.archive.url, region = var.region },
         var.archive.local_bytes == null ? {} : { localBytes = var.archive.local_bytes },
+        var.archive.sealed ? { keysFile = "/run/meridian-archive/keys" } : {},
       )
     },
   )
@@ -47,7 +48,8 @@ module "host" {
     # A blank volume is either a new journal's or a lost one: a person says which (first-start).
     Unit = ["ConditionPathExists=/var/lib/meridian/${var.journal}"]
   }
-  artifact = var.artifact
+  artifact     = var.artifact
+  archive_keys = try(var.archive.sealed, false)
   files = {
     "/etc/meridian/journal-${var.journal}.yaml" = { content = yamlencode(local.configuration) }
     "/etc/meridian/member.env" = {

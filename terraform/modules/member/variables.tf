@@ -74,11 +74,12 @@ variable "image_id" {
 }
 
 variable "archive" {
-  description = "Where released entries are archived, the policy that lets this member do so, and bytes of log that are kept although they are archived; null: nowhere"
+  description = "Where released entries are archived, the policy that lets this member do so, bytes of log that are kept although they are archived, and whether objects are sealed; null: nowhere"
   type = object({
     url         = string
     policy      = string
     local_bytes = optional(number)
+    sealed      = optional(bool, false)
   })
   default = null
 }
