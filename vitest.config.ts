@@ -27,6 +27,7 @@ const LONG = [
   'test/journal/witness.test.ts',
   'test/local/start.test.ts',
   'test/postgres/failover.test.ts',
+  'test/postgres/newest.test.ts',
   'test/postgres/secure.test.ts',
 ];
 

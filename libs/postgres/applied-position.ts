@@ -203,6 +203,10 @@ export const MOVE_SQL = `
   WHERE name = $1 AND epoch = $12::bigint
     AND journal_timestamp = $13::bigint AND instance = $14::int AND record_offset = $15::bigint`;
 
+/** Moves it and says in the log where at the source the transaction ended (LSN) and when (Unix time). */
+export const MOVE_AND_MARK_SQL = `${MOVE_SQL}
+  RETURNING pg_replication_origin_xact_setup($16::pg_lsn, to_timestamp($17::float8))`;
+
 export function moveParameters(
   name: string,
   from: AppliedPosition,

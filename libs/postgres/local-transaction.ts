@@ -71,15 +71,12 @@ export class LocalTransaction {
 
   /** Opens it if need be; resolves when everything added is executed and fits. */
   async settle(): Promise<void> {
-    await this.#execute([]);
+    await this.#execute(null);
   }
 
-  /**
-   * Everything added, then the `closing` queries, then COMMIT. The first of them moves the position: it must
-   * affect one row.
-   */
-  async commit(closing: readonly Query[]): Promise<void> {
-    await this.#execute(closing);
+  /** Everything added, then `move`, which must affect one row, the position, then COMMIT. */
+  async commit(move: Query): Promise<void> {
+    await this.#execute(move);
     const [commit] = await this.#session.flight([{ sql: 'COMMIT' }]);
     this.#ended();
     if (commit?.command === 'COMMIT') return;
@@ -91,20 +88,21 @@ export class LocalTransaction {
     this.#ended();
   }
 
-  async #execute(closing: readonly Query[]): Promise<void> {
+  async #execute(move: Query | null): Promise<void> {
     this.#planner.flush();
     const flight = this.#flight ?? this.#depart();
-    const [changes, sent, closingAt] = [this.#changes, this.#sent, flight.count];
+    const [changes, sent, movedAt] = [this.#changes, this.#sent, flight.count];
     this.#flight = null;
     this.#changes = [];
     this.#sent = [];
-    for (const query of closing) flight.send(query);
-    let moved = await landed(flight, sent, closingAt);
-    if (moved === null) {
+    if (move !== null) flight.send(move);
+    const results = await landed(flight, sent);
+    let moved = results?.[movedAt];
+    if (results === null) {
       await this.#oneByOne(changes);
-      moved = closing.length === 0 ? 1 : ((await this.#session.flight(closing))[0]?.rowCount ?? 0);
+      if (move !== null) [moved] = await this.#session.flight([move]);
     }
-    if (closing.length > 0 && moved !== 1) throw this.#holder.fenced();
+    if (move !== null && moved?.rowCount !== 1) throw this.#holder.fenced();
     this.#rows += changes.length;
   }
 
@@ -164,12 +162,11 @@ export class LocalTransaction {
   }
 }
 
-/** Rows that the query at `place` affected (0: there is none); null: something before it does not fit. */
+/** null: one of the statements does not fit. */
 async function landed(
   flight: Flight,
   sent: readonly Sent[],
-  place: number,
-): Promise<number | null> {
+): Promise<readonly pg.QueryResult[] | null> {
   let results: readonly pg.QueryResult[];
   try {
     results = await flight.land();
@@ -181,7 +178,7 @@ async function landed(
   const fits = sent.every(
     (it) => it.statement.rows === null || results[it.place]?.rowCount === it.statement.rows,
   );
-  return fits ? (results[place]?.rowCount ?? 0) : null;
+  return fits ? results : null;
 }
 
 /** The statement was understood and refused for what it says: data, constraints, the table's shape. */

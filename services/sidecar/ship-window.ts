@@ -14,7 +14,9 @@ interface Append {
 export type Ticket = Append;
 
 export class ShipWindow {
-  readonly #appends: Append[] = [];
+  /** From `#first` on; what is before it is confirmed. A queue of thousands is not moved for each answer. */
+  #appends: Append[] = [];
+  #first = 0;
   readonly #onConfirmed: (upTo: Lsn) => void;
   #confirmed: Lsn;
   #last: Lsn;
@@ -38,7 +40,7 @@ export class ShipWindow {
   }
 
   get count(): number {
-    return this.#appends.length;
+    return this.#appends.length - this.#first;
   }
 
   get bytes(): number {
@@ -58,11 +60,16 @@ export class ShipWindow {
   acknowledge(ticket: Ticket): void {
     ticket.acknowledged = true;
     let confirmed: Lsn | null = null;
-    while (this.#appends[0]?.acknowledged === true) {
-      const append = this.#appends.shift();
-      if (append === undefined) break;
-      confirmed = append.upTo;
-      this.#bytes -= append.bytes;
+    let oldest = this.#appends[this.#first];
+    while (oldest?.acknowledged === true) {
+      confirmed = oldest.upTo;
+      this.#bytes -= oldest.bytes;
+      this.#first += 1;
+      oldest = this.#appends[this.#first];
+    }
+    if (this.#first * 2 > this.#appends.length) {
+      this.#appends = this.#appends.slice(this.#first);
+      this.#first = 0;
     }
     if (confirmed === null) return;
     this.#confirmed = confirmed;
