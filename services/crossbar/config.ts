@@ -1,16 +1,10 @@
 /** Settings of a crossbar. */
 import { z } from 'zod';
 import { checkSecurity, securitySettings } from '../../libs/config/security.ts';
+import { address, logLevel, metricsListen, ms, name } from '../../libs/config/service-settings.ts';
 
 const MIB = 1024 * 1024;
-const HOUR_MS = 3_600_000;
 
-const name = z
-  .string()
-  .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
-const address = z.string().regex(/^\S+:\d{1,5}$/, 'expected host:port');
-const ms = (defaultMs: number, least = 1): z.ZodDefault<z.ZodNumber> =>
-  z.number().min(least).max(HOUR_MS).default(defaultMs);
 const bytes = (defaultBytes: number): z.ZodDefault<z.ZodNumber> =>
   z
     .number()
@@ -22,7 +16,7 @@ const count = (defaultCount: number): z.ZodDefault<z.ZodNumber> =>
   z.number().int().min(1).max(100_000).default(defaultCount);
 
 const instance = z.strictObject({
-  name: name,
+  name,
   number: z.number().int().min(1).max(65_535),
   replicas: z.array(z.strictObject({ region: name, address })).min(1),
 });
@@ -75,14 +69,8 @@ export const crossbarSchema = z
       .describe(
         'where instances that joined later are now, if no more where they were then; like instances',
       ),
-    metricsListen: address
-      .optional()
-      .describe(
-        'where /metrics (to this machine; metricsTls), /livez and /readyz are served over HTTP; not at all by default',
-      ),
-    logLevel: z
-      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
-      .default('info'),
+    metricsListen,
+    logLevel,
     timings: timings.prefault({}),
     limits: limits.prefault({}),
     ...securitySettings,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { checkSecurity, securitySettings } from '../../libs/config/security.ts';
+import { address, logLevel, metricsListen, ms, name } from '../../libs/config/service-settings.ts';
 import { defaultSettings } from '../../libs/lane/settings.ts';
 import type { LaneSettings } from '../../libs/lane/types.ts';
 import { SEGMENT_BYTES_DEFAULT } from '../../libs/storage/log.ts';
@@ -12,19 +13,12 @@ import { REPLICAS } from '../../libs/values/numbers.ts';
 import { archiveSchema } from './archive-config.ts';
 
 const MIB = 1024 * 1024;
-const HOUR_MS = 3_600_000;
 
-const name = z
-  .string()
-  .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
-const address = z.string().regex(/^\S+:\d{1,5}$/, 'expected host:port');
 const replica = z.coerce
   .number()
   .refine((value): value is ReplicaId => value === 0 || value === 1 || value === 2, {
     message: 'expected 0, 1 or 2',
   });
-const ms = (defaultMs: number, least = 1): z.ZodDefault<z.ZodNumber> =>
-  z.number().min(least).max(HOUR_MS).default(defaultMs);
 const bytes = (defaultBytes: number, least: number, most = 64 * 1024 * MIB) =>
   z.number().int().min(least).max(most).default(defaultBytes);
 const count = (defaultCount: number) =>
@@ -152,11 +146,7 @@ export const journalSchema = z
     dataDirectory: z.string().min(1).describe('directory of the log'),
     listen: address.describe('where clients are served'),
     peerListen: address.describe('where the other replicas are served'),
-    metricsListen: address
-      .optional()
-      .describe(
-        'where /metrics (to this machine; metricsTls), /livez and /readyz are served over HTTP; not at all by default',
-      ),
+    metricsListen,
     httpListen: address
       .optional()
       .describe(
@@ -169,9 +159,7 @@ export const journalSchema = z
         'collector of traces, OTLP over HTTP, for example http://collector:4318/v1/traces; none by default',
       ),
     peers: z.array(peer).length(2).describe('the two other replicas: replica, region, address'),
-    logLevel: z
-      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
-      .default('info'),
+    logLevel,
     timings: timings.prefault({}),
     clock: clock.prefault({}),
     limits: limits.prefault({}),

@@ -1,14 +1,12 @@
 /** Settings of a janitor that runs all the time: which archives, and what may go there. */
 import { z } from 'zod';
 import { isLoopback } from '../../libs/config/security.ts';
+import { address, logLevel, name } from '../../libs/config/service-settings.ts';
 import { placeSettings, placeUrl } from './archive-place.ts';
 
 const HOUR_MS = 3_600_000;
 const YEARS_10_MS = 10 * 365 * 24 * HOUR_MS;
 
-const name = z
-  .string()
-  .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
 const ms = (defaultMs: number, least: number) =>
   z.number().min(least).max(YEARS_10_MS).default(defaultMs);
 
@@ -40,15 +38,11 @@ export const janitorSchema = z
     ),
     roundMs: ms(HOUR_MS, 100).describe('pause between two rounds through all archives'),
     timeoutMs: ms(60_000, 100).describe('longest wait for one object'),
-    metricsListen: z
-      .string()
-      .regex(/^\S+:\d{1,5}$/, 'expected host:port')
+    metricsListen: address
       .refine(isLoopback, 'expected a loopback address: it is served in the clear')
       .optional()
       .describe('where /metrics, /livez and /readyz are served; not at all by default'),
-    logLevel: z
-      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
-      .default('info'),
+    logLevel,
   })
   .superRefine(({ archives }, context) => {
     const seen = new Set<string>();

@@ -1,21 +1,16 @@
 /** Settings of a sidecar. */
 import { z } from 'zod';
 import { checkSecurity, securitySettings } from '../../libs/config/security.ts';
+import { address, logLevel, metricsListen, ms, name } from '../../libs/config/service-settings.ts';
 
 const MIB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
 
-const name = z
-  .string()
-  .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores');
-const address = z.string().regex(/^\S+:\d{1,5}$/, 'expected host:port');
 /** What Postgres takes as a slot's name; the writer id must hold it too. */
 const slotName = z
   .string()
   .regex(/^[a-z0-9_]{1,28}$/, 'expected 1 to 28 lower-case letters, digits or underscores');
 const identifier = z.string().min(1).max(63);
-const ms = (defaultMs: number, least = 1): z.ZodDefault<z.ZodNumber> =>
-  z.number().min(least).max(HOUR_MS).default(defaultMs);
 const bytes = (defaultBytes: number): z.ZodDefault<z.ZodNumber> =>
   z
     .number()
@@ -127,14 +122,8 @@ export const sidecarSchema = z
     ship: ship.prefault({}),
     apply: apply.prefault({}),
     timings: timings.prefault({}),
-    metricsListen: address
-      .optional()
-      .describe(
-        'where /metrics (to this machine; metricsTls), /livez and /readyz are served over HTTP; not at all by default',
-      ),
-    logLevel: z
-      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
-      .default('info'),
+    metricsListen,
+    logLevel,
     ...securitySettings,
   })
   .superRefine((config, context) => {
