@@ -16,13 +16,15 @@ import { Output } from './output.ts';
 import type { CommandSpec } from './spec.ts';
 import { GENERAL_OPTIONS, LEADING_OPTIONS, TABLE, optionsOf } from './table/table.ts';
 
-/** What `meridian` alone, `-h` and `--version` mean. */
+const HELP = ['--help', '-h'];
+
+/** What `meridian` alone, `-h`, `--version` and `instances --help`, of a group, mean. */
 function aliased(argv: readonly string[]): readonly string[] {
-  const [first] = argv;
-  if (first === undefined || first === '--help' || first === '-h')
-    return ['help', ...argv.slice(1)];
+  const [first, second = ''] = argv;
+  if (first === undefined || HELP.includes(first)) return ['help', ...argv.slice(1)];
   if (first === '--version' || first === '-V') return ['version', ...argv.slice(1)];
-  return argv;
+  const isGroup = TABLE.groups.some(({ name }) => name === first);
+  return isGroup && HELP.includes(second) ? ['help', first] : argv;
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -30,7 +32,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const { command, words: left } = chooseCommand(TABLE, LEADING_OPTIONS, words);
   const end = left.indexOf('--');
   const own = end < 0 ? left : left.slice(0, end);
-  if (own.includes('--help') || own.includes('-h')) {
+  if (own.some((word) => HELP.includes(word))) {
     process.stdout.write(commandHelp(command));
     return 0;
   }

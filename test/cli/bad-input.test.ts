@@ -110,19 +110,21 @@ describe('without a journal', () => {
   });
 
   it('prints help, topics, versions and completions at once', async () => {
-    const [alone, help, topic, version, fish] = await Promise.all([
+    const [alone, help, group, topic, version, fish] = await Promise.all([
       meridian([]),
       meridian(['lease', 'hold', '--help']),
+      meridian(['lease', '--help']),
       meridian(['help', 'exit-codes']),
       meridian(['--version']),
       meridian(['completion', 'fish']),
     ]);
     expect(alone.stdout).toContain('Usage: meridian <command>');
     expect(help.stdout).toContain('Usage: meridian lease hold <stream>');
+    expect(group.stdout).toMatch(/^ +meridian lease hold +/m);
     expect(topic.stdout).toMatch(/^ +3 +the condition did not hold/m);
     expect(version.stdout).toMatch(/^meridian \d+\.\d+\.\d+\n$/);
     expect(fish.stdout).toContain('complete -c meridian');
-    for (const { code } of [alone, help, topic, version, fish]) expect(code).toBe(0);
+    for (const { code } of [alone, help, group, topic, version, fish]) expect(code).toBe(0);
   });
 
   it('loads no network library for help', async () => {
