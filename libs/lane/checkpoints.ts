@@ -1,13 +1,13 @@
 /** What the core says of its logs as a whole, mostly to whoever takes or needs a checkpoint (SPEC.md §8). */
 import { at } from '../values/assert.ts';
-import type { ReplicaId, Timestamp } from '../values/numbers.ts';
+import type { PerReplica, ReplicaId, Timestamp } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others } from './context.ts';
 import type { Hearing } from './hearing.ts';
 import type { Lane } from './lane.ts';
 import type { Append, CoreCheckpoint, Mark } from './types.ts';
 
-type Lanes<C, A extends Append> = readonly Lane<C, A>[];
+type Lanes<C, A extends Append> = PerReplica<Lane<C, A>>;
 
 /** C1: of everything released up to the watermark. */
 export function checkpointOf<C, A extends Append>(
@@ -37,9 +37,9 @@ export function peerAhead<C, A extends Append>(
   hearing: Hearing<C, A>,
 ): ReplicaId | null {
   for (const peer of others(context.self)) {
-    const theirs = at(hearing.statuses, peer);
+    const theirs = hearing.statuses[peer];
     if (theirs?.voting !== true || !hearing.hears(peer)) continue;
-    if (lanes.some(({ id, log }) => !log.has(at(theirs.lanes, id).base))) return peer;
+    for (const { id, log } of lanes) if (!log.has(at(theirs.lanes, id).base)) return peer;
   }
   return null;
 }

@@ -4,15 +4,16 @@
  * order of things inside a step; each part's rules stand in the part.
  */
 import { assert, at } from '../values/assert.ts';
-import type { Epoch, Index, LaneId, Micros, ReplicaId, Timestamp } from '../values/numbers.ts';
-import { REPLICAS } from '../values/numbers.ts';
+import type { Epoch, Index, LaneId, Micros, PerReplica } from '../values/numbers.ts';
+import type { ReplicaId, Timestamp } from '../values/numbers.ts';
+import { perReplica } from '../values/numbers.ts';
 import { checkpointOf, peerAhead, persistedTimestamp, trimLanes } from './checkpoints.ts';
 import { Clock } from './clock.ts';
 import { others, type Context } from './context.ts';
 import { Hearing } from './hearing.ts';
 import { Heartbeats } from './heartbeat.ts';
 import { Home } from './home.ts';
-import { inspectLane, inspectPeer, type Inspection, type LaneInspection } from './inspect.ts';
+import { inspectLane, inspectPeer, type Inspection, type LaneView } from './inspect.ts';
 import { Lane } from './lane.ts';
 import { Lives } from './lives.ts';
 import { Post } from './post.ts';
@@ -48,7 +49,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] 
 export class LaneCore<Content, A extends Append = Append> {
   private readonly context: Context<Content, A>;
   private readonly clock: Clock;
-  private readonly lanes: readonly Lane<Content, A>[];
+  private readonly lanes: PerReplica<Lane<Content, A>>;
   private readonly home: Home<Content, A>;
   private readonly lives: Lives<Content, A>;
   private readonly standing: Standing<Content, A>;
@@ -58,7 +59,7 @@ export class LaneCore<Content, A extends Append = Append> {
   private readonly post: Post<Content, A>;
   private readonly order: Release<Content, A>;
   /** Was this replica the lane's writer at the end of the last step? */
-  private readonly wrote = REPLICAS.map(() => false);
+  private readonly wrote = perReplica<boolean>(() => false);
   private readonly unanswered: { lane: Lane<Content, A>; epoch: Epoch }[] = [];
   private writes: Write<Content>[] = [];
   private issued = 0;
@@ -94,7 +95,7 @@ export class LaneCore<Content, A extends Append = Append> {
         this.post.nudge();
       },
     };
-    this.lanes = REPLICAS.map((id) => {
+    this.lanes = perReplica((id) => {
       const start = at(recovered.lanes, id);
       const readBack = (index: Index): Entry<Content> | null => options.readBack(id, index);
       return new Lane<Content, A>(this.context, id, start.promised, start, readBack);
@@ -182,7 +183,7 @@ export class LaneCore<Content, A extends Append = Append> {
 
   /** The log of the lane holds this position, on disk (C3). */
   holds(lane: LaneId, mark: Mark): boolean {
-    const { log } = at(this.lanes, lane);
+    const { log } = this.lanes[lane];
     return mark.index <= log.synced && log.has(mark);
   }
 
@@ -204,8 +205,9 @@ export class LaneCore<Content, A extends Append = Append> {
     };
   }
 
-  inspectLane(lane: LaneId): LaneInspection {
-    return inspectLane(at(this.lanes, lane));
+  /** Of `inspect`, what may be asked for after every step: nothing is made for it. */
+  view(lane: LaneId): LaneView {
+    return this.lanes[lane];
   }
 
   private handle(input: Input<Content, A>, effects: Mutable<Effects<Content, A>>): void {
@@ -272,7 +274,7 @@ export class LaneCore<Content, A extends Append = Append> {
     }
     this.clock.hear(from, packet.clock);
     for (const feed of packet.feeds) {
-      const lane = at(this.lanes, feed.lane);
+      const lane = this.lanes[feed.lane];
       if (!this.recovery.voting) this.recovery.handleFeed(feed);
       else if (!this.standing.acts) continue;
       else if (feed.adoption) adopt(this.context, lane, from, feed);
@@ -280,7 +282,7 @@ export class LaneCore<Content, A extends Append = Append> {
     }
     if (this.standing.acts) {
       for (const announcement of packet.announcements) {
-        at(this.lanes, announcement.lane).hear(announcement);
+        this.lanes[announcement.lane].hear(announcement);
       }
     }
     for (const letter of packet.letters) {
@@ -331,7 +333,7 @@ export class LaneCore<Content, A extends Append = Append> {
   }
 
   private handleMismatch(from: ReplicaId, control: Extract<Control, { type: 'mismatch' }>): void {
-    const lane = at(this.lanes, control.lane);
+    const lane = this.lanes[control.lane];
     if (!this.recovery.voting) this.recovery.handleMismatch(from, lane.id, control.resume);
     else if (!this.standing.acts || control.epoch !== lane.promised) return;
     else if (lane.role.name === 'adopting') {
@@ -347,7 +349,7 @@ export class LaneCore<Content, A extends Append = Append> {
     const { context } = this;
     switch (control.type) {
       case 'prepare': {
-        const lane = at(this.lanes, control.lane);
+        const lane = this.lanes[control.lane];
         lane.seen = Math.max(lane.seen, control.epoch) as Epoch;
         if (control.epoch > lane.promised) lane.promise(control.epoch);
         else if (control.epoch === lane.promised) lane.heardAt = context.now;
@@ -356,23 +358,23 @@ export class LaneCore<Content, A extends Append = Append> {
         return;
       }
       case 'promise': {
-        const lane = at(this.lanes, control.lane);
+        const lane = this.lanes[control.lane];
         handlePromise(context, lane, from, control, this.hearing.hears(from));
         return;
       }
       case 'ask': {
         const { lane, epoch, nonce } = control;
-        const hears = this.hearing.answer(at(this.lanes, lane), epoch);
+        const hears = this.hearing.answer(this.lanes[lane], epoch);
         context.letter(from, { type: 'answer', lane, epoch, nonce, hears });
         return;
       }
       case 'answer': {
-        const lane = at(this.lanes, control.lane);
+        const lane = this.lanes[control.lane];
         if (this.hearing.handleAnswer(lane, control.nonce, control.hears)) this.seal(lane);
         return;
       }
       case 'fetch': {
-        const lane = at(this.lanes, control.lane);
+        const lane = this.lanes[control.lane];
         const feed = answerFetch(context, lane, from, control.epoch, control.after);
         if (feed !== null) this.post.feed(from, feed);
         return;
@@ -421,7 +423,7 @@ export class LaneCore<Content, A extends Append = Append> {
         else if (this.context.space !== 'none' && this.hearing.maySeal(lane)) this.seal(lane);
       }
       pursue(this.context, lane);
-      if (!at(this.wrote, lane.id) && lane.isWriting()) this.becameWriter(lane);
+      if (!this.wrote[lane.id] && lane.isWriting()) this.becameWriter(lane);
       this.wrote[lane.id] = lane.isWriting();
     }
     if (this.context.broken.has('heartbeat-alone')) {
@@ -454,11 +456,12 @@ export class LaneCore<Content, A extends Append = Append> {
   }
 
   private stamp(effects: Mutable<Effects<Content, A>>): void {
-    const own = at(this.lanes, this.context.self);
+    const own = this.lanes[this.context.self];
     if (!this.clock.safe) this.home.refuseQueue('CLOCK_UNSAFE', effects.refused);
     this.home.refuseForSpace(effects.refused);
-    if (own.role.name === 'writing') this.home.stamp(own, this.post.windowBytes(own.id));
-    else if (this.context.broken.has('L6-refuse-on-seal')) {
+    if (own.role.name === 'writing') {
+      if (this.home.waitingToBeStamped > 0) this.home.stamp(own, this.post.windowBytes(own.id));
+    } else if (this.context.broken.has('L6-refuse-on-seal')) {
       this.home.refuseInflight(effects.refused);
     }
     if (this.context.broken.has('L5-sealer-appends')) {
@@ -475,13 +478,11 @@ export class LaneCore<Content, A extends Append = Append> {
     this.lives.writeClocks();
   }
 
-  private readonly statement = (version: number): Status => ({
-    replica: this.context.self,
-    version,
-    ...this.standing.statement(),
-    hears: this.hearing.hearsMask(),
-    lanes: this.lanes.map((lane) => lane.status(this.hearing.feederFor(lane.writer))),
-  });
+  private readonly statement = (version: number): Status => {
+    const { hearing, lanes } = this;
+    const claims = perReplica((id) => lanes[id].status(hearing.feederFor(lanes[id].writer)));
+    return this.standing.statement(version, hearing.hearsMask(), claims);
+  };
 
   /** A replica that was itself paused knows nothing of the others' silence (L7). */
   private forgiveOwnStall(now: Micros): void {

@@ -3,9 +3,8 @@
  * and which of a sealer's closed timestamps count (O3). A fact was true on that replica's disk when
  * it was stated and stays usable for ever, so lost, repeated and reordered statements do no harm.
  */
-import { at } from '../values/assert.ts';
 import type { Epoch, ReplicaId, Timestamp } from '../values/numbers.ts';
-import { REPLICAS } from '../values/numbers.ts';
+import { perReplica } from '../values/numbers.ts';
 import type { RuleId } from './rules.ts';
 import type { LaneStatus } from './types.ts';
 
@@ -18,11 +17,18 @@ interface Fact {
 }
 
 export class Facts {
-  private readonly facts: Fact[] = REPLICAS.map(() => ({ epoch: 0, index: 0, closed: 0 }));
-  private readonly broken: ReadonlySet<RuleId>;
+  private readonly facts = perReplica<Fact>(() => ({ epoch: 0, index: 0, closed: 0 }));
+  /** Rules switched off, looked up once: facts are asked several times a step. */
+  private readonly oldEpochs: boolean;
+  private readonly oneCopy: boolean;
+  private readonly oneKnows: boolean;
+  private readonly countTwice: boolean;
 
   constructor(broken: ReadonlySet<RuleId>) {
-    this.broken = broken;
+    this.oldEpochs = broken.has('L1-old-epoch');
+    this.oneCopy = broken.has('L1-one-copy');
+    this.oneKnows = broken.has('O3-one-knows');
+    this.countTwice = broken.has('L1-count-twice');
   }
 
   /** A replica that has promised e accepts only e's writer: only then does its tail speak for e. */
@@ -38,9 +44,9 @@ export class Facts {
     index: number,
     closed: Timestamp,
   ): void {
-    const speaks = epoch === promised || this.broken.has('L1-old-epoch');
+    const speaks = epoch === promised || this.oldEpochs;
     if (!speaks || epoch === 0) return;
-    const fact = at(this.facts, replica);
+    const fact = this.facts[replica];
     if (epoch < fact.epoch) return;
     if (epoch > fact.epoch) {
       fact.epoch = epoch;
@@ -52,17 +58,17 @@ export class Facts {
   }
 
   forget(replica: ReplicaId): void {
-    Object.assign(at(this.facts, replica), { epoch: 0, index: 0, closed: 0 });
+    Object.assign(this.facts[replica], { epoch: 0, index: 0, closed: 0 });
   }
 
   /** Highest index that two replicas have synced in this epoch (L1). */
   committed(epoch: Epoch): number {
-    return this.secondHighest(epoch, 'index', this.broken.has('L1-one-copy'));
+    return this.secondHighest(epoch, 'index', this.oneCopy);
   }
 
   /** Highest closed timestamp of this epoch that two replicas know (O3). */
   closedKnown(epoch: Epoch): number {
-    return this.secondHighest(epoch, 'closed', this.broken.has('O3-one-knows'));
+    return this.secondHighest(epoch, 'closed', this.oneKnows);
   }
 
   private secondHighest(epoch: Epoch, what: 'index' | 'closed', one: boolean): number {
@@ -76,7 +82,7 @@ export class Facts {
         first = v;
       } else if (v > second) second = v;
     }
-    if (this.broken.has('L1-count-twice') && !one) {
+    if (this.countTwice && !one) {
       const peer = this.facts.find((fact) => fact.epoch === epoch && fact.index === first);
       return peer === undefined ? second : first;
     }

@@ -40,7 +40,7 @@ export class Feeder<Content, A extends Append> {
   feed(theirs: LaneStatus, now: number, congested: boolean): Feed<Content> | null {
     const { lane } = this;
     const { log } = lane;
-    if (theirs.promised > lane.promised) return null;
+    if (theirs.promised > lane.promised || this.isDone()) return null;
     // C3: what it lacks has left this log; a checkpoint must come first.
     if (theirs.tail.index < log.base.index) return null;
     this.observe(theirs, now, congested);
@@ -83,6 +83,17 @@ export class Feeder<Content, A extends Append> {
   reconnect(now: number): void {
     this.window.restart();
     this.goBack(this.matched, now);
+  }
+
+  /** The peer has everything, and has said so: there is nothing to send, nor to learn. */
+  private isDone(): boolean {
+    const { log, promised } = this.lane;
+    return (
+      this.matched === log.last &&
+      this.next === log.last + 1 &&
+      this.epoch === promised &&
+      this.unconfirmed.length === 0
+    );
   }
 
   private observe(theirs: LaneStatus, now: number, congested: boolean): void {

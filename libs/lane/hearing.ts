@@ -3,9 +3,8 @@
  * ago, and not much later than through the third; a lane's writer is heard when its word advanced, by
  * whatever path. Nobody is declared dead here: silence only chooses paths and starts questions.
  */
-import { at } from '../values/assert.ts';
-import type { Micros, ReplicaId } from '../values/numbers.ts';
-import { REPLICAS } from '../values/numbers.ts';
+import type { Micros, PerReplica, ReplicaId } from '../values/numbers.ts';
+import { perReplica } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others, third } from './context.ts';
 import { Freshness } from './freshness.ts';
@@ -37,12 +36,12 @@ interface Question {
 
 export class Hearing<Content, A extends Append> {
   /** Newest statement of each replica. */
-  readonly statuses: (Status | null)[] = REPLICAS.map(() => null);
+  readonly statuses = perReplica<Status | null>(() => null);
   private readonly context: Context<Content, A>;
-  private readonly ears: PeerEars[];
-  private readonly questions: (Question | null)[] = REPLICAS.map(() => null);
+  private readonly ears: PerReplica<PeerEars>;
+  private readonly questions = perReplica<Question | null>(() => null);
   /** Writers whose lanes come through the third replica at present. */
-  private readonly detours = REPLICAS.map(() => false);
+  private readonly detours = perReplica<boolean>(() => false);
   /** When the first packet of this life left. */
   private spokeAt = Infinity;
   private nonce: number;
@@ -52,7 +51,7 @@ export class Hearing<Content, A extends Append> {
     this.context = context;
     this.lives = lives;
     this.nonce = context.clock.reserved;
-    this.ears = REPLICAS.map(() => ({
+    this.ears = perReplica(() => ({
       heardAt: -Infinity,
       since: -Infinity,
       lastSentAt: null,
@@ -66,7 +65,7 @@ export class Hearing<Content, A extends Append> {
 
   arrived(from: ReplicaId, packet: Packet<Content>): void {
     const { now, settings, clock } = this.context;
-    const ears = at(this.ears, from);
+    const ears = this.ears[from];
     if (now - ears.heardAt > settings.detour) ears.since = now;
     ears.heardAt = now;
     ears.lastSentAt = packet.sentAt;
@@ -75,7 +74,7 @@ export class Hearing<Content, A extends Append> {
     const { incarnation, version } = packet.status;
     ears.freshness.arrived(incarnation, version);
     const far = third(this.context.self, from);
-    at(this.ears, far).freshness.compare(packet.heardThird, now);
+    this.ears[far].freshness.compare(packet.heardThird, now);
     // An echo of an earlier life measures nothing: its clock began elsewhere.
     if (packet.echo !== null && packet.echo.sentAt >= this.spokeAt) {
       const roundTrip = now - packet.echo.sentAt - packet.echo.heldMicros;
@@ -89,7 +88,7 @@ export class Hearing<Content, A extends Append> {
 
   /** A killed process is known by its broken connections long before its silence is. */
   disconnected(peer: ReplicaId): void {
-    at(this.ears, peer).ended = true;
+    this.ears[peer].ended = true;
   }
 
   /** Directly, and soon enough to be of use. */
@@ -99,23 +98,23 @@ export class Hearing<Content, A extends Append> {
   }
 
   isSlow(peer: ReplicaId): boolean {
-    return at(this.ears, peer).freshness.slow;
+    return this.ears[peer].freshness.slow;
   }
 
   private isSilent(peer: ReplicaId): boolean {
-    return this.context.now - at(this.ears, peer).heardAt > this.context.settings.detour;
+    return this.context.now - this.ears[peer].heardAt > this.context.settings.detour;
   }
 
   /** Once a step, when everything that has arrived was taken. */
   judge(): void {
     const { self, now } = this.context;
     for (const peer of others(self)) {
-      const { freshness } = at(this.ears, peer);
+      const { freshness } = this.ears[peer];
       const before = freshness.slow;
       freshness.judge(now, !this.isSilent(peer), !this.isSilent(third(self, peer)));
       if (before === freshness.slow) continue;
       // Both others must hear of it soon: one to forward, the other to stop sending.
-      at(this.ears, peer).since = now;
+      this.ears[peer].since = now;
       for (const other of others(self)) this.context.wake(other);
     }
   }
@@ -123,12 +122,12 @@ export class Hearing<Content, A extends Append> {
   /** Newest statement of the third replica that came directly, for `to`; 0 while it is not heard. */
   heardThird(to: ReplicaId): number {
     const far = third(this.context.self, to);
-    return this.hears(far) ? at(this.ears, far).freshness.heard : 0;
+    return this.hears(far) ? this.ears[far].freshness.heard : 0;
   }
 
   /** Packets to or from the peer wait behind others: more of them at once helps nobody. */
   isCongested(peer: ReplicaId): boolean {
-    const { roundTrip, roundTripMin } = at(this.ears, peer);
+    const { roundTrip, roundTripMin } = this.ears[peer];
     return roundTrip !== null && roundTrip > roundTripMin + this.context.settings.detour / 2;
   }
 
@@ -138,25 +137,28 @@ export class Hearing<Content, A extends Append> {
   }
 
   hearsMask(): boolean[] {
-    return REPLICAS.map((replica) => replica !== this.context.self && this.hears(replica));
+    const { self } = this.context;
+    const mask = [false, false, false];
+    for (const peer of others(self)) mask[peer] = this.hears(peer);
+    return mask;
   }
 
   echo(to: ReplicaId): Packet<Content>['echo'] {
-    const ears = at(this.ears, to);
+    const ears = this.ears[to];
     this.spokeAt = Math.min(this.spokeAt, this.context.now);
     if (ears.lastSentAt === null) return null;
     return { sentAt: ears.lastSentAt as Micros, heldMicros: this.context.now - ears.lastArrivedAt };
   }
 
   roundTripOf(peer: ReplicaId): number | null {
-    return at(this.ears, peer).roundTrip;
+    return this.ears[peer].roundTrip;
   }
 
   /** Keeps the newest statement; false for an old one, one of a lost disk, or of one put back (§7). */
   note(status: Status): boolean {
     const { replica, incarnation } = status;
     if (replica === this.context.self) return false;
-    const old = at(this.statuses, replica);
+    const old = this.statuses[replica];
     this.lives.note(status, old);
     if (!this.lives.believes(status)) return false;
     const isOld = old?.incarnation === incarnation && old.version >= status.version;
@@ -178,21 +180,21 @@ export class Hearing<Content, A extends Append> {
   feederFor(writer: ReplicaId | null): ReplicaId {
     const { self, now, settings } = this.context;
     if (writer === null || writer === self) return self;
-    const steady = this.hears(writer) && now - at(this.ears, writer).since >= settings.detour;
+    const steady = this.hears(writer) && now - this.ears[writer].since >= settings.detour;
     const detour = third(self, writer);
-    const passes = this.hears(detour) && at(this.statuses, detour)?.hears[writer] === true;
+    const passes = this.hears(detour) && this.statuses[detour]?.hears[writer] === true;
     if (steady || !passes) this.detours[writer] = false;
     else if (!this.hears(writer)) this.detours[writer] = true;
-    return at(this.detours, writer) ? detour : writer;
+    return this.detours[writer] ? detour : writer;
   }
 
   /** The neighbour through which a letter goes: the addressee itself unless it says it is deaf to us. */
   hop(to: ReplicaId): ReplicaId {
     const { self } = this.context;
     const between = third(self, to);
-    const theirs = at(this.statuses, to);
+    const theirs = this.statuses[to];
     const deaf = theirs !== null && theirs.hears[self] !== true;
-    const detour = at(this.statuses, between);
+    const detour = this.statuses[between];
     const passes = theirs?.hears[between] === true && detour?.hears[self] === true;
     return deaf && passes ? between : to;
   }
@@ -205,8 +207,8 @@ export class Hearing<Content, A extends Append> {
     const { self } = this.context;
     for (const far of others(self)) {
       const near = third(self, far);
-      const nearHears = at(this.statuses, near)?.hears;
-      const farHears = at(this.statuses, far)?.hears;
+      const nearHears = this.statuses[near]?.hears;
+      const farHears = this.statuses[far]?.hears;
       if (!this.hears(near) || nearHears === undefined || farHears === undefined) continue;
       const direct = this.hears(far);
       const inbound = !direct && nearHears[far] === true;
@@ -225,7 +227,7 @@ export class Hearing<Content, A extends Append> {
       return false;
     }
     if (context.broken.has('L7-no-asking')) return true;
-    const question = at(this.questions, lane.id);
+    const question = this.questions[lane.id];
     const open = question !== null && question.epoch === lane.promised;
     const patience = question?.answered === true ? settings.resend / 4 : settings.resend;
     if (open && now - question.askedAt < patience) return false;
@@ -261,7 +263,7 @@ export class Hearing<Content, A extends Append> {
 
   /** True when the answer completes a majority that hears nothing. */
   handleAnswer(lane: Lane<Content, A>, nonce: number, hears: boolean): boolean {
-    const question = at(this.questions, lane.id);
+    const question = this.questions[lane.id];
     if (question?.nonce !== nonce || question.epoch !== lane.promised) return false;
     if (question.answered) return false;
     if (hears) {
@@ -282,7 +284,7 @@ export class Hearing<Content, A extends Append> {
   private patience(lane: Lane<Content, A>): number {
     const { settings, self } = this.context;
     const { writer } = lane;
-    const ended = writer !== null && writer !== self && at(this.ears, writer).ended;
+    const ended = writer !== null && writer !== self && this.ears[writer].ended;
     const patience = ended ? settings.detour : settings.sealTimeout;
     const first = (lane.id + 1) % 3 === self;
     return first ? patience : patience * 1.5;

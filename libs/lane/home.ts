@@ -2,9 +2,8 @@
  * A replica's own appends, from the queue to the release: stamped in groups, acknowledged when
  * committed, appended again when an adopted tail certainly does not hold them (L6).
  */
-import { at } from '../values/assert.ts';
 import type { ReplicaId } from '../values/numbers.ts';
-import { REPLICAS } from '../values/numbers.ts';
+import { perReplica } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others } from './context.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -27,14 +26,14 @@ export class Home<Content, A extends Append> {
   private readonly context: Context<Content, A>;
   private readonly queue = new FairQueue<A>();
   /** Appends of entries that are not released yet, by lane (only the home's has any) and index. */
-  private readonly inflight = REPLICAS.map(() => new Map<number, readonly A[]>());
+  private readonly inflight = perReplica(() => new Map<number, readonly A[]>());
   private inflightBytes = 0;
   /** Stamped and not known to be committed, ascending: what stands before the next entry on its way. */
   private readonly pipe: { readonly index: number; readonly bytes: number }[] = [];
   private pipeBytes = 0;
   /** Committed, waiting for the clock's error to pass (T5). */
   private readonly waiting: Acknowledged<Content, A>[] = [];
-  private acknowledgedTo = REPLICAS.map(() => 0);
+  private readonly acknowledgedTo = perReplica(() => 0);
 
   constructor(context: Context<Content, A>) {
     this.context = context;
@@ -79,10 +78,10 @@ export class Home<Content, A extends Append> {
 
   /** L6 broken on purpose: tells the clients of unacknowledged entries that they failed. */
   refuseInflight(refused: Refused<A>[]): void {
-    for (const appends of at(this.inflight, this.context.self).values()) {
+    for (const appends of this.inflight[this.context.self].values()) {
       for (const append of appends) refused.push({ append, reason: 'OVERLOADED' });
     }
-    at(this.inflight, this.context.self).clear();
+    this.inflight[this.context.self].clear();
   }
 
   /**
@@ -113,7 +112,7 @@ export class Home<Content, A extends Append> {
       this.pipeBytes += bytes;
       const entry = newEntry(this.context, lane, timestamp, 'batches', appends);
       this.pipe.push({ index: entry.index, bytes });
-      at(this.inflight, lane.id).set(entry.index, appends);
+      this.inflight[lane.id].set(entry.index, appends);
       lane.append(entry);
       for (const peer of others(self)) this.context.wake(peer);
     }
@@ -158,14 +157,14 @@ export class Home<Content, A extends Append> {
   /** L6 broken on purpose: appends again although the entries stand in the adopted tail. */
   appendAgain(lane: Lane<Content, A>): void {
     const again: A[] = [];
-    for (const index of [...at(this.inflight, lane.id).keys()]) this.requeue(lane.id, index, again);
+    for (const index of [...this.inflight[lane.id].keys()]) this.requeue(lane.id, index, again);
     this.queue.putBack(again);
   }
 
   private requeue(lane: ReplicaId, index: number, again: A[]): void {
-    const appends = at(this.inflight, lane).get(index);
+    const appends = this.inflight[lane].get(index);
     if (appends === undefined) return;
-    at(this.inflight, lane).delete(index);
+    this.inflight[lane].delete(index);
     for (const append of appends) {
       again.push(append);
       this.inflightBytes -= append.bytes;
@@ -175,9 +174,9 @@ export class Home<Content, A extends Append> {
   /** Own entries that became committed since the last call, as acknowledgements. */
   acknowledge(lane: Lane<Content, A>, acknowledged: Acknowledged<Content, A>[]): void {
     const { clock } = this.context;
-    const inflight = at(this.inflight, lane.id);
+    const inflight = this.inflight[lane.id];
     const { committed } = lane.log;
-    let index = at(this.acknowledgedTo, lane.id);
+    let index = this.acknowledgedTo[lane.id];
     if (committed > index && inflight.size > 0) {
       for (index += 1; index <= committed; index += 1) {
         const appends = inflight.get(index);
@@ -195,7 +194,7 @@ export class Home<Content, A extends Append> {
 
   /** The appends of a released entry; null when it is another's, or of an earlier life. */
   released(entry: Entry<Content>): readonly A[] | null {
-    const inflight = at(this.inflight, entry.lane);
+    const inflight = this.inflight[entry.lane];
     const appends = inflight.get(entry.index);
     if (appends === undefined) return null;
     inflight.delete(entry.index);

@@ -20,6 +20,13 @@ export interface LaneInspection {
   readonly hot: number;
 }
 
+/** A lane itself, as far as others may look at it. */
+export interface LaneView {
+  readonly promised: Epoch;
+  /** `final`: committed, and held synced here. */
+  readonly log: { readonly final: Index };
+}
+
 export interface PeerInspection {
   readonly replica: ReplicaId;
   /** Something arrived directly a moment ago. */

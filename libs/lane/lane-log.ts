@@ -8,7 +8,7 @@
  * that no peer is likely to want are on disk only, and read back when one does; of them only the
  * epochs are known here, as runs. So the memory of a log does not grow with it.
  */
-import { assert, at } from '../values/assert.ts';
+import { assert, AssertionError, at } from '../values/assert.ts';
 import type { Epoch, Index, Timestamp } from '../values/numbers.ts';
 import type { Entry, EpochRun, LaneStart, Mark, Tail } from './types.ts';
 
@@ -25,6 +25,8 @@ export class LaneLog<Content> {
   /** The last entry that is on disk only; `base` when there is none. */
   private cold: Mark;
   private releasedMark: Mark;
+  /** The last entry, or what stands for it: asked for in every step. */
+  private newest: Mark;
   /** The entries above `cold`, from `head` on. */
   private entries: Entry<Content>[] = [];
   /** Per entry, the write that carries it. */
@@ -42,6 +44,7 @@ export class LaneLog<Content> {
     this.baseMark = base;
     this.cold = released;
     this.releasedMark = released;
+    this.newest = released;
     this.epochs = [...epochs];
     // C1: what a checkpoint covers is committed and stands on disk.
     this.syncedTo = released.index;
@@ -59,7 +62,7 @@ export class LaneLog<Content> {
     return this.releasedMark;
   }
   get last(): Index {
-    return (this.cold.index + this.entries.length - this.head) as Index;
+    return this.newest.index;
   }
   get synced(): Index {
     return this.syncedTo as Index;
@@ -77,25 +80,26 @@ export class LaneLog<Content> {
   }
 
   get tail(): Tail {
-    return { epoch: this.epochAt(this.last), index: this.last };
+    return { epoch: this.newest.epoch, index: this.newest.index };
   }
   get syncedTail(): Tail {
     return { epoch: this.epochAt(this.synced), index: this.synced };
   }
   get lastEpoch(): Epoch {
-    return this.epochAt(this.last);
+    return this.newest.epoch;
   }
 
   entry(index: number): Entry<Content> {
     const entry = this.find(index);
-    assert(entry !== null, `entry ${String(index)} can be read back`);
+    // The message is built only on failure: this runs for every entry.
+    if (entry === null) throw new AssertionError(`entry ${String(index)} can be read back`);
     return entry;
   }
 
   /** null: it is on disk only, and the disk does not give it back. */
   private find(index: number): Entry<Content> | null {
     if (index > this.cold.index) return at(this.entries, this.head + index - this.cold.index - 1);
-    assert(index > this.baseMark.index, `entry ${String(index)} has left the log`);
+    if (index <= this.baseMark.index) throw gone(index);
     const entry = this.readBack(index as Index);
     if (entry === null) return null;
     assert(entry.epoch === this.epochAt(index), 'what is read back was written in this epoch');
@@ -104,14 +108,16 @@ export class LaneLog<Content> {
 
   /** Of an entry in the log, or of the base; 0 before the first entry. */
   epochAt(index: number): Epoch {
+    if (index === this.newest.index) return this.newest.epoch;
     if (index > this.cold.index) return this.entry(index).epoch;
     if (index === this.cold.index) return this.cold.epoch;
     if (index === this.baseMark.index) return this.baseMark.epoch;
-    assert(index > this.baseMark.index, `entry ${String(index)} has left the log`);
+    if (index < this.baseMark.index) throw gone(index);
     return at(this.epochs, this.runOf(index)).epoch;
   }
 
   timestampAt(index: number): number {
+    if (index === this.newest.index) return this.newest.timestamp;
     if (index === this.cold.index) return this.cold.timestamp;
     if (index === this.baseMark.index) return this.baseMark.timestamp;
     return this.entry(index).timestamp;
@@ -129,6 +135,7 @@ export class LaneLog<Content> {
     assert(entry.epoch >= this.lastEpoch, 'epochs of a lane never fall');
     this.entries.push(entry);
     this.seqs.push(seq);
+    this.newest = entry;
     if (this.epochs.at(-1)?.epoch !== entry.epoch) {
       this.epochs.push({ epoch: entry.epoch, from: entry.index });
     }
@@ -136,19 +143,24 @@ export class LaneLog<Content> {
 
   /** Removes the entries at and above `from`, and returns them. */
   truncate(from: Index): Entry<Content>[] {
-    assert(from > this.committedTo, `a committed entry is never removed (index ${String(from)})`);
+    if (from <= this.committedTo) {
+      throw new AssertionError(`a committed entry is never removed (index ${String(from)})`);
+    }
     const kept = this.head + from - this.cold.index - 1;
     this.seqs.length = kept;
     this.syncedTo = Math.min(this.syncedTo, from - 1);
     while ((this.epochs.at(-1)?.from ?? 0) >= from) this.epochs.pop();
-    return this.entries.splice(kept);
+    const removed = this.entries.splice(kept);
+    this.newest = this.hotCount > 0 ? at(this.entries, kept - 1) : this.cold;
+    return removed;
   }
 
   /** Everything written up to `seq` is on disk; true when the synced prefix grew. */
   persisted(seq: number): boolean {
     const before = this.syncedTo;
-    const seqOf = (index: number): number => at(this.seqs, this.head + index - this.cold.index - 1);
-    while (this.syncedTo < this.last && seqOf(this.syncedTo + 1) <= seq) this.syncedTo += 1;
+    const { seqs, last } = this;
+    const first = this.head - this.cold.index;
+    while (this.syncedTo < last && at(seqs, first + this.syncedTo) <= seq) this.syncedTo += 1;
     return this.syncedTo > before;
   }
 
@@ -178,6 +190,8 @@ export class LaneLog<Content> {
     const entry = this.entry(index);
     this.head += index - this.cold.index;
     this.cold = markOf(entry);
+    // What is in memory no longer must not be held by this either.
+    if (index === this.last) this.newest = this.cold;
     if (this.head > 256 && this.head * 2 > this.entries.length) {
       this.entries = this.entries.slice(this.head);
       this.seqs = this.seqs.slice(this.head);
@@ -243,6 +257,10 @@ export class LaneLog<Content> {
     }
     return low;
   }
+}
+
+function gone(index: number): AssertionError {
+  return new AssertionError(`entry ${String(index)} has left the log`);
 }
 
 function markOf<Content>({ epoch, index, timestamp }: Entry<Content>): Mark {

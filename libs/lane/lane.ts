@@ -228,13 +228,16 @@ export class Lane<Content, A extends Append> {
   resolve(): void {
     const { log, context } = this;
     const final = context.broken.has('L3-release-unsynced') ? log.committed : log.final;
-    let resolved = log.timestampAt(final);
+    const floor = log.timestampAt(final);
     const word = this.announced;
+    // In most steps nothing is there that could raise it.
+    if (floor <= this.resolved && (word === null || word.closed <= this.resolved)) return;
+    let resolved = floor;
     const sameHistory =
       word !== null && (word.epoch === log.lastEpoch || context.broken.has('O2-keep-closed'));
     if (sameHistory) resolved = Math.max(resolved, this.resolvedBy(word, final));
     // Whoever releases up to here must still know it when a new writer asks for clocks (L8, O5).
-    resolved = Math.min(resolved, Math.max(context.clock.ceiling, log.timestampAt(final)));
+    resolved = Math.min(resolved, Math.max(context.clock.ceiling, floor));
     if (resolved > this.resolved) this.resolved = resolved as Timestamp;
   }
 

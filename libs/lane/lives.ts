@@ -6,8 +6,8 @@
  * lives (lineage.ts) to be judged by. Owns none of the peer's statements: the newest is handed in.
  */
 import { at } from '../values/assert.ts';
-import type { ReplicaId } from '../values/numbers.ts';
-import { REPLICAS } from '../values/numbers.ts';
+import type { PerReplica, ReplicaId } from '../values/numbers.ts';
+import { perReplica } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others } from './context.ts';
 import { born, descentFrom, named } from './lineage.ts';
@@ -44,7 +44,7 @@ export class Lives<Content, A extends Append> {
   /** M6: what each replica is told of the past of the own directory. */
   descent: readonly Descent[];
   private readonly context: Context<Content, A>;
-  private readonly known: readonly Known[];
+  private readonly known: PerReplica<Known>;
 
   constructor(
     context: Context<Content, A>,
@@ -55,7 +55,7 @@ export class Lives<Content, A extends Append> {
   ) {
     this.context = context;
     const { life: own, reservation } = recovered;
-    this.known = REPLICAS.map((replica) => {
+    this.known = perReplica((replica) => {
       const { life, clock } = at(recovered.heard, replica);
       const incarnation = at(recovered.incarnations, replica);
       const birth = { life: own.number, reservation };
@@ -66,18 +66,18 @@ export class Lives<Content, A extends Append> {
     });
     const { incarnation } = recovered;
     const present = { incarnation, life: own.number, clock: reservation };
-    Object.assign(at(this.known, context.self), present);
+    Object.assign(this.known[context.self], present);
     this.descent = this.known.map(({ told }) => told);
   }
 
   /** M1: this start of the own replica. Returns the write to wait for; 0: lives are not told. */
   begin(): number {
     const { self } = this.context;
-    return at(this.known, self).life === 0 ? 0 : this.write(self);
+    return this.known[self].life === 0 ? 0 : this.write(self);
   }
 
   incarnationOf(replica: ReplicaId): number {
-    return at(this.known, replica).incarnation;
+    return this.known[replica].incarnation;
   }
 
   /** The newest life of each replica that this one knows of: whoever finds its own is confirmed (M5). */
@@ -87,12 +87,12 @@ export class Lives<Content, A extends Append> {
 
   /** Its letters come through the third as well; they carry no life. */
   isVoid(replica: ReplicaId): boolean {
-    return at(this.known, replica).isVoid;
+    return this.known[replica].isVoid;
   }
 
   /** Of the incarnation and the life that this replica goes by. */
   believes({ replica, incarnation, life }: Status): boolean {
-    const known = at(this.known, replica);
+    const known = this.known[replica];
     if (incarnation !== known.incarnation) return false;
     return life.number === known.life || life.number === 0;
   }
@@ -100,7 +100,7 @@ export class Lives<Content, A extends Append> {
   /** Takes a new incarnation or life, if it may be believed. `last`: the newest statement before. */
   note(status: Status, last: Status | null): void {
     const { replica, incarnation, life } = status;
-    const known = at(this.known, replica);
+    const known = this.known[replica];
     // Also of one that is void: before it begins anew, it has to know that the others are well.
     this.noteNamed(status, known);
     if (incarnation < known.incarnation) return;
@@ -119,7 +119,7 @@ export class Lives<Content, A extends Append> {
 
   /** What an earlier incarnation said is void (§7). */
   noteIncarnation(replica: ReplicaId, incarnation: number): boolean {
-    const known = at(this.known, replica);
+    const known = this.known[replica];
     if (incarnation <= known.incarnation) return false;
     const nothing = { life: 0, clock: 0, clockWritten: 0, isVoid: false, open: 0 };
     Object.assign(known, { incarnation, ...nothing, toldIn: NOWHERE });
@@ -129,14 +129,14 @@ export class Lives<Content, A extends Append> {
 
   /** M3: a clock that a believed peer told itself. */
   heard(replica: ReplicaId, clock: number): void {
-    const known = at(this.known, replica);
+    const known = this.known[replica];
     known.clock = Math.max(known.clock, clock);
   }
 
   /** With every reservation of this replica: costs no sync of its own. */
   writeClocks(): void {
     for (const replica of others(this.context.self)) {
-      const { life, clock, clockWritten } = at(this.known, replica);
+      const { life, clock, clockWritten } = this.known[replica];
       if (life !== 0 && clock > clockWritten) this.write(replica);
     }
   }
@@ -144,7 +144,7 @@ export class Lives<Content, A extends Append> {
   /** M4, M6: tells it, now and then, as long as it speaks and is not believed. */
   refuse({ replica, incarnation, life }: Status): void {
     const { context } = this;
-    const known = at(this.known, replica);
+    const known = this.known[replica];
     if (context.now < known.refusedAt + context.settings.resend) return;
     known.refusedAt = context.now;
     const { number } = life;
@@ -157,7 +157,7 @@ export class Lives<Content, A extends Append> {
   /** By which of the own lives does the peer go? */
   private noteNamed({ replica, version, life: theirs, lives }: Status, known: Known): void {
     const { context } = this;
-    const own = at(this.known, context.self).life;
+    const own = this.known[context.self].life;
     const life = at(lives, context.self);
     if (life === known.told.life || own === 0) return;
     const { toldIn } = known;
@@ -189,7 +189,7 @@ export class Lives<Content, A extends Append> {
   }
 
   private write(replica: ReplicaId): number {
-    const known = at(this.known, replica);
+    const known = this.known[replica];
     const { incarnation, life, clock } = known;
     known.clockWritten = clock;
     return this.context.write({ type: 'life', replica, incarnation, life, clock });

@@ -3,8 +3,8 @@
  * has lain for `lazy`, or when the peer would otherwise hear nothing for `beacon` (design §5, §9).
  */
 import { at } from '../values/assert.ts';
-import type { LaneId, Micros, ReplicaId } from '../values/numbers.ts';
-import { REPLICAS } from '../values/numbers.ts';
+import type { LaneId, Micros, PerReplica, ReplicaId } from '../values/numbers.ts';
+import { perReplica } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others, third } from './context.ts';
 import { Feeder } from './feeder.ts';
@@ -13,7 +13,7 @@ import type { Lane } from './lane.ts';
 import type { Announcement, Append, Effects, Feed, Letter, Packet, Status, Tail } from './types.ts';
 
 interface Box<Content, A extends Append> {
-  readonly feeders: readonly Feeder<Content, A>[];
+  readonly feeders: PerReplica<Feeder<Content, A>>;
   letters: Letter[];
   adoptions: Feed<Content>[];
   woken: boolean;
@@ -23,22 +23,22 @@ interface Box<Content, A extends Append> {
 
 export class Post<Content, A extends Append> {
   private readonly context: Context<Content, A>;
-  private readonly lanes: readonly Lane<Content, A>[];
+  private readonly lanes: PerReplica<Lane<Content, A>>;
   private readonly hearing: Hearing<Content, A>;
-  private readonly boxes: readonly Box<Content, A>[];
+  private readonly boxes: PerReplica<Box<Content, A>>;
   private version: number;
 
   constructor(
     context: Context<Content, A>,
-    lanes: readonly Lane<Content, A>[],
+    lanes: PerReplica<Lane<Content, A>>,
     hearing: Hearing<Content, A>,
   ) {
     this.context = context;
     this.lanes = lanes;
     this.hearing = hearing;
     this.version = context.clock.reserved;
-    this.boxes = REPLICAS.map(() => ({
-      feeders: lanes.map((lane) => new Feeder(lane, context.settings)),
+    this.boxes = perReplica(() => ({
+      feeders: perReplica((lane) => new Feeder(lanes[lane], context.settings)),
       letters: [],
       adoptions: [],
       woken: false,
@@ -57,35 +57,35 @@ export class Post<Content, A extends Append> {
   windowBytes(lane: LaneId): number {
     const [one, other] = others(this.context.self);
     const windowTo = (peer: ReplicaId): number => {
-      return at(at(this.boxes, peer).feeders, lane).windowBytes;
+      return this.boxes[peer].feeders[lane].windowBytes;
     };
     return Math.max(windowTo(one), windowTo(other));
   }
 
   letter(letter: Letter, hop: ReplicaId): void {
-    at(this.boxes, hop).letters.push(letter);
+    this.boxes[hop].letters.push(letter);
   }
 
   feed(to: ReplicaId, feed: Feed<Content>): void {
-    at(this.boxes, to).adoptions.push(feed);
+    this.boxes[to].adoptions.push(feed);
   }
 
   wake(peer: ReplicaId): void {
-    at(this.boxes, peer).woken = true;
+    this.boxes[peer].woken = true;
   }
 
   nudge(): void {
-    for (const peer of others(this.context.self)) at(this.boxes, peer).nudged = true;
+    for (const peer of others(this.context.self)) this.boxes[peer].nudged = true;
   }
 
   reconnect(peer: ReplicaId): void {
-    const box = at(this.boxes, peer);
+    const box = this.boxes[peer];
     for (const feeder of box.feeders) feeder.reconnect(this.context.now);
     box.woken = true;
   }
 
   mismatch(peer: ReplicaId, lane: LaneId, resume: Tail): void {
-    at(at(this.boxes, peer).feeders, lane).mismatch(resume, this.context.now);
+    this.boxes[peer].feeders[lane].mismatch(resume, this.context.now);
   }
 
   /** Somebody's news for a peer that does not hear it directly must not lie here. */
@@ -104,7 +104,7 @@ export class Post<Content, A extends Append> {
     const out: Effects<Content, A>['packets'][number][] = [];
     let status: Status | null = null;
     for (const to of others(context.self)) {
-      const box = at(this.boxes, to);
+      const box = this.boxes[to];
       const feeds = this.feeds(to, box);
       const silence = now - box.sentAt;
       const due =
@@ -150,7 +150,7 @@ export class Post<Content, A extends Append> {
       heardThird: this.hearing.heardThird(to),
       announcements: this.announcements(to, deaf ? between : null),
       feeds,
-      relayed: deaf ? at(this.hearing.statuses, between) : null,
+      relayed: deaf ? this.hearing.statuses[between] : null,
       letters: box.letters,
     };
   }
@@ -173,13 +173,13 @@ export class Post<Content, A extends Append> {
     const theirs = this.hearing.statuses[to];
     if (theirs?.voting !== true) return box.adoptions;
     const feeds = box.adoptions;
+    const congested = this.hearing.isCongested(to);
     for (const lane of this.lanes) {
-      const feeder = at(box.feeders, lane.id);
+      const feeder = box.feeders[lane.id];
       if (!this.mayFeed(lane, to, theirs)) {
         feeder.rest();
         continue;
       }
-      const congested = this.hearing.isCongested(to);
       const feed = feeder.feed(at(theirs.lanes, lane.id), this.context.now, congested);
       if (feed !== null) feeds.push(feed);
     }

@@ -8,7 +8,7 @@
  * disk said; an answer from before that may lack an entry that the other one still commits with it.
  */
 import { assert, at } from '../values/assert.ts';
-import type { Epoch, Index, ReplicaId } from '../values/numbers.ts';
+import type { Epoch, Index, PerReplica, ReplicaId } from '../values/numbers.ts';
 import { REPLICAS } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import { others, third } from './context.ts';
@@ -30,7 +30,7 @@ export class Recovery<Content, A extends Append> {
   /** true: this replica takes part in quorums. */
   voting: boolean;
   private readonly context: Context<Content, A>;
-  private readonly lanes: readonly Lane<Content, A>[];
+  private readonly lanes: PerReplica<Lane<Content, A>>;
   private readonly incarnation: number;
   private readonly answers = new Map<ReplicaId, Answer>();
   private nonce: number;
@@ -43,7 +43,7 @@ export class Recovery<Content, A extends Append> {
 
   constructor(
     context: Context<Content, A>,
-    lanes: readonly Lane<Content, A>[],
+    lanes: PerReplica<Lane<Content, A>>,
     incarnation: number,
     voting: boolean,
   ) {

@@ -3,9 +3,8 @@
  * what both allow into one sequence up to the minimum over the lanes (O4).
  */
 import { Merge } from '../merge/merge.ts';
-import { at } from '../values/assert.ts';
-import type { Timestamp } from '../values/numbers.ts';
-import { REPLICAS } from '../values/numbers.ts';
+import type { PerReplica, Timestamp } from '../values/numbers.ts';
+import { perReplica, REPLICAS } from '../values/numbers.ts';
 import type { Context } from './context.ts';
 import type { Home } from './home.ts';
 import type { Lane } from './lane.ts';
@@ -19,23 +18,23 @@ export interface Releases<Content, A extends Append> {
 
 export class Release<Content, A extends Append> {
   private readonly context: Context<Content, A>;
-  private readonly lanes: readonly Lane<Content, A>[];
+  private readonly lanes: PerReplica<Lane<Content, A>>;
   private readonly home: Home<Content, A>;
   private readonly merge = new Merge<Entry<Content>>(REPLICAS.length);
   /** Per lane, the last entry that the merge was given. */
-  private readonly merged: number[];
+  private readonly merged: [number, number, number];
 
   /** O5: whoever took the checkpoint had released up to `watermark`; no lane brings anything below any more. */
   constructor(
     context: Context<Content, A>,
-    lanes: readonly Lane<Content, A>[],
+    lanes: PerReplica<Lane<Content, A>>,
     home: Home<Content, A>,
     watermark: Timestamp,
   ) {
     this.context = context;
     this.lanes = lanes;
     this.home = home;
-    this.merged = lanes.map(({ log }) => log.released.index);
+    this.merged = perReplica((lane) => lanes[lane].log.released.index);
     for (const lane of lanes) {
       lane.resolved = watermark;
       this.merge.close(lane.id, watermark);
@@ -58,11 +57,11 @@ export class Release<Content, A extends Append> {
       lane.resolve();
       const { log } = lane;
       const final = broken.has('L3-release-unsynced') ? log.committed : log.final;
-      for (let index = at(this.merged, lane.id) + 1; index <= final; index += 1) {
+      for (let index = this.merged[lane.id] + 1; index <= final; index += 1) {
         const entry = log.entry(index);
         if (entry.kind === 'batches') this.merge.push(lane.id, entry.timestamp, entry);
       }
-      this.merged[lane.id] = Math.max(final, at(this.merged, lane.id));
+      this.merged[lane.id] = Math.max(final, this.merged[lane.id]);
       this.merge.close(lane.id, lane.resolved);
     }
     if (broken.has('O4-maximum')) {

@@ -6,7 +6,7 @@ import { at } from '../values/assert.ts';
 import type { RuleId } from './rules.ts';
 import type { Lives } from './lives.ts';
 import type { Recovery } from './recovery.ts';
-import type { Append, Control, Recovered, Status } from './types.ts';
+import type { Append, Control, Life, Recovered, Status } from './types.ts';
 import type { ReplicaId } from '../values/numbers.ts';
 
 export class Standing<Content, A extends Append> {
@@ -16,6 +16,8 @@ export class Standing<Content, A extends Append> {
    */
   voided: number | null = null;
   private readonly self: ReplicaId;
+  /** As every statement tells it. */
+  private readonly life: Life;
   private readonly recovered: Recovered<Content>;
   private readonly lives: Lives<Content, A>;
   private readonly recovery: Recovery<Content, A>;
@@ -31,6 +33,8 @@ export class Standing<Content, A extends Append> {
     broken: ReadonlySet<RuleId>,
   ) {
     this.self = self;
+    const { number, previous } = recovered.life;
+    this.life = { number, previous, reservation: recovered.reservation };
     this.recovered = recovered;
     this.lives = lives;
     this.recovery = recovery;
@@ -67,14 +71,17 @@ export class Standing<Content, A extends Append> {
     return true;
   }
 
-  /** What it says of itself. */
-  statement(): Pick<Status, 'incarnation' | 'life' | 'lives' | 'descent' | 'voting'> {
-    const { incarnation, life, reservation } = this.recovered;
+  /** What it says of itself, of whom it hears, and of the lanes. */
+  statement(version: number, hears: Status['hears'], lanes: Status['lanes']): Status {
     return {
-      incarnation,
-      life: { ...life, reservation },
+      replica: this.self,
+      incarnation: this.recovered.incarnation,
+      life: this.life,
       lives: this.lives.numbers(),
       descent: this.lives.descent,
+      version,
+      hears,
+      lanes,
       voting: this.recovery.voting,
     };
   }

@@ -28,18 +28,21 @@ export function becomePreparing<C, A extends Append>(
 /** Sends what is unanswered again, and stamps the marker as soon as the clock allows. */
 export function pursue<C, A extends Append>(context: Context<C, A>, lane: Lane<C, A>): void {
   const { role } = lane;
-  const due = (sentAt: number): boolean => context.now >= sentAt + context.settings.resend;
-  if (role.name === 'preparing' && due(role.sentAt)) {
+  if (role.name === 'preparing' && isDue(context, role.sentAt)) {
     if (!lane.durablyPromised && !context.broken.has('L4-promise-unsynced')) return;
     role.sentAt = context.now;
     for (const peer of others(context.self)) {
       context.letter(peer, { type: 'prepare', lane: lane.id, epoch: lane.promised });
     }
-  } else if (role.name === 'adopting' && due(role.sentAt)) {
+  } else if (role.name === 'adopting' && isDue(context, role.sentAt)) {
     // No answer: the source may be gone, the other one will do as well.
     if (role.sentAt === -Infinity) fetchMore(context, lane, lane.log.agreement(role.target));
     else lane.role = { name: 'preparing', sentAt: -Infinity };
   } else if (role.name === 'marking') maybeMark(context, lane);
+}
+
+function isDue<C, A extends Append>({ now, settings }: Context<C, A>, sentAt: number): boolean {
+  return now >= sentAt + settings.resend;
 }
 
 /** Answers a prepare once the promise is on disk (L4). False: not yet, ask again after a sync. */
@@ -174,12 +177,10 @@ export function newEntry<C, A extends Append>(
   kind: EntryHeader['kind'],
   appends: readonly A[],
 ): Entry<C> {
-  const header: EntryHeader = {
-    lane: lane.id,
-    epoch: lane.promised,
-    index: (lane.log.last + 1) as EntryHeader['index'],
-    timestamp,
-    kind,
-  };
-  return { ...header, ...context.assemble(header, appends) };
+  const epoch = lane.promised;
+  const index = (lane.log.last + 1) as EntryHeader['index'];
+  const header: EntryHeader = { lane: lane.id, epoch, index, timestamp, kind };
+  const { content, bytes } = context.assemble(header, appends);
+  // All entries of a process have their properties in the same order: they are looked at everywhere.
+  return { lane: lane.id, epoch, index, timestamp, kind, bytes, content };
 }

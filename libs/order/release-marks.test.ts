@@ -32,6 +32,8 @@ describe('the marks of a release', () => {
     expect(list.length).toBeLessThanOrEqual(64 * 6);
     expect(list.at(0)?.entries).toBeLessThanOrEqual(65_536);
     expect(list.at(-1)?.entries).toBe(300_000);
+    const numbers = list.map(({ entries }) => entries);
+    expect(numbers).toEqual([...new Set(numbers)].sort((one, other) => one - other));
   });
 
   it('have one in common for two replicas of which one is a hundred thousand entries behind', () => {

@@ -41,10 +41,23 @@ export class ReleaseMarks {
     }
   }
 
+  /** null: there is none yet. */
+  get newest(): ReleaseMark | null {
+    return this.#levels[0]?.at(-1) ?? null;
+  }
+
   /** Ascending, each number once. */
   list(): readonly ReleaseMark[] {
-    const marks = new Map<number, ReleaseMark>();
-    for (const level of this.#levels) for (const mark of level) marks.set(mark.entries, mark);
-    return [...marks.values()].sort((one, other) => one.entries - other.entries);
+    const marks: ReleaseMark[] = [];
+    let from = Infinity;
+    for (const level of this.#levels) {
+      // What a coarser level remembers of the same stretch stands in the finer one too.
+      for (let i = level.length - 1; i >= 0; i -= 1) {
+        const mark = at(level, i);
+        if (mark.entries < from) marks.push(mark);
+      }
+      from = marks.at(-1)?.entries ?? from;
+    }
+    return marks.reverse();
   }
 }

@@ -33,7 +33,6 @@ export class Checkers {
   readonly latency: LatencyChecker;
   /** Per replica: the last claimed committed index of each lane in this life. */
   private readonly claimed = REPLICAS.map(() => [0, 0, 0]);
-  private quietSteps = 0;
   private readonly epochsFixed: boolean;
   /** P5: with no fault but a cut link, epochs stay as they are (set once the run has settled). */
   private settledEpochs: readonly number[] | null = null;
@@ -98,29 +97,33 @@ export class Checkers {
       this.log.holds(replica, entry);
       this.log.commit(replica, entry);
     }
-    // Looking inside costs as much as a small step: where nothing moved, every eighth time will do.
-    const moved = effects.writes.length + effects.acknowledged.length + effects.released.length;
-    if (moved === 0 && ++this.quietSteps % 8 !== 0) return;
     const claimed = this.claimed[replica];
     for (const lane of REPLICAS) {
-      if (claimed === undefined) continue;
-      const state = core.inspectLane(lane);
-      const before = claimed[lane] ?? 0;
       // What it also holds synced stands on its disk, to be compared.
-      const final = Math.min(state.committed, state.synced);
-      if (final !== before) {
-        check(final > before, 'committed-went-back', () => {
-          return `r${replica} lane ${lane}: ${final} after ${before}`;
-        });
-        claimed[lane] = final;
-        this.log.commitUpTo(replica, lane, before, final);
-      }
-      const settled = this.settledEpochs?.[lane];
-      check(settled === undefined || state.promised === settled, 'epoch-churn', () => {
-        return `r${replica} lane ${lane}: epoch ${state.promised}, was ${settled} when one link was cut`;
+      const { final } = core.view(lane).log;
+      if (final !== claimed?.[lane]) this.claim(replica, lane, final);
+    }
+    if (this.settledEpochs !== null) this.compareEpochs(replica, core, this.settledEpochs);
+    if (effects.writes.length > 0) this.log.learned(replica, effects.writes);
+  }
+
+  private claim(replica: ReplicaId, lane: LaneId, final: number): void {
+    const claimed = this.claimed[replica];
+    const before = claimed?.[lane] ?? 0;
+    check(final > before, 'committed-went-back', () => {
+      return `r${replica} lane ${lane}: ${final} after ${before}`;
+    });
+    if (claimed !== undefined) claimed[lane] = final;
+    this.log.commitUpTo(replica, lane, before, final);
+  }
+
+  private compareEpochs(replica: ReplicaId, core: Core, settled: readonly number[]): void {
+    for (const lane of REPLICAS) {
+      const { promised } = core.view(lane);
+      check(promised === settled[lane], 'epoch-churn', () => {
+        return `r${replica} lane ${lane}: epoch ${promised}, was ${settled[lane]} when one link was cut`;
       });
     }
-    this.log.learned(replica, effects.writes);
   }
 
   released(replica: ReplicaId, entry: Entry<Content>, outcomes: readonly Outcome[]): number {

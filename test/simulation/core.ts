@@ -3,6 +3,7 @@
  * state machine, behind the few members the harness uses. Tests of the harness put others here.
  */
 import { LaneCore } from '../../libs/lane/core.ts';
+import type { LaneView } from '../../libs/lane/inspect.ts';
 import type { CoreCheckpoint, Effects, Input, LaneOptions } from '../../libs/lane/types.ts';
 import {
   createOrderMachine,
@@ -26,7 +27,7 @@ export interface Core {
     wall: number,
   ): Effects<Content, Attempt>;
   inspect(): CoreView;
-  inspectLane(lane: LaneId): LaneView;
+  view(lane: LaneId): LaneView;
   checkpoint(): CoreCheckpoint;
   behind(): ReplicaId | null;
   /** Peers know more of this replica than its disk does. */
@@ -34,7 +35,7 @@ export interface Core {
   othersVote(): boolean;
 }
 
-export interface LaneView {
+export interface LaneState {
   readonly promised: Epoch;
   readonly last: Index;
   readonly synced: Index;
@@ -43,7 +44,7 @@ export interface LaneView {
 }
 
 export interface CoreView {
-  readonly lanes: readonly LaneView[];
+  readonly lanes: readonly LaneState[];
   readonly watermark: Timestamp;
   readonly clock: Timestamp;
   readonly voting: boolean;

@@ -4,7 +4,7 @@
  * again with it; a process that dies meanwhile has taken none.
  */
 import { foundWrong } from '../../libs/order/verdict.ts';
-import { REPLICAS } from '../../libs/values/numbers.ts';
+import { REPLICAS, type ReplicaId } from '../../libs/values/numbers.ts';
 import type { StoredCheckpoint } from './disk.ts';
 import type { Replica } from './replica.ts';
 import type { ReplicaParts } from './replica-parts.ts';
@@ -49,7 +49,8 @@ export class Housekeeping {
     const { bug } = p.options;
     const machine = replica.snapshot;
     const early = bug === 'checkpoint-early' ? this.machineBefore : null;
-    const checkpoint: StoredCheckpoint = { ...core.checkpoint(), machine: early ?? machine, count };
+    const { watermark, lanes } = core.checkpoint();
+    const checkpoint: StoredCheckpoint = { watermark, lanes, machine: early ?? machine, count };
     this.machineBefore = machine;
     p.trace.note('checkpoint', replica.id, count, checkpoint.watermark);
     const trims = p.prng.chance(p.options.checkpoints.trim);
@@ -71,9 +72,12 @@ export class Housekeeping {
 
   /** M4: the directory is set aside, once both others can help to fill a new one. */
   private maybeBeginAnew(): void {
+    const known = this.replica.core?.voided ?? null;
+    if (known !== null) this.replace(known);
+  }
+
+  private replace(known: number): void {
     const { replica } = this;
-    const known = replica.core?.voided ?? null;
-    if (known === null) return;
     check(replica.disk.rolledBack, 'void-without-cause', () => {
       return `r${replica.id} is told that it forgot, and it did not`;
     });
@@ -99,7 +103,7 @@ export class Housekeeping {
     const answer = others.every(
       (it) => it.running && !it.paused && p.network.joined(replica.id, it.id),
     );
-    if (!answer) return;
+    if (!answer || agreed(replica, one, other)) return;
     const wrong = foundWrong(replica.marks.list(), one.marks.list(), other.marks.list());
     // No two disks are lost at a time: who is found wrong then waits.
     if (wrong === null || others.some(({ disk }) => disk.lost)) return;
@@ -109,9 +113,12 @@ export class Housekeeping {
   }
 
   private maybeTransfer(): void {
+    const from = this.replica.core?.behind() ?? null;
+    if (from !== null && !this.transferring) this.transfer(from);
+  }
+
+  private transfer(from: ReplicaId): void {
     const { replica, p } = this;
-    const from = replica.core?.behind() ?? null;
-    if (from === null || this.transferring) return;
     const { life } = replica;
     this.transferring = true;
     p.scheduler.after(p.prng.between(...TRANSFER), () => {
@@ -138,4 +145,10 @@ export class Housekeeping {
       return this.replica.disk.lanes[lane]?.entries[mark.index - 1]?.epoch !== mark.epoch;
     });
   }
+}
+
+/** All three have executed as much and have the same hash, which runs on: there is nothing to compare. */
+function agreed(...replicas: readonly Replica[]): boolean {
+  const [first, ...rest] = replicas.map(({ marks }) => marks.newest);
+  return rest.every((mark) => mark?.entries === first?.entries && mark?.hash === first?.hash);
 }

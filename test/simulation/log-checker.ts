@@ -4,12 +4,12 @@
  * go back (T1, T2, I18), only the home adds records (L5), and what is acknowledged stays on as many
  * disks as it takes. All incremental; only a wiped disk is searched as a whole.
  */
-import type { Entry, Packet, Status, Write } from '../../libs/lane/types.ts';
+import type { Entry, LaneStatus, Packet, Status, Write } from '../../libs/lane/types.ts';
 import type { LaneId, ReplicaId } from '../../libs/values/numbers.ts';
 import { laneOf, REPLICAS, writerOf } from '../../libs/values/numbers.ts';
 import type { Disk, DurableLane } from './disk.ts';
 import type { Content } from './operations.ts';
-import { check } from './violation.ts';
+import { check, Violation } from './violation.ts';
 
 interface Grave {
   readonly incarnation: number;
@@ -164,16 +164,15 @@ export class LogChecker {
       const claim = status.lanes[lane];
       const durable = disk.lanes[lane];
       if (claim === undefined || durable === undefined) continue;
-      const says = (): string =>
-        `r${replica} says lane ${lane} promised ${claim.promised} tail ${claim.tail.epoch}/` +
-        `${claim.tail.index}; on disk: promised ${durable.promised}, ` +
-        `${durable.entries.length} entries`;
-      const { tail } = claim;
-      if (tail.index > 0) {
-        check(durable.entries[tail.index - 1]?.epoch === tail.epoch, 'claim-unsynced', says);
+      const wrong = wrongIn(claim, durable, told.promised[lane]);
+      if (wrong !== null) {
+        const { promised, tail } = claim;
+        throw new Violation(
+          wrong,
+          `r${replica} says lane ${lane} promised ${promised} tail ${tail.epoch}/${tail.index}; ` +
+            `on disk: promised ${durable.promised}, ${durable.entries.length} entries`,
+        );
       }
-      check(claim.promised <= durable.promised, 'promise-unsynced', says);
-      check(claim.promised >= told.promised[lane], 'epoch-monotone', says);
       told.promised[lane] = claim.promised;
     }
   }
@@ -206,18 +205,19 @@ export class LogChecker {
 
   /** Nothing committed is gone: on two disks, or on one while another is recovering. */
   survey(): void {
-    const recovering = this.disks.some((disk) => disk.lost);
+    const enough = this.disks.some((disk) => disk.lost) ? 1 : 2;
     for (const lane of REPLICAS) {
-      this.committed[lane].forEach((committed, i) => {
-        if (committed === undefined) return;
+      const logs = this.disks.map((disk) => disk.lanes[lane]?.entries ?? []);
+      const ledger = this.committed[lane];
+      for (let i = 0; i < ledger.length; i++) {
+        const committed = ledger[i];
+        if (committed === undefined) continue;
         let copies = 0;
-        for (const disk of this.disks) {
-          if (disk.lanes[lane]?.entries[i]?.epoch === committed.epoch) copies++;
-        }
-        check(copies >= (recovering ? 1 : 2), 'committed-lost', () => {
-          return `lane ${lane} index ${i + 1} ts ${committed.timestamp} is on ${copies} disks`;
-        });
-      });
+        for (const log of logs) if (log[i]?.epoch === committed.epoch) copies++;
+        if (copies >= enough) continue;
+        const place = `lane ${lane} index ${i + 1} ts ${committed.timestamp}`;
+        check(false, 'committed-lost', () => `${place} is on ${copies} disks`);
+      }
     }
   }
 
@@ -297,4 +297,17 @@ export class LogChecker {
     if (told === undefined) throw new RangeError(`no replica ${replica}`);
     return told;
   }
+}
+
+/** The rule that a claim breaks, beside what is on the claimer's disk and what it has promised before. */
+function wrongIn(
+  { tail, promised }: LaneStatus,
+  durable: DurableLane,
+  before: number,
+): string | null {
+  if (tail.index > 0 && durable.entries[tail.index - 1]?.epoch !== tail.epoch) {
+    return 'claim-unsynced';
+  }
+  if (promised > durable.promised) return 'promise-unsynced';
+  return promised < before ? 'epoch-monotone' : null;
 }

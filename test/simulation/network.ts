@@ -12,7 +12,7 @@ import type { NetworkOptions } from './options.ts';
 import type { Prng } from './prng.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
-import { check } from './violation.ts';
+import { Violation } from './violation.ts';
 
 type Message = Packet<Content>;
 
@@ -116,9 +116,12 @@ export class Network {
   send(from: ReplicaId, to: ReplicaId, packet: Message): void {
     const link = this.link(from, to);
     this.sent++;
-    check(packet.letters.length <= LETTERS_MAX, 'storm', () => {
-      return `r${from} sends r${to} ${packet.letters.length} letters at once`;
-    });
+    if (packet.letters.length > LETTERS_MAX) {
+      throw new Violation(
+        'storm',
+        `r${from} sends r${to} ${packet.letters.length} letters at once`,
+      );
+    }
     if (this.options.frozen) freeze(packet);
     if (!link.standing) return;
     if (link.recent.length === RECENT_MAX) link.recent.shift();
@@ -136,14 +139,16 @@ export class Network {
         if (this.prng.chance(0.2)) this.reset(link);
         return;
       }
-      if (this.prng.chance(this.options.duplicate)) {
-        this.repeated++;
-        this.scheduler.after(this.delayOf(link) + this.prng.magnitude(100, 1_000_000), () => {
-          this.deliver(link, packet);
-        });
-      }
+      if (this.prng.chance(this.options.duplicate)) this.repeat(link, packet);
     }
     this.transmit(link, packet);
+  }
+
+  private repeat(link: Link, packet: Message): void {
+    this.repeated++;
+    this.scheduler.after(this.delayOf(link) + this.prng.magnitude(100, 1_000_000), () => {
+      this.deliver(link, packet);
+    });
   }
 
   /** Both ends notice, after a while, and connect again. */

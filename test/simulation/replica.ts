@@ -18,6 +18,7 @@ import type { Attempt, Content, Read, Session } from './operations.ts';
 import { startMachine } from './machine.ts';
 import { describePacket } from './packet-lines.ts';
 import type { ReplicaParts, ReplicaSide } from './replica-parts.ts';
+import { Stretch } from './stretch.ts';
 
 interface WaitingRead {
   readonly read: Read;
@@ -45,6 +46,8 @@ export class Replica implements NetworkUser {
   private machine: HashedOrderMachine;
   private inbox: Input<Content, Attempt>[] = [];
   private turnPlanned = false;
+  /** The life in which it was planned. */
+  private turnLife = 0;
   /** Instructions of a step that a stall left for later. */
   private left: { effects: Effects<Content, Attempt>; from: number } | null = null;
   /** Set by a fault: die or stall in the middle of the next step. */
@@ -103,7 +106,13 @@ export class Replica implements NetworkUser {
       settings: p.settings,
       broken: p.options.broken,
     });
-    this.tick(this.life);
+    const { life } = this;
+    const tick = (): void => {
+      if (!this.running || life !== this.life) return;
+      this.tick();
+      p.scheduler.after(p.options.tick, tick);
+    };
+    tick();
     p.network.join(this.id);
   }
 
@@ -238,22 +247,22 @@ export class Replica implements NetworkUser {
     } else this.deliver({ type: 'heartbeat', id: read.id });
   }
 
-  private tick(life: number): void {
-    if (!this.running || life !== this.life) return;
+  private tick(): void {
     // Any step sees to everything that is due: a tick is for who has had none for so long.
     if (this.p.scheduler.now - this.steppedAt >= this.p.options.tick / 2) {
       this.deliver({ type: 'tick' });
     }
     if (!this.paused && this.left === null) this.house.look();
-    this.p.scheduler.after(this.p.options.tick, () => {
-      this.tick(life);
-    });
   }
 
   private deliver(input: Input<Content, Attempt>): void {
     if (!this.running) return;
     // A process that stands still does not collect ticks.
     if (input.type === 'tick' && this.paused) return;
+    if (this.p.options.turn === 0 && !this.paused && this.inbox.length === 0) {
+      this.step([input]);
+      return;
+    }
     this.inbox.push(input);
     this.planTurn();
   }
@@ -266,19 +275,27 @@ export class Replica implements NetworkUser {
       return;
     }
     this.turnPlanned = true;
-    const { life } = this;
-    this.p.scheduler.after(this.p.prng.below(turn), () => {
-      this.turnPlanned = false;
-      if (life === this.life && !this.paused) this.turn();
-      else this.planTurn();
-    });
+    this.turnLife = this.life;
+    this.p.scheduler.after(this.p.prng.below(turn), this.plannedTurn);
   }
 
+  /** Made once: there are some hundred a second. */
+  private readonly plannedTurn = (): void => {
+    this.turnPlanned = false;
+    if (this.turnLife === this.life && !this.paused) this.turn();
+    else this.planTurn();
+  };
+
   private turn(): void {
-    const { core } = this;
-    if (!this.running || core === null || this.inbox.length === 0) return;
+    if (!this.running || this.inbox.length === 0) return;
     const inputs = this.inbox;
     this.inbox = [];
+    this.step(inputs);
+  }
+
+  private step(inputs: readonly Input<Content, Attempt>[]): void {
+    const { core } = this;
+    if (core === null) return;
     this.steps++;
     const now = this.p.scheduler.now;
     this.steppedAt = now;
@@ -297,32 +314,42 @@ export class Replica implements NetworkUser {
 
   /** The instructions of a step, in order; may end in the middle. */
   private perform(effects: Effects<Content, Attempt>, from: number): void {
-    const { writes, packets, acknowledged, refused, readPoints, released } = effects;
-    let stop = Infinity;
     const { armed } = this;
     const total =
-      writes.length +
-      packets.length +
-      acknowledged.length +
-      refused.length +
-      readPoints.length +
-      released.length +
+      effects.writes.length +
+      effects.packets.length +
+      effects.acknowledged.length +
+      effects.refused.length +
+      effects.readPoints.length +
+      effects.released.length +
       2;
     if (total === 2 && from === 0) {
       this.showWatermark(effects.watermark);
       return;
     }
     // A step without consequences is no place to die: wait for one that has some.
+    let stop = Infinity;
     if (armed !== null) {
       this.armed = null;
       stop = from + this.p.prng.below(total - from + 1);
     }
-    let n = 0;
-    const due = (): boolean => n++ >= from && n <= stop;
-    for (const write of writes) if (due()) this.stage(write);
-    if (due() && writes.length > 0) this.disk.commit(effects.seq);
+    this.performSome(effects, from, stop);
+    if (stop === Infinity) return;
+    this.abandoned++;
+    if (armed === 'crash') this.crash();
+    else {
+      this.left = { effects, from: stop };
+      this.pause();
+    }
+  }
+
+  private performSome(effects: Effects<Content, Attempt>, from: number, stop: number): void {
+    const { writes, packets, acknowledged, refused, readPoints, released } = effects;
+    const stretch = new Stretch(from, stop);
+    for (const write of writes) if (stretch.due()) this.stage(write);
+    if (stretch.due() && writes.length > 0) this.disk.commit(effects.seq);
     for (const { to, packet } of packets) {
-      if (!due()) continue;
+      if (!stretch.due()) continue;
       this.p.trace.note(
         'send',
         this.id,
@@ -335,7 +362,7 @@ export class Replica implements NetworkUser {
       this.p.network.send(this.id, to, packet);
     }
     for (const { entry, appends } of acknowledged) {
-      if (!due()) continue;
+      if (!stretch.due()) continue;
       this.p.trace.note('ack', this.id, entry.lane, entry.index, entry.timestamp, appends.length);
       for (const attempt of appends) {
         const early = this.p.options.bug === 'ordered-early';
@@ -346,24 +373,17 @@ export class Replica implements NetworkUser {
       }
     }
     for (const { append, reason } of refused) {
-      if (!due()) continue;
+      if (!stretch.due()) continue;
       this.p.trace.note('refuse', this.id, append.operation.id, reason.length);
       this.refuse(append);
     }
-    for (const point of readPoints) if (due()) this.answerReads([point]);
+    for (const point of readPoints) if (stretch.due()) this.answerReads([point]);
     const reversed = this.p.options.bug === 'release-reordered';
     if (this.p.options.bug === 'watermark-early') this.showWatermark(effects.watermark);
     for (const release of reversed ? [...released].reverse() : released) {
-      if (due()) this.release(release);
+      if (stretch.due()) this.release(release);
     }
-    if (due()) this.showWatermark(effects.watermark);
-    if (stop === Infinity) return;
-    this.abandoned++;
-    if (armed === 'crash') this.crash();
-    else {
-      this.left = { effects, from: stop };
-      this.pause();
-    }
+    if (stretch.due()) this.showWatermark(effects.watermark);
   }
 
   private stage(write: Effects<Content, Attempt>['writes'][number]): void {

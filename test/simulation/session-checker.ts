@@ -81,11 +81,14 @@ export class SessionChecker {
   }
 
   watermarkShown(replica: ReplicaId, watermark: number): void {
+    if (watermark !== this.watermarks[replica]) this.watermarkMoved(replica, watermark);
+  }
+
+  private watermarkMoved(replica: ReplicaId, watermark: number): void {
     const before = this.watermarkOf(replica);
     check(watermark >= before, 'watermark-monotone', () => {
       return `r${replica} shows watermark ${watermark} after ${before}`;
     });
-    if (watermark === before) return;
     this.watermarks[replica] = watermark;
     const count = this.order.countOf(replica);
     const next = this.order.list[count];

@@ -95,7 +95,9 @@ export class Trace {
   }
 
   private fold(value: number): void {
-    const word = (value ^ Math.imul(Math.floor(value / 0x1_0000_0000), 0x9e3779b1)) | 0;
+    const small = value >= 0 && value < 0x1_0000_0000;
+    const above = small ? 0 : Math.imul(Math.floor(value / 0x1_0000_0000), 0x9e3779b1);
+    const word = (value ^ above) | 0;
     this.low = Math.imul(this.low ^ word, 0x01000193);
     this.low ^= this.low >>> 15;
     this.high = (Math.imul(this.high ^ this.low, 0x85ebca6b) + word) | 0;
