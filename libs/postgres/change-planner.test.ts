@@ -11,6 +11,7 @@ import type { TargetTable } from './target-table.ts';
 import type { Tuple } from './tuple.ts';
 
 const TABLES = ['a', 'b'].map((name) => table(name));
+const WATCHED = { ...table('w'), watched: true };
 
 type Row = readonly [table: number, id: number, value: number];
 interface Step {
@@ -57,6 +58,27 @@ test('also where statements are full before the changes end, and a truncate come
   }
 });
 
+test('an update of the row that was just updated takes its place, unless something could have seen that one', () => {
+  const hot = (target: TargetTable): BoundChange[] =>
+    ['7', '8', '7', '7', '07'].map((id, n) => ({
+      change: { kind: 'update', relation: 1, old: null, values: tuple(id, n) },
+      tables: [target],
+    }));
+  const [plain] = TABLES;
+  const told = (target: TargetTable, how: { joined: boolean; reorder: boolean }): string[] =>
+    plan(hot(target), how).map(({ parameters }) =>
+      parameters.map((it) => elements(it).join()).join(' '),
+    );
+  if (plain === undefined) throw new Error('a table is there');
+  const one = ['7 0', '8 1', '7 2', '7 3', '07 4'];
+  // What reads as the same number may be another row.
+  expect(told(plain, { joined: true, reorder: true })).toEqual(['7,8 3,1', '07 4']);
+  const twice = ['7,8 0,1', '7 2', '7 3', '07 4'];
+  expect(told(WATCHED, { joined: true, reorder: true })).toEqual(twice);
+  expect(told(plain, { joined: true, reorder: false })).toEqual(twice);
+  expect(told(plain, { joined: false, reorder: true })).toEqual(one);
+});
+
 /** Those steps that fit what is there when their turn comes, and what is there in the end. */
 function possible(wanted: readonly Step[]): { changes: BoundChange[]; rows: Rows } {
   const rows: Rows = new Map();
@@ -97,7 +119,7 @@ function change(kind: Step['kind'], id: number, value: number): Change {
   }
 }
 
-function tuple(id: number, value: number | null): Tuple {
+function tuple(id: number | string, value: number | null): Tuple {
   const values = [String(id), value === null ? null : String(value)];
   const message = decodeMessage(encodeMessage({ kind: 'insert', relation: 1, values }));
   if (message.kind !== 'insert') throw new Error('an insert was encoded');
@@ -153,5 +175,5 @@ function table(name: string): TargetTable {
     ...{ name: columnName, source, type: 'integer', equals: '=', identityAlways: false },
   });
   const columns = [column('id', 0), column('value', 1)];
-  return { schema: 'public', table: name, name, columns, key: [0], unique: true };
+  return { schema: 'public', table: name, name, columns, key: [0], unique: true, watched: false };
 }

@@ -8,6 +8,10 @@
  * that a unique index may object to an order that only exists inside the statement; whoever executes
  * tries again with `joined: false` before believing an error.
  *
+ * A row that is updated again takes the place of its former update, where nothing could have seen that one: no
+ * trigger fires, and the transaction is not over. Else the row that every transaction counts up would be a statement
+ * for each, and a chain of dead versions that Postgres walks along for each.
+ *
  * With `reorder`, changes of different tables may pass each other (never those of one table). That
  * is allowed when foreign keys are not checked, and nobody sees the middle of a transaction.
  */
@@ -45,11 +49,9 @@ interface Group {
   readonly table: TargetTable;
   readonly change: Change['kind'];
   readonly shape: Shape;
-  readonly arrays: readonly TextArray[];
-  /** Rows named so far, where none may occur twice; null for inserts. */
-  readonly keys: Set<string | number> | null;
-  readonly first: Tuple;
-  rows: number;
+  readonly rows: Row[];
+  /** Where each row is, where none may occur twice. */
+  readonly places: Map<string | number, number>;
   bytes: number;
 }
 
@@ -147,28 +149,39 @@ export class ChangePlanner {
     const joinable = row.joinable && this.#options.joined;
     const slot = this.#options.reorder ? table.name : ANY_TABLE;
     const last = this.#groups.get(slot);
-    if (joinable && last?.shape === shape && (id === null || last.keys?.has(id) === false)) {
-      fill(last, row);
-      if (last.rows < GROUP_ROWS_MAX && last.bytes < GROUP_BYTES_MAX) return;
-      this.#groups.delete(slot);
-      this.#hand(last);
-      return;
+    if (joinable && last?.shape === shape) {
+      const place = id === null ? undefined : last.places.get(id);
+      if (place === undefined || this.#mayReplace(last, place, row)) {
+        put(last, row, place ?? last.rows.length);
+        if (last.rows.length < GROUP_ROWS_MAX && last.bytes < GROUP_BYTES_MAX) return;
+        this.#groups.delete(slot);
+        this.#hand(last);
+        return;
+      }
     }
     if (last !== undefined) {
       this.#groups.delete(slot);
       this.#hand(last);
     }
-    const arrays = Array.from({ length: shape.parameterCount }, () => new TextArray());
-    const keys = id === null ? null : new Set<string | number>();
-    const group = { table, change, shape, arrays, keys, first: row.old, rows: 0, bytes: 0 };
-    fill(group, row);
+    const group: Group = { table, change, shape, rows: [], places: new Map(), bytes: 0 };
+    put(group, row, 0);
     if (joinable) this.#groups.set(slot, group);
     else this.#hand(group);
   }
 
-  #hand({ table, change, shape, arrays, first, rows }: Group): void {
-    const parameters = arrays.map((array) => array.parameter());
-    this.#emit({ sql: shape.sql, parameters, rows, change, table, first });
+  /** The update of the same row (not only of one that looks like it) that nobody has seen. */
+  #mayReplace({ table, change, rows }: Group, place: number, row: Row): boolean {
+    if (change !== 'update' || table.watched || !this.#options.reorder) return false;
+    const before = at(rows, place).old;
+    return table.key.every((i) => before.sameValue(i, row.old));
+  }
+
+  #hand({ table, change, shape, rows }: Group): void {
+    const key = shape.key.map((i) => columnOf(rows, i, true));
+    const values = shape.values.map((i) => columnOf(rows, i, false));
+    const first = at(rows, 0).old;
+    const parameters = [...key, ...values];
+    this.#emit({ sql: shape.sql, parameters, rows: rows.length, change, table, first });
   }
 }
 
@@ -184,13 +197,16 @@ export function describeKey({ table, first }: Statement): string {
   return text.length > KEY_CHARS_MAX ? `${text.slice(0, KEY_CHARS_MAX)}…` : text;
 }
 
-function fill(group: Group, { old, values, id }: Row): void {
-  const { shape, arrays } = group;
-  if (id !== null) group.keys?.add(id);
-  let n = 0;
-  for (const i of shape.key) group.bytes += arrays[n++]?.push(old, i) ?? 0;
-  for (const i of shape.values) group.bytes += arrays[n++]?.push(values, i) ?? 0;
-  group.rows += 1;
+function put(group: Group, row: Row, place: number): void {
+  group.rows[place] = row;
+  if (row.id !== null) group.places.set(row.id, place);
+  group.bytes += row.values.bytes.length;
+}
+
+function columnOf(rows: readonly Row[], i: number, ofOld: boolean): Buffer {
+  const array = new TextArray();
+  for (const { old, values } of rows) array.push(ofOld ? old : values, i);
+  return array.parameter();
 }
 
 function checked(values: Tuple, table: TargetTable): Tuple {

@@ -300,6 +300,26 @@ test('names the row also when it meets a table for the first time behind it', as
   });
 });
 
+test('lets every update be seen where a trigger fires at the replica, though only the last one lasts', async () => {
+  await pair.define(
+    'CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE seen (id int PRIMARY KEY, n int)',
+  );
+  await pair.replica.query(`CREATE TABLE log (n int);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN INSERT INTO public.log VALUES (NEW.n); RETURN NULL; END';
+    CREATE TRIGGER note AFTER UPDATE ON seen FOR EACH ROW EXECUTE FUNCTION note();
+    ALTER TABLE seen ENABLE ALWAYS TRIGGER note`);
+  await pair.sql.query('INSERT INTO t VALUES (1, 0), (2, 0); INSERT INTO seen VALUES (1, 0)');
+  await pair.start();
+  await pair.caughtUp();
+  await pair.sql.query(`DO $$ BEGIN FOR i IN 1..9 LOOP
+    UPDATE t SET n = i WHERE id = 1; UPDATE seen SET n = i; UPDATE t SET n = -i WHERE id = 2; END LOOP; END $$`);
+  await pair.caughtUp();
+  for (const table of ['t', 'seen']) await pair.expectSame(table);
+  const { rows } = await pair.replica.query<{ n: string }>('SELECT n FROM log ORDER BY n');
+  expect(rows.map(({ n }) => Number(n))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
 test('marks what it applies with an origin, which the encoder of that side leaves out', async () => {
   await pair.define('CREATE TABLE t (id int PRIMARY KEY)');
   await pair.start();

@@ -12,7 +12,6 @@ export interface Shape {
   readonly sql: string;
   readonly key: readonly number[];
   readonly values: readonly number[];
-  readonly parameterCount: number;
 }
 
 interface Shapes {
@@ -74,5 +73,5 @@ export class TableShapes {
 }
 
 function shape(sql: string, key: readonly number[], values: readonly number[]): Shape {
-  return { sql, key, values, parameterCount: key.length + values.length };
+  return { sql, key, values };
 }

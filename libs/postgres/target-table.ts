@@ -33,6 +33,8 @@ export interface TargetTable {
   readonly columns: readonly TargetColumn[];
   /** Indexes into `columns` of what names a row. */
   readonly key: readonly number[];
+  /** A trigger or rule fires here although we apply as a replica: every update counts, not only the last one. */
+  readonly watched: boolean;
   /** false: rows may be alike (no key at all); one of them is meant. */
   readonly unique: boolean;
 }
@@ -44,6 +46,9 @@ export async function loadTargetTable(client: pg.Client, relation: Relation): Pr
   const { rows } = await client.query<Record<string, string>>(
     `SELECT a.attname AS name, format_type(a.atttypid, -1) AS type, a.attidentity AS identity,
        a.attgenerated AS generated,
+       (EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgenabled IN ('R', 'A'))
+         OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_enabled IN ('R', 'A')))
+         ::text AS watched,
        coalesce(a.attnum = ANY (i.indkey), false)::text AS primary_key,
        CASE WHEN t.typtype IN ('e', 'r', 'm') OR t.typname = 'varchar' THEN 'pg_catalog'
          ELSE (SELECT s.nspname FROM pg_opclass o
@@ -86,7 +91,8 @@ export async function loadTargetTable(client: pg.Client, relation: Relation): Pr
       identityAlways: row['identity'] === 'a',
     };
   });
-  return { schema, table, name, columns, ...chooseKey(relation, columns, byName) };
+  const watched = rows[0]?.['watched'] === 'true';
+  return { schema, table, name, columns, watched, ...chooseKey(relation, columns, byName) };
 }
 
 /** The source's identity; for whole rows the target's primary key where there is one, to be quick. */

@@ -21,8 +21,8 @@ export class TextArray {
   #count = 0;
   #nulls = 0;
 
-  /** Takes value `i` of the row, which must not be UNCHANGED; returns how many bytes that took. */
-  push(row: Tuple, i: number): number {
+  /** Takes value `i` of the row, which must not be UNCHANGED. */
+  push(row: Tuple, i: number): void {
     this.#count += 1;
     const start = row.starts[i] ?? 0;
     if (row.bytes[start] === NULL_VALUE) {
@@ -30,7 +30,7 @@ export class TextArray {
       this.#reserve(4);
       this.#bytes.writeUInt32BE(NULL_LENGTH, this.#end);
       this.#end += 4;
-      return 4;
+      return;
     }
     // Behind the kind: length and text.
     const from = start + 1;
@@ -41,7 +41,6 @@ export class TextArray {
       for (let at = from; at < to; at++) this.#bytes[end++] = row.bytes[at] ?? 0;
     } else row.bytes.copy(this.#bytes, this.#end, from, to);
     this.#end += to - from;
-    return to - from;
   }
 
   /** The parameter; a view, good until the next `push`. */
