@@ -25,6 +25,8 @@ const SYSTEM_COUNTED = [
   'databaseFailures',
   'applierRestarts',
   'resumed',
+  'joins',
+  'leaves',
   'manifests',
   'trims',
   'storeCalls',

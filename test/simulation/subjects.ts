@@ -5,6 +5,7 @@
 import { plant, systemBug } from './campaign.ts';
 import { drawOptions, type SimulationOptions } from './options.ts';
 import { run, type RunResult } from './run.ts';
+import { FOUNDERS } from './system/members.ts';
 import { SYSTEM_FOCUS } from './system/system-bugs.ts';
 import { drawSystemOptions, type SystemOptions } from './system/system-options.ts';
 import { runSystem } from './system/system-run.ts';
@@ -59,6 +60,7 @@ const SYSTEM_EASINGS: Easings<SystemOptions> = {
       checkpoints: { ...instance.checkpoints, trim: 0 },
     })),
   }),
+  members: ({ instances }) => ({ members: null, instances: instances.slice(0, FOUNDERS) }),
   failures: ({ database, archive }) => ({
     database: { ...database, failing: 0 },
     archive: archive && { ...archive, failing: 0, damaging: 0 },

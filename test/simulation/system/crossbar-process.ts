@@ -11,9 +11,10 @@ import type { Instance } from '../../../services/crossbar/instance.ts';
 import { instanceOf } from '../../../services/crossbar/journal-instance.ts';
 import { EPOCH_MICROS } from '../clocks.ts';
 import type { Trace } from '../trace.ts';
+import { FOUNDERS, nameOf } from './members.ts';
 import { CLUSTER } from './replica-side.ts';
 import type { SystemBug } from './system-bugs.ts';
-import { spoiled } from './spoiled-instance.ts';
+import { spoiled, spoiledJoiner } from './spoiled-instance.ts';
 import type { Calls, Line, Server, Service } from './virtual-calls.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -55,12 +56,15 @@ export class CrossbarProcess implements Server {
     const { time, lines, settings, bug, trace, number } = this.options;
     if (this.crossbar !== null) return;
     trace.note('crossbar', number, 1);
-    const instances = lines.map((replicas, i) => this.instance(i + 1, replicas));
+    const instances = lines.slice(0, FOUNDERS).map((replicas, i) => this.instance(i + 1, replicas));
     const crossbar = new Crossbar({
       cluster: CLUSTER,
       instances: bug === null ? instances : spoiled(instances, bug, time),
-      connect: ({ name }) => {
-        throw new Error(`${name} has joined, and nobody does`);
+      connect: ({ number, name }) => {
+        const replicas = lines[number - 1];
+        if (replicas === undefined) throw new Error(`${name} has joined, and there is no such`);
+        const joined = this.instance(number, replicas);
+        return bug === null ? joined : spoiledJoiner(joined, bug);
       },
       settings,
       now: () => time.now / 1000,
@@ -95,7 +99,7 @@ export class CrossbarProcess implements Server {
 
   private instance(number: number, lines: readonly Line[]): Instance {
     const { calls, silenceMs } = this.options;
-    const name = `instance-${number}`;
+    const name = nameOf(number - 1);
     const regions = lines.map((_, i) => `region-${i}`);
     const replicas = regions.map((region) => ({ region, address: region }));
     const journal = new Journal(

@@ -10,6 +10,7 @@
 import { decodeDeliveries } from '../../../libs/frames/delivery.ts';
 import type { Cluster } from '../cluster.ts';
 import { check } from '../violation.ts';
+import { changeOf, FOUNDERS, type Steward } from './members.ts';
 import { batchOf } from './replica-side.ts';
 
 /** A batch with records, in its place. */
@@ -26,24 +27,34 @@ export class MergedChecker {
   /** As far as it is final in every instance. */
   readonly order: MergedBatch[] = [];
   private readonly clusters: readonly Cluster[];
-  /** Per instance: entries of its own order that are in the merged one. */
+  private readonly steward: Steward | null;
+  /** Of each instance that is a member behind the last entry taken: what lies at or below this does not count. */
+  private readonly since = new Map<number, number>();
+  /** Per instance: entries of its own order that are in the merged one, or never will be. */
   private readonly taken: number[];
   /** Batches of the order that a finished read has shown. */
   private visible = 0;
 
-  constructor(clusters: readonly Cluster[]) {
+  /** `steward`: of those who join and leave; null: nobody does. */
+  constructor(clusters: readonly Cluster[], steward: Steward | null) {
     this.clusters = clusters;
+    this.steward = steward;
     this.taken = clusters.map(() => 0);
+    for (let founder = 0; founder < FOUNDERS; founder++) this.since.set(founder, 0);
   }
 
-  /** The highest timestamp up to which every instance has said that it is final. */
+  /** The highest timestamp up to which every member has said that it is final. */
   get final(): number {
-    return Math.min(...this.clusters.map(({ checkers }) => checkers.session.watermark));
+    this.extend();
+    return this.closed;
   }
 
-  /** Highest timestamp acknowledged so far, of each instance. */
+  /** Highest timestamp acknowledged so far that is of the order, of each instance. */
   get acknowledged(): readonly number[] {
-    return this.clusters.map(({ checkers }) => checkers.session.acknowledged);
+    return this.clusters.map(({ checkers }, instance) => {
+      const { acknowledged } = checkers.session;
+      return this.steward?.counted(instance, acknowledged) ?? acknowledged;
+    });
   }
 
   get shown(): number {
@@ -52,15 +63,33 @@ export class MergedChecker {
 
   /** Takes over what has become final. */
   extend(): void {
-    const { final } = this;
     for (;;) {
-      const heads = this.clusters.map(({ checkers }, instance) => {
-        return checkers.order.list[this.taken[instance] ?? 0]?.timestamp ?? Infinity;
-      });
+      const heads = this.clusters.map((_, instance) => this.headOf(instance));
       const least = Math.min(...heads);
-      if (least > final) return;
+      if (least > this.closed) return;
       // Of equal timestamps the lower number comes first.
       this.take(heads.indexOf(least));
+    }
+  }
+
+  /** Of the members behind the last entry taken: so it moves by steps where one of those entries changes them. */
+  private get closed(): number {
+    const closed = [...this.since].map(([instance, since]) => {
+      return Math.max(since, this.clusters[instance]?.checkers.session.watermark ?? 0);
+    });
+    return Math.min(...closed);
+  }
+
+  /** Timestamp of the next entry that counts. */
+  private headOf(instance: number): number {
+    const since = this.since.get(instance);
+    const list = this.clusters[instance]?.checkers.order.list ?? [];
+    if (since === undefined) return Infinity;
+    for (;;) {
+      const place = this.taken[instance] ?? 0;
+      const { timestamp = Infinity } = list[place] ?? {};
+      if (timestamp > since) return timestamp;
+      this.taken[instance] = place + 1;
     }
   }
 
@@ -123,6 +152,13 @@ export class MergedChecker {
       }
       recordOffset += recordCount;
     });
+    const changed = entry?.content?.find(({ operation }, number) => {
+      return entry.outcomes[number]?.kind === 'appended' && changeOf(operation) !== null;
+    });
+    const change = changed === undefined ? null : changeOf(changed.operation);
+    // At the place itself whoever joins stands behind it, because its number is higher.
+    if (change?.kind === 'join') this.since.set(change.instance, (entry?.timestamp ?? 0) - 1);
+    if (change?.kind === 'leave') this.since.delete(change.instance);
   }
 }
 
@@ -171,8 +207,11 @@ export class Observer {
       return `${what()} after the watermark ${this.watermark}`;
     });
     const { final } = this.checker;
-    check(timestamp <= final, 'merged-not-final', () => `${what()}, final is ${final}`);
-    this.checker.extend();
+    // Behind a join the watermark stands just before it: the join itself is final, and what else is there is not.
+    const last = this.checker.order.at(-1)?.timestamp ?? 0;
+    check(timestamp <= Math.max(final, last), 'merged-not-final', () => {
+      return `${what()}, final is ${final}`;
+    });
     this.skip();
     const expected = this.checker.order[this.place];
     check(

@@ -8,6 +8,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import { encodeBatch } from '../../../libs/frames/batch.ts';
 import { encodeEntry } from '../../../libs/frames/entry.ts';
+import type { RecordInput } from '../../../libs/frames/record.ts';
 import { assert } from '../../../libs/values/assert.ts';
 import { MeridianError } from '../../../libs/errors/errors.ts';
 import type { ReadRequest } from '../../../libs/gen/meridian/journal/v1/journal_pb.ts';
@@ -27,6 +28,7 @@ import type { Replica } from '../replica.ts';
 import type { ReplicaSide } from '../replica-parts.ts';
 import { EPOCH_MICROS } from '../clocks.ts';
 import type { ArchiveSide, SimulatedArchive } from './archive-side.ts';
+import { memberRecordOf } from './members.ts';
 import type { Server, Service } from './virtual-calls.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -198,10 +200,14 @@ export class ReplicaServer implements ReplicaSide, Server {
       return { readPoint: BigInt(readPoint), watermark: BigInt(watermark.value) };
     }
     if (method === 'CheckTail' || method === 'LocalTail') {
-      // Nobody asks for a stream but for that of the members, who do not change here.
-      if (method === 'CheckTail') await linearizer.readPoint(true, new AbortController().signal);
+      const never = new AbortController().signal;
+      if (method === 'CheckTail') await linearizer.readPoint(true, never);
       const { stream } = request as Message & { stream: string };
-      throw new MeridianError('STREAM_NOT_FOUND', `there is no stream ${stream}`);
+      const state = replica.order.stream(stream);
+      if (state === null) {
+        throw new MeridianError('STREAM_NOT_FOUND', `there is no stream ${stream}`);
+      }
+      return { nextSeqNum: BigInt(state.nextSeqNum) };
     }
     if (method !== 'Status') throw new Error(`nobody asks for ${method} here`);
     return {
@@ -261,10 +267,12 @@ export function batchOf(operation: Operation): Uint8Array {
   const known = batches.get(operation);
   if (known !== undefined) return known;
   const { stream, recordCount, writer, matchSeqNum, fencingToken } = operation.batch;
-  const records = Array.from({ length: recordCount }, (_, record) => ({
+  const change = memberRecordOf(operation);
+  const plain = (_: unknown, record: number): RecordInput => ({
     key: Buffer.from(`key-${(operation.id + record) % 17}`),
     body: Buffer.from(`${operation.id}/${record}`),
-  }));
+  });
+  const records = change === null ? Array.from({ length: recordCount }, plain) : [change];
   const batch = encodeBatch({
     stream,
     records,

@@ -31,6 +31,18 @@ export function spoiled(
   });
 }
 
+/** The same of one that joins: it is read from a while after its join. */
+export function spoiledJoiner(instance: Instance, bug: SystemBug): Instance {
+  return bug === 'joiner-late' ? { ...instance, follow: late(instance) } : instance;
+}
+
+function late(instance: Instance): Instance['follow'] {
+  return (after, keys, handlers) => {
+    const later = { ...after, timestamp: after.timestamp + 500_000 };
+    return instance.follow(later, keys, passing(handlers));
+  };
+}
+
 const never = (): Promise<Timestamp> => Promise.resolve(0 as Timestamp);
 
 /** Each instance counts as closed as far as the farthest of them. */

@@ -1,10 +1,11 @@
 /**
- * The swarm of a run of the whole system: two instances, each with what a run of one alone may have, and above them
- * crossbars, appliers and subscribers with faults of their own.
+ * The swarm of a run of the whole system: two instances and perhaps one that joins, each with what a run of one alone may
+ * have, and above them crossbars, appliers and subscribers with faults of their own.
  */
 import type { CrossbarSettings } from '../../../services/crossbar/crossbar.ts';
 import { drawOptions, type SimulationOptions } from '../options.ts';
 import { Prng } from '../prng.ts';
+import { FOUNDERS, type MemberPlan } from './members.ts';
 import type { SystemBug } from './system-bugs.ts';
 
 export const SYSTEM_FAULTS = [
@@ -38,6 +39,8 @@ export interface SystemOptions {
   readonly readEvery: number;
   /** null: log stays where it is. */
   readonly archive: ArchiveOptions | null;
+  /** null: nobody joins or leaves. */
+  readonly members: MemberPlan | null;
   readonly strikes: ReadonlySet<number> | null;
   readonly bug: SystemBug | null;
 }
@@ -62,6 +65,7 @@ export interface SystemFocus {
   /** Multiplies the rate of the faults. */
   readonly intensity?: number;
   readonly archive?: boolean;
+  readonly members?: boolean;
 }
 
 const SECOND = 1_000_000;
@@ -97,7 +101,14 @@ export function drawSystemOptions(
   const coarse = draw.chance(0.5);
   const archive = (focus.archive ?? draw.chance(0.6)) ? drawArchive(draw) : null;
   const swarm = { exact, coarse, draw, isArchived: archive !== null };
-  const instances = [0, 1].map((i) => instanceOptions(seed + i * 2 ** 33, swarm));
+  const members = drawMembers(seed, focus.members ?? null);
+  const instances = Array.from({ length: FOUNDERS }, (_, i) =>
+    instanceOptions(seed + i * 2 ** 33, swarm),
+  );
+  if (members !== null) {
+    const joiner = { ...swarm, draw: new Prng(seed, 'joiner') };
+    instances.push(instanceOptions(seed + FOUNDERS * 2 ** 33, joiner));
+  }
   return {
     seed,
     instances,
@@ -130,6 +141,7 @@ export function drawSystemOptions(
     },
     readEvery: draw.between(200_000, 800_000),
     archive,
+    members,
     strikes: null,
     bug: planted.bug ?? null,
   };
@@ -140,6 +152,16 @@ interface Swarm {
   readonly coarse: boolean;
   readonly isArchived: boolean;
   readonly draw: Prng;
+}
+
+/** Drawn apart, so that a seed without them is the run that it was before there were any. */
+function drawMembers(seed: number, wanted: boolean | null): MemberPlan | null {
+  const draw = new Prng(seed, 'members');
+  const joinAt = draw.between(2 * SECOND, FAULT_PHASE / 2);
+  const leaveAt = joinAt + draw.between(SECOND, FAULT_PHASE / 2);
+  const leaves = draw.chance(0.6);
+  const drawn = draw.chance(0.3);
+  return (wanted ?? drawn) ? { joinAt, leaveAt: leaves ? leaveAt : null } : null;
 }
 
 function drawArchive(draw: Prng): ArchiveOptions {

@@ -17,6 +17,7 @@ import { ArchiveChecker } from './archive-checker.ts';
 import { SimulatedArchive } from './archive-side.ts';
 import { ApplierProcess, Subscriber } from './consumers.ts';
 import { CrossbarProcess } from './crossbar-process.ts';
+import { Steward, nameOf } from './members.ts';
 import { MergedChecker } from './merged-checker.ts';
 import { ModelDatabase } from './model-database.ts';
 import { CLUSTER, ReplicaServer } from './replica-side.ts';
@@ -53,7 +54,9 @@ class System {
   private readonly stores: SimulatedStore[] = [];
   private readonly archives: ArchiveChecker[] = [];
   private readonly histories: SimulatedArchive[] = [];
-  private readonly servers: ReplicaServer[][] = [[], []];
+  private readonly servers: ReplicaServer[][];
+  /** null: nobody joins or leaves. */
+  private readonly steward: Steward | null;
   private readonly lines: Line[] = [];
   private readonly checker: MergedChecker;
   private readonly crossbars: readonly CrossbarProcess[];
@@ -65,6 +68,7 @@ class System {
     this.options = options;
     const { seed, bug, silenceMs, settings } = options;
     const { scheduler, numbers, traces } = this;
+    this.servers = options.instances.map(() => []);
     const trace = new Trace(scheduler, print);
     this.trace = trace;
     const time = new VirtualTime(scheduler, new Prng(seed, 'chance'));
@@ -95,7 +99,11 @@ class System {
       checkers.session.elsewhere = () =>
         Math.max(...others.map((other) => other.checkers.session.acknowledgedQuorum));
     }
-    this.checker = new MergedChecker(this.clusters);
+    this.steward =
+      options.members === null
+        ? null
+        : new Steward(this.clusters, scheduler, new Prng(seed, 'steward'));
+    this.checker = new MergedChecker(this.clusters, this.steward);
     this.crossbars = Array.from({ length: options.crossbars }, (_, number) => {
       const lines = this.servers.map((servers) => this.linesTo(servers, number));
       return new CrossbarProcess({
@@ -174,6 +182,8 @@ class System {
         applier.readNow();
       }
     });
+    const { members } = options;
+    if (members !== null) this.steward?.start(members);
     this.faults.start();
     const phase = Math.max(...options.instances.map(({ faultPhase }) => faultPhase));
     const enough = (): boolean =>
@@ -218,10 +228,20 @@ class System {
     check(read2, 'merged-no-progress', () => this.diagnosis(floor));
     for (const { database } of this.appliers) database.checkRows();
     await this.checkArchives();
-    for (const cluster of clusters) {
-      cluster.checkers.log.survey();
-      cluster.validate();
+    for (const cluster of clusters) cluster.checkers.log.survey();
+    this.validate();
+  }
+
+  /** I25, of all instances together: that one of them had a bad time is no reason to learn nothing from the others. */
+  private validate(): void {
+    const total = { serviceable: 0, serviceableOk: 0 };
+    for (const { workload } of this.clusters) {
+      total.serviceable += workload.accounts.serviceable;
+      total.serviceableOk += workload.accounts.serviceableOk;
     }
+    check(total.serviceableOk * 2 >= total.serviceable, 'invalid-run', () => {
+      return `${total.serviceableOk} of ${total.serviceable} appends succeeded`;
+    });
   }
 
   /** Everything released by now gets into the archive, and an archive alone is enough. */
@@ -238,7 +258,7 @@ class System {
     const over = { restored: 0 };
     this.time.enter(() => {
       archives.forEach((archive, i) => {
-        archive.checkRestore(CLUSTER, `instance-${i + 1}`).then(
+        archive.checkRestore(CLUSTER, nameOf(i)).then(
           () => {
             over.restored += 1;
           },
@@ -297,8 +317,14 @@ class System {
         damagedReads: sum(this.stores.map(({ damaged }) => damaged)),
         archiveFetches: sum(this.histories.map(({ fetches }) => fetches)),
         resumed: sum(this.subscribers.map(({ resumed }) => resumed)),
+        joins: this.changed('join'),
+        leaves: this.changed('leave'),
       },
     };
+  }
+
+  private changed(wanted: 'join' | 'leave'): number {
+    return this.steward?.made.filter(({ kind }) => kind === wanted).length ?? 0;
   }
 
   private archive(i: number): SimulatedArchive | null {
@@ -309,7 +335,7 @@ class System {
     const store = new SimulatedStore({ time, prng, archive: options, bug });
     this.stores.push(store);
     const checker = (): ArchiveChecker => at(this.archives, i);
-    const instance = `instance-${i + 1}`;
+    const instance = nameOf(i);
     const given = { cluster: CLUSTER, instance, options, store, checker, time, bug };
     const simulated = new SimulatedArchive(given);
     this.histories.push(simulated);
@@ -320,7 +346,7 @@ class System {
     const { time, options } = this;
     const server = new ReplicaServer({
       replica,
-      instance: `instance-${i + 1}`,
+      instance: nameOf(i),
       order: () => this.clusters[i]?.checkers.order,
       time,
       archive,

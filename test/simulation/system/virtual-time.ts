@@ -55,7 +55,11 @@ export class VirtualTime {
     for (const name of ['clearTimeout', 'clearInterval', 'clearImmediate']) {
       this.swap(globalThis, name, clear);
     }
-    const pause = (ms: number, value: unknown, given?: { signal?: AbortSignal }): Promise<unknown> =>
+    const pause = (
+      ms: number,
+      value: unknown,
+      given?: { signal?: AbortSignal },
+    ): Promise<unknown> =>
       new Promise((resolve, reject) => {
         const { signal } = given ?? {};
         const timer = this.timer(() => {
