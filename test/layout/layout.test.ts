@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { directionsFrom, undocumentedParts, wrongImports } from './imports.ts';
 import { enums, impurities } from './purity.ts';
+import { brokenLinks } from './links.ts';
 import { missingDocuments, missingHeaders, tooLong, unknownTopLevel, vagueNames } from './shape.ts';
 import { repositoryFiles } from './source-files.ts';
 import type { SourceFile, Violation } from './source-files.ts';
@@ -131,6 +132,25 @@ const rules: readonly Rule[] = [
     fine: [
       ['README.md', 'work/home is a path like any other; /worker/a too'],
       ['libs/a/a.ts', '// eslint-disable-next-line no-console -- the command prints'],
+    ],
+  },
+  {
+    says: 'documents send their readers to what is there',
+    check: (some) => brokenLinks(some, files),
+    broken: [
+      ['README.md', 'see [this](libs/lane/GONE.md)'],
+      ['libs/lane/README.md', 'see [this](libs/lane/SPEC.md)'],
+      ['README.md', 'see [this](SECURITY.md#what-nobody-wrote)'],
+      ['README.md', '# One\n\n[two](#two)'],
+      ['README.md', '`npm run unheard-of -- x`'],
+    ],
+    fine: [
+      [
+        'libs/lane/README.md',
+        '[spec](SPEC.md), [parts](../../ARCHITECTURE.md#the-parts), [lib](..)',
+      ],
+      ['README.md', '# One: `two`\n\n[here](#one-two), [there](https://example.com/gone.md)'],
+      ['README.md', '```\n[not](a/link.md)\n```\n\n`npm run -s meridian -- help`'],
     ],
   },
 ];

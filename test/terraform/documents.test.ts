@@ -1,6 +1,6 @@
 /** READMEs that tell the truth, and inputs that are all used. `UPDATE=1` writes the references anew. */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { format } from 'prettier';
 import { ROOT } from '../layout/source-files.ts';
@@ -35,18 +35,5 @@ describe.each(FOLDERS)('terraform/%s', (folder) => {
       return !new RegExp(`\\bvar\\.${name}\\b`).test(elsewhere);
     });
     expect(unused).toEqual([]);
-  });
-});
-
-describe('the documents', () => {
-  const documents = [
-    ...FOLDERS.map((folder) => join(TERRAFORM, folder, 'README.md')),
-    ...readdirSync(join(TERRAFORM, 'docs')).map((name) => join(TERRAFORM, 'docs', name)),
-  ];
-
-  it.each(documents)('%s links to files that are there', (document) => {
-    const text = readFileSync(document, 'utf8');
-    const links = [...text.matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map(([, path = '']) => path);
-    expect(links.filter((path) => !existsSync(join(dirname(document), path)))).toEqual([]);
   });
 });
