@@ -21,7 +21,7 @@ npm run bench -- crossbar [--seconds 5] [--bytes 1024] [--records 20000] [--inst
 npm run bench -- fairness [--seconds 5] [--bytes 1024] [--clients 8]
 npm run bench -- memory [--seconds 60] [--bytes 1024] [--rate 2000] [--streams 100000]
          [--phases steady,dead,slow,flood,streams]
-npm run bench -- pg [--seconds 5] [--clients 1,8,32] [--backlog 20000]
+npm run bench -- pg [--seconds 5] [--clients 1,8,32] [--backlog 60000]
 `;
 const EXIT_USAGE = 64;
 
@@ -81,11 +81,11 @@ function parse(args: readonly string[]) {
       inflight: { type: 'string', default: '1,16,64,256' },
       ack: { type: 'string', default: 'QUORUM,ORDERED' },
       clients: { type: 'string' },
-      backlog: { type: 'string', default: '20000' },
+      backlog: { type: 'string', default: '60000' },
       mebibytes: { type: 'string', default: '1024' },
       streams: { type: 'string' },
       phases: { type: 'string', default: MEMORY_PHASES.join() },
-      records: { type: 'string', default: '20000' },
+      records: { type: 'string', default: '60000' },
       instances: { type: 'string', default: '1,2' },
       subscribers: { type: 'string', default: '1,8' },
       cluster: { type: 'string' },
