@@ -327,27 +327,31 @@ describe('two crossbars over instances that come and go, in any interleaving', (
     });
   }
 
-  it('give every subscriber the one order after its cursor, wherever that came from', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(command, { minLength: 60, maxLength: 250 }), async (commands) => {
-        const run = new Run();
-        await run.restart(0);
-        await run.restart(1);
-        for (const command of commands) await run.step(command);
-        const end = await run.finish();
-        const order = orderOf(run.instances);
-        for (const subscriber of run.subscribers) check(order, subscriber, end);
-        for (const { fatal, crossbar, stop } of run.crossbars) {
-          expect(fatal).toEqual([]);
-          counts.changed += crossbar
-            .status()
-            .lives.filter(({ joinedAt, leftAt }) => joinedAt + leftAt > 0).length;
-          stop();
-        }
-      }),
-      { numRuns: 150, endOnFailure: true },
-    );
-    expect(counts.resumed).toBeGreaterThan(100);
-    expect(counts.changed).toBeGreaterThan(100);
-  }, PATIENCE_MS);
+  it(
+    'give every subscriber the one order after its cursor, wherever that came from',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(command, { minLength: 60, maxLength: 250 }), async (commands) => {
+          const run = new Run();
+          await run.restart(0);
+          await run.restart(1);
+          for (const command of commands) await run.step(command);
+          const end = await run.finish();
+          const order = orderOf(run.instances);
+          for (const subscriber of run.subscribers) check(order, subscriber, end);
+          for (const { fatal, crossbar, stop } of run.crossbars) {
+            expect(fatal).toEqual([]);
+            counts.changed += crossbar
+              .status()
+              .lives.filter(({ joinedAt, leftAt }) => joinedAt + leftAt > 0).length;
+            stop();
+          }
+        }),
+        { numRuns: 150, endOnFailure: true },
+      );
+      expect(counts.resumed).toBeGreaterThan(100);
+      expect(counts.changed).toBeGreaterThan(100);
+    },
+    PATIENCE_MS,
+  );
 });
