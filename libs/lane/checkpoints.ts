@@ -2,7 +2,7 @@
 import { at } from '../values/assert.ts';
 import type { PerReplica, ReplicaId, Timestamp } from '../values/numbers.ts';
 import type { Context } from './context.ts';
-import { others } from './context.ts';
+import { claimIn, others } from './context.ts';
 import type { Hearing } from './hearing.ts';
 import type { Lane } from './lane.ts';
 import type { Append, CoreCheckpoint, Mark } from './types.ts';
@@ -39,7 +39,7 @@ export function peerAhead<C, A extends Append>(
   for (const peer of others(context.self)) {
     const theirs = hearing.statuses[peer];
     if (theirs?.voting !== true || !hearing.hears(peer)) continue;
-    for (const { id, log } of lanes) if (!log.has(at(theirs.lanes, id).base)) return peer;
+    for (const { id, log } of lanes) if (!log.has(claimIn(theirs, id).base)) return peer;
   }
   return null;
 }

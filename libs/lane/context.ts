@@ -1,8 +1,10 @@
 /** What the parts of the core share: one replica's clock, settings, outbox and pending writes. */
-import type { Micros, ReplicaId } from '../values/numbers.ts';
+import { AssertionError } from '../values/assert.ts';
+import type { LaneId, Micros, ReplicaId } from '../values/numbers.ts';
 import type { Clock } from './clock.ts';
 import type { RuleId } from './rules.ts';
-import type { Append, Control, EntryHeader, LaneSettings, Space, Write } from './types.ts';
+import type { Append, Control, EntryHeader, LaneSettings, LaneStatus } from './types.ts';
+import type { Space, Status, Write } from './types.ts';
 
 export interface Context<Content, A extends Append> {
   readonly self: ReplicaId;
@@ -41,4 +43,11 @@ export function others(self: ReplicaId): readonly [ReplicaId, ReplicaId] {
 /** The replica that is neither of the two. */
 export function third(a: ReplicaId, b: ReplicaId): ReplicaId {
   return (3 - a - b) as ReplicaId;
+}
+
+/** What a statement says of the lane. Not `at`, which serves lists of every kind: this is asked for six times a step. */
+export function claimIn({ lanes }: Status, lane: LaneId): LaneStatus {
+  const claim = lanes[lane];
+  if (claim === undefined) throw new AssertionError(`a statement without lane ${String(lane)}`);
+  return claim;
 }

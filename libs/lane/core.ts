@@ -9,7 +9,7 @@ import type { ReplicaId, Timestamp } from '../values/numbers.ts';
 import { perReplica } from '../values/numbers.ts';
 import { checkpointOf, peerAhead, persistedTimestamp, trimLanes } from './checkpoints.ts';
 import { Clock } from './clock.ts';
-import { others, type Context } from './context.ts';
+import { claimIn, others, type Context } from './context.ts';
 import { Hearing } from './hearing.ts';
 import { Heartbeats } from './heartbeat.ts';
 import { Home } from './home.ts';
@@ -302,7 +302,7 @@ export class LaneCore<Content, A extends Append = Append> {
     if (!status.voting) return;
     this.standing.confirm(status);
     for (const lane of this.lanes) {
-      const theirs = at(status.lanes, lane.id);
+      const theirs = claimIn(status, lane.id);
       lane.facts.learn(replica, theirs);
       if (theirs.promised > lane.seen) lane.seen = theirs.promised;
     }

@@ -76,7 +76,7 @@ export class Facts {
     let second = 0;
     for (const fact of this.facts) {
       if (fact.epoch !== epoch) continue;
-      const v = fact[what];
+      const v = what === 'index' ? fact.index : fact.closed;
       if (v > first) {
         second = first;
         first = v;

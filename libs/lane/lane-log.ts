@@ -98,7 +98,11 @@ export class LaneLog<Content> {
 
   /** null: it is on disk only, and the disk does not give it back. */
   private find(index: number): Entry<Content> | null {
-    if (index > this.cold.index) return at(this.entries, this.head + index - this.cold.index - 1);
+    if (index > this.cold.index) {
+      const entry = this.entries[this.head + index - this.cold.index - 1];
+      if (entry === undefined) throw new AssertionError(`entry ${String(index)} is above the last`);
+      return entry;
+    }
     if (index <= this.baseMark.index) throw gone(index);
     const entry = this.readBack(index as Index);
     if (entry === null) return null;

@@ -2,11 +2,10 @@
  * What leaves a replica: one packet per peer and step at most, when somebody waits for it, when news
  * has lain for `lazy`, or when the peer would otherwise hear nothing for `beacon` (design §5, §9).
  */
-import { at } from '../values/assert.ts';
 import type { LaneId, Micros, PerReplica, ReplicaId } from '../values/numbers.ts';
 import { perReplica } from '../values/numbers.ts';
 import type { Context } from './context.ts';
-import { others, third } from './context.ts';
+import { claimIn, others, third } from './context.ts';
 import { Feeder } from './feeder.ts';
 import type { Hearing } from './hearing.ts';
 import type { Lane } from './lane.ts';
@@ -163,7 +162,10 @@ export class Post<Content, A extends Append> {
       if (word?.epoch !== lane.promised) continue;
       if (lane.isWriting()) out.push(word);
       else if (deafTo !== null && lane.writer === deafTo && lane.writer !== to) {
-        out.push({ ...word, age: Math.max(0, this.context.now - lane.heardAt) });
+        // One by one, as they are made: copied as a whole they would be of another shape.
+        const { epoch, closed, index } = word;
+        const age = Math.max(0, this.context.now - lane.heardAt);
+        out.push({ lane: lane.id, epoch, closed, index, age });
       }
     }
     return out;
@@ -180,7 +182,7 @@ export class Post<Content, A extends Append> {
         feeder.rest();
         continue;
       }
-      const feed = feeder.feed(at(theirs.lanes, lane.id), this.context.now, congested);
+      const feed = feeder.feed(claimIn(theirs, lane.id), this.context.now, congested);
       if (feed !== null) feeds.push(feed);
     }
     return feeds;
@@ -189,7 +191,7 @@ export class Post<Content, A extends Append> {
   /** The writer, unless the peer asked the third; the third, if asked and its log is the writer's. */
   private mayFeed(lane: Lane<Content, A>, to: ReplicaId, theirs: Status): boolean {
     const { self } = this.context;
-    const { feeder } = at(theirs.lanes, lane.id);
+    const { feeder } = claimIn(theirs, lane.id);
     if (lane.isWriting()) return feeder !== third(self, to);
     return (
       feeder === self &&

@@ -126,7 +126,7 @@ export class Merge<Item> {
     let least = 0;
     let head = Infinity;
     for (let input = 0; input < this.#queues.length; input += 1) {
-      const other = at(this.#queues, input).head;
+      const other = this.#queues[input]?.head ?? Infinity;
       if (other < head) {
         least = input;
         head = other;
@@ -140,7 +140,7 @@ export class Merge<Item> {
     let last = Infinity;
     for (let other = 0; other < this.#queues.length; other += 1) {
       if (other === input) continue;
-      const head = at(this.#queues, other).head;
+      const head = this.#queues[other]?.head ?? Infinity;
       last = Math.min(last, other < input ? head - 1 : head);
     }
     return last;

@@ -62,8 +62,9 @@ function agreeOnNewest(
   for (const { entries, hash } of own.toReversed()) {
     while (i >= 0 && at(one, i).entries > entries) i -= 1;
     while (j >= 0 && at(other, j).entries > entries) j -= 1;
-    const [mark, another] = [one[i], other[j]];
-    if (mark?.entries !== entries || another?.entries !== entries) continue;
+    if (i < 0 || j < 0) return false;
+    const [mark, another] = [at(one, i), at(other, j)];
+    if (mark.entries !== entries || another.entries !== entries) continue;
     return mark.hash === hash && another.hash === hash;
   }
   return false;

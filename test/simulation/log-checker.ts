@@ -89,7 +89,7 @@ export class LogChecker {
     check(entry.index <= this.chosen[entry.lane], 'commit-before-chosen', () => {
       return `${name()}, chosen up to ${this.chosen[entry.lane]}`;
     });
-    const before = ledger[entry.index - 2];
+    const before = entry.index < 2 ? undefined : ledger[entry.index - 2];
     check(before === undefined || before.timestamp < entry.timestamp, 'timestamps-increase', name);
     const { epoch, timestamp, content } = entry;
     ledger[entry.index - 1] = { epoch, timestamp, content };
@@ -229,7 +229,8 @@ export class LogChecker {
     check(laneOf(entry.timestamp) === entry.lane, 'timestamp-lane', name);
     check(entry.kind === 'marker' || writerOf(entry.epoch) === entry.lane, 'sealer-appends', name);
     if (durable?.promised === entry.epoch) this.accept(replica, entry);
-    const before = durable?.entries[durable.entries.length - 1];
+    const entries = durable?.entries ?? [];
+    const before = entries.length === 0 ? undefined : entries[entries.length - 1];
     if (before === undefined) return;
     check(before.timestamp < entry.timestamp, 'timestamps-increase', () => {
       return `${name()} after ts ${before.timestamp}`;

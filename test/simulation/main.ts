@@ -157,6 +157,7 @@ async function runSeeds(from: number, seeds: number, system: boolean): Promise<b
   });
   failing.sort((a, b) => a.seed - b.seed);
   const wallSeconds = Number(elapsed(began));
+  const { user, system: kernel } = process.cpuUsage();
   for (const { seed } of failing.slice(0, FAILING_SHOWN_MAX)) {
     write(`replay: npm run sim -- --trace ${seed}${system ? SYSTEM.flag : ''}`);
   }
@@ -173,6 +174,7 @@ async function runSeeds(from: number, seeds: number, system: boolean): Promise<b
       simulatedSeconds: Math.round(total.seconds),
       wallSeconds,
       speedup: Math.round(total.seconds / wallSeconds),
+      perProcessorSecond: Math.round((total.seconds * 1e6) / (user + kernel)),
       steps: total.steps,
       counts,
     }),

@@ -41,7 +41,7 @@ export class OrderChecker {
   restarted(replica: ReplicaId, count: number): void {
     const progress = fresh();
     progress.count = count;
-    progress.lastTimestamp = this.list[count - 1]?.timestamp ?? 0;
+    progress.lastTimestamp = this.before(count)?.timestamp ?? 0;
     for (let i = 0; i < count; i++) {
       const entry = this.list[i];
       if (entry !== undefined) progress.lastIndex[entry.lane] = entry.index;
@@ -96,9 +96,14 @@ export class OrderChecker {
     return number;
   }
 
+  /** The last of the first `count`. (An index of -1 would make every look at the list a slow one.) */
+  before(count: number): ReleasedEntry | undefined {
+    return count === 0 ? undefined : this.list[count - 1];
+  }
+
   /** Entries with batches among the first `count`: the ordinal of the next one. */
   ordinalAt(count: number): number {
-    const last = this.list[count - 1];
+    const last = this.before(count);
     return last === undefined ? 0 : last.ordinal + (isMarker(last) ? 0 : 1);
   }
 

@@ -249,16 +249,14 @@ export class Replica implements NetworkUser {
 
   private tick(): void {
     // Any step sees to everything that is due: a tick is for who has had none for so long.
-    if (this.p.scheduler.now - this.steppedAt >= this.p.options.tick / 2) {
-      this.deliver({ type: 'tick' });
-    }
+    const idle = this.p.scheduler.now - this.steppedAt >= this.p.options.tick / 2;
+    // A process that stands still does not collect ticks.
+    if (idle && !this.paused) this.deliver({ type: 'tick' });
     if (!this.paused && this.left === null) this.house.look();
   }
 
   private deliver(input: Input<Content, Attempt>): void {
     if (!this.running) return;
-    // A process that stands still does not collect ticks.
-    if (input.type === 'tick' && this.paused) return;
     if (this.p.options.turn === 0 && !this.paused && this.inbox.length === 0) {
       this.step([input]);
       return;

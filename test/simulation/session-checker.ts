@@ -95,7 +95,7 @@ export class SessionChecker {
     check(next === undefined || next.timestamp > watermark, 'watermark-ahead', () => {
       return `r${replica} shows watermark ${watermark}, has not released ts ${next?.timestamp}`;
     });
-    const last = this.order.list[count - 1];
+    const last = this.order.before(count);
     check(last === undefined || last.timestamp <= watermark, 'released-above', () => {
       return `r${replica} shows watermark ${watermark}, has released ts ${last?.timestamp}`;
     });
