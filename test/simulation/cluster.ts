@@ -9,7 +9,7 @@ import { Client } from './client.ts';
 import { Clocks } from './clocks.ts';
 import type { Parts } from './core.ts';
 import { Disk } from './disk.ts';
-import { Faults, type StrikeNumbers } from './faults.ts';
+import { Faults } from './faults.ts';
 import { Network } from './network.ts';
 import type { SimulationOptions } from './options.ts';
 import { Prng } from './prng.ts';
@@ -17,6 +17,7 @@ import { Probe } from './probe.ts';
 import { Replica } from './replica.ts';
 import type { ReplicaSide } from './replica-parts.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { StrikeNumbers } from './strike-numbers.ts';
 import type { Trace } from './trace.ts';
 import { check } from './violation.ts';
 import { Workload } from './workload.ts';
@@ -139,6 +140,11 @@ export class Cluster {
       outages: workload.outages,
       torn: sum(({ disk }) => disk.torn),
       stalls: sum(({ disk }) => disk.stalls),
+      metRotten: sum(({ disk }) => disk.rot.metRotten),
+      metMisdirected: sum(({ disk }) => disk.rot.metMisdirected),
+      repaired: sum(({ disk }) => disk.rot.repaired),
+      unheard: faults.unheard,
+      setAside: sum((replica) => replica.setAsideCount),
       abandoned: sum((replica) => replica.abandoned),
       retries: workload.retries,
     };
@@ -182,6 +188,7 @@ export class Cluster {
       const [x, y] = [this.replicas[a], this.replicas[b]];
       if (x === undefined || y === undefined) return false;
       if (!x.running || !y.running || x.paused || y.paused) return false;
+      if (x.room.space === 'none' || y.room.space === 'none') return false;
       if (x.disk.lost || y.disk.lost || x.disk.slowness > 20 || y.disk.slowness > 20) {
         return false;
       }

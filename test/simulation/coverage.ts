@@ -15,6 +15,9 @@ const COUNTED = [
   'stalls',
   'abandoned',
   'retries',
+  'repaired',
+  'setAside',
+  'unheard',
 ];
 
 /** Above the instances. */

@@ -21,6 +21,7 @@ import type { Content } from './operations.ts';
 import type { DiskOptions } from './options.ts';
 import type { HarnessBug } from './planted-bugs.ts';
 import type { Prng } from './prng.ts';
+import { Rot } from './rot.ts';
 import type { Scheduler } from './scheduler.ts';
 import { check } from './violation.ts';
 
@@ -89,6 +90,10 @@ export class Disk {
   /** Crashes after which a part of what was under way was there. */
   torn = 0;
   stalls = 0;
+  readonly rot = new Rot();
+  /** The next sync fails; the process ends by that (S1). */
+  failing = false;
+  onFatal: () => void = () => undefined;
   /** Multiplies the duration of syncs while a fault lasts. */
   slowness = 1;
   private readonly replica: ReplicaId;
@@ -151,13 +156,45 @@ export class Disk {
   }
 
   /** What the core no longer keeps in memory. */
-  readBack(lane: LaneId, index: Index): Entry<Content> {
+  readBack(lane: LaneId, index: Index): Entry<Content> | null {
     const entry = this.lane(lane).entries[index - 1];
     check(index > this.baseOf(lane), 'read-gone', () => {
       return `r${this.replica} reads lane ${lane} index ${index}, which has left its log`;
     });
     if (entry === undefined) throw new RangeError(`r${this.replica} holds no ${lane}/${index}`);
-    return entry;
+    const decay = this.rot.meet(entry);
+    if (decay === null) return entry;
+    if (decay === 'rot') return this.bug === 'rot-believed' ? { ...entry, content: [] } : null;
+    if (this.bug !== 'misdirected-believed') return null;
+    const other = this.lane(lane).entries.find(({ content }) => content?.length !== 0);
+    return { ...entry, content: other?.content ?? [] };
+  }
+
+  /** Entries of the log that do not read as they were written. */
+  get rotten(): readonly Entry<Content>[] {
+    for (const entry of this.rot.all) {
+      const { lane, index } = entry;
+      const isThere = index > this.baseOf(lane) && this.lane(lane).entries[index - 1] === entry;
+      if (!isThere) this.rot.forget(entry);
+    }
+    return this.rot.all;
+  }
+
+  /** What a start would read cannot be read: the directory is to be set aside (S2). */
+  get startIsRotten(): boolean {
+    const covered = this.checkpoints.at(-1)?.lanes ?? null;
+    const coveredTo = (lane: LaneId): number =>
+      covered === null ? 0 : at(covered, lane).released.index;
+    return this.rotten.some(({ lane, index }) => index > coveredTo(lane));
+  }
+
+  /** The log ends before the first block that cannot be read: a planted bug. */
+  cutAtRot(): void {
+    for (const { lane, index } of this.rotten) {
+      const { entries } = this.lane(lane);
+      entries.length = Math.min(entries.length, index - 1);
+    }
+    this.rot.clear();
   }
 
   stage(write: Write<Content>): void {
@@ -231,6 +268,7 @@ export class Disk {
 
   /** `known`: the highest incarnation that anybody is known to have had. */
   wipe(known: number): void {
+    this.rot.clear();
     this.checkpoints = [];
     this.base = null;
     this.lanes = emptyLanes();
@@ -262,6 +300,7 @@ export class Disk {
   putBack(copy: DiskCopy): void {
     const { base, reservation, voting, incarnation, incarnations, heard, lineages } = copy;
     Object.assign(this, { base, reservation, voting, incarnation, lineages });
+    this.rot.clear();
     this.lanes = copied(copy.lanes);
     this.checkpoints = [...copy.checkpoints];
     this.incarnations = [...incarnations];
@@ -280,6 +319,11 @@ export class Disk {
   /** What it promised and took is forgotten: no other disk may be lost meanwhile. */
   get lost(): boolean {
     return !this.voting || this.rolledBack;
+  }
+
+  /** It is lost, or would be by a start: none of the others may be lost as well. */
+  get atRisk(): boolean {
+    return this.lost || this.startIsRotten;
   }
 
   /** The life that the disk knows of. */
@@ -304,6 +348,18 @@ export class Disk {
     const generation = this.generation;
     this.scheduler.after(Math.min(Math.floor(duration * this.slowness), SYNC_MAX), () => {
       if (generation !== this.generation) return;
+      if (this.failing) {
+        this.failing = false;
+        if (this.bug !== 'sync-retried') {
+          this.onFatal();
+          return;
+        }
+        // The kernel has dropped what it could not write, and the second sync knows nothing of it.
+        this.staged.splice(0, count);
+        this.syncing = false;
+        this.onSynced(seq);
+        return;
+      }
       for (let i = 0; i < count; i++) this.apply(this.staged[i]);
       this.staged.splice(0, count);
       this.syncing = false;

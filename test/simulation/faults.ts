@@ -1,11 +1,12 @@
 /**
  * The adversary of a run: for each kind of fault the run has, draws when it strikes, whom, and for
- * how long. Kinds overlap freely, with two exceptions: a disk is wiped only while no other is, and
+ * how long. Kinds overlap freely, with two exceptions: a disk is wiped, put back or damaged only while no other is, and
  * a run under rule P5 has one cut link at a time and nothing else.
  */
 import type { ReplicaId } from '../../libs/values/numbers.ts';
 import { REPLICAS } from '../../libs/values/numbers.ts';
 import { EPOCH_MICROS } from './clocks.ts';
+import { decaySomewhere } from './decay.ts';
 import type { DiskCopy } from './disk.ts';
 import { type LatencyChecker, RECOVERY } from './latency-checker.ts';
 import type { Network } from './network.ts';
@@ -14,18 +15,9 @@ import { FAULTS, MAX_CLOCK_OFFSET } from './options.ts';
 import { Prng } from './prng.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { StrikeNumbers } from './strike-numbers.ts';
 import type { Trace } from './trace.ts';
 import { check } from './violation.ts';
-
-/** Of all adversaries of a run, in the order of their strikes: a strike means the same wherever it is left out. */
-export class StrikeNumbers {
-  /** So far, those left out included. */
-  last = 0;
-
-  next(): number {
-    return ++this.last;
-  }
-}
 
 /** So often a copy is tried to be put back. */
 const PATIENCE = 20;
@@ -45,6 +37,8 @@ export class Faults {
   private readonly numbers: StrikeNumbers;
   /** Times each kind has struck. */
   readonly counts = new Map<Fault, number>();
+  /** Starts that ended before most of the others could hear of them. */
+  unheard = 0;
 
   constructor(
     options: SimulationOptions,
@@ -97,6 +91,8 @@ export class Faults {
     for (const replica of this.replicas) {
       replica.disarm();
       replica.disk.slowness = 1;
+      replica.disk.failing = false;
+      replica.tellSpace('ample');
       if (!replica.running) replica.start();
     }
     const { now } = this.scheduler;
@@ -206,6 +202,19 @@ export class Faults {
       case 'slowDisk':
         this.slowDisk(victim);
         return;
+      case 'syncError':
+        this.syncError(victim);
+        return;
+      case 'diskFull':
+        victim.tellSpace(this.prng.chance(0.5) ? 'low' : 'none');
+        this.later(this.duration(), () => {
+          victim.tellSpace('ample');
+        });
+        return;
+      case 'rot':
+      case 'misdirected':
+        decaySomewhere(victim, this.replicas, this.prng, fault);
+        return;
       case 'clockJump':
         this.clockJump(this.replicas[this.options.oddClock ?? victim.id] ?? victim);
         return;
@@ -260,7 +269,7 @@ export class Faults {
     });
   }
 
-  private restartLater(replica: Replica, down: number, unheard = this.unheardStarts(0.15)): void {
+  private restartLater(replica: Replica, down: number, unheard = this.unheardStarts()): void {
     this.later(down, () => {
       if (replica.running) return;
       replica.start();
@@ -268,12 +277,14 @@ export class Faults {
     });
   }
 
-  private unheardStarts(share: number): number {
-    return this.prng.chance(share) ? this.prng.between(1, 4) : 0;
+  private unheardStarts(): number {
+    const { unheard } = this.options;
+    return unheard > 0 && this.prng.chance(unheard) ? this.prng.between(1, 4) : 0;
   }
 
   /** Before anybody has heard it, though it may hear them: the next start follows a life that nobody knows. */
   private dieUnheard(replica: Replica, times: number): void {
+    this.unheard++;
     const { life } = replica;
     const alive = this.prng.magnitude(1_000, 400_000);
     const heardAtTimes = this.prng.chance(0.3);
@@ -290,7 +301,7 @@ export class Faults {
 
   /** Only one disk at a time may be lost, and only while the others remember. */
   private wipe(replica: Replica): void {
-    if (this.replicas.some(({ disk }) => disk.lost)) return;
+    if (this.replicas.some(({ disk }) => disk.atRisk)) return;
     replica.crash();
     replica.wipe();
     this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000));
@@ -339,7 +350,7 @@ export class Faults {
     if (patience === 0) return;
     const others = this.replicas.filter((other) => other !== replica);
     const remembered = others.every(({ disk }) => disk.knowsMore(replica.id, copy));
-    if (!remembered || this.replicas.some(({ disk }) => disk.lost)) {
+    if (!remembered || this.replicas.some(({ disk }) => disk.atRisk)) {
       this.later(300_000, () => {
         this.putBack(replica, copy, patience - 1);
       });
@@ -347,7 +358,7 @@ export class Faults {
     }
     replica.crash();
     replica.putBack(copy);
-    this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000), this.unheardStarts(0.5));
+    this.restartLater(replica, this.prng.magnitude(1_000, 3_000_000));
   }
 
   private pause(replica: Replica): void {
@@ -431,6 +442,18 @@ export class Faults {
       replica.disk.slowness = 1;
       this.trace.note('disk', replica.id, 1);
     });
+  }
+
+  /** The next sync fails, and the process ends by it (S1). */
+  private syncError(replica: Replica): void {
+    const { prng } = this;
+    replica.disk.failing = true;
+    replica.disk.onFatal = () => {
+      replica.crash();
+      this.withPrng(prng, () => {
+        this.restartLater(replica, this.prng.magnitude(10_000, 3_000_000));
+      });
+    };
   }
 
   private clockJump(replica: Replica): void {

@@ -14,6 +14,8 @@ import { check } from './violation.ts';
 const TRANSFER = [20_000, 500_000] as const;
 /** Time between the ends of a replica's life before and after a transfer. */
 const PAUSE = 1_000;
+/** Share of looks that read the place where something is rotten. */
+const SCRUB = 0.03;
 /** Share of looks with a comparison. */
 const COMPARE = 0.1;
 
@@ -35,9 +37,44 @@ export class Housekeeping {
   look(): void {
     const { every } = this.p.options.checkpoints;
     if (every > 0 && this.p.prng.chance(this.p.options.tick / every)) this.takeCheckpoint();
+    this.scrub();
     this.maybeTransfer();
     this.maybeBeginAnew();
     this.compare();
+  }
+
+  /** What is old is read again and again, and a peer has what cannot be read. */
+  private scrub(): void {
+    const { replica, p } = this;
+    const { rot } = replica.disk;
+    for (const entry of replica.disk.rotten) {
+      if (!p.prng.chance(SCRUB)) continue;
+      const { lane, index, epoch } = entry;
+      const source = p.replicas().find((peer) => {
+        const copy = peer.disk.lanes[lane]?.entries[index - 1];
+        if (peer === replica || copy?.epoch !== epoch || peer.disk.rot.has(copy)) return false;
+        return peer.running && !peer.paused && p.network.joined(replica.id, peer.id);
+      });
+      if (source !== undefined) rot.repair(entry);
+    }
+  }
+
+  /** What a start reads is damaged (S2): false while the others could not fill a new directory. */
+  setAside(): boolean {
+    const { replica, p } = this;
+    if (p.options.bug === 'rot-cuts') {
+      replica.disk.cutAtRot();
+      return true;
+    }
+    if (p.replicas().some(({ disk }) => disk !== replica.disk && disk.lost)) {
+      p.scheduler.after(300_000, () => {
+        if (!replica.running) replica.start();
+      });
+      return false;
+    }
+    replica.setAsideCount++;
+    replica.wipe();
+    return true;
   }
 
   private takeCheckpoint(): void {
@@ -106,7 +143,7 @@ export class Housekeeping {
     if (!answer || agreed(replica, one, other)) return;
     const wrong = foundWrong(replica.marks.list(), one.marks.list(), other.marks.list());
     // No two disks are lost at a time: who is found wrong then waits.
-    if (wrong === null || others.some(({ disk }) => disk.lost)) return;
+    if (wrong === null || others.some(({ disk }) => disk.atRisk)) return;
     if (replica.core?.othersVote() !== true) return;
     p.trace.note('wrong', replica.id, wrong.entries);
     this.beginAnew(0);

@@ -25,6 +25,10 @@ export const FAULTS = [
   'reset',
   'slowDisk',
   'clockJump',
+  'syncError',
+  'diskFull',
+  'rot',
+  'misdirected',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -52,6 +56,8 @@ export interface SimulationOptions {
   readonly single: 'link' | 'replica' | null;
   /** T4: the only replica whose clock is wrong, by hours; it must not carry the others away. */
   readonly oddClock: ReplicaId | null;
+  /** Share of restarts that end before most of the others can hear of them, up to four in a row. */
+  readonly unheard: number;
   /** Numbers of the strikes that happen; null: all (shrink.ts leaves some out). */
   readonly strikes: ReadonlySet<number> | null;
   readonly broken: ReadonlySet<RuleId>;
@@ -131,6 +137,10 @@ export interface Focus {
   readonly oddClock?: boolean;
   /** Checkpoints are frequent, and log goes as soon as it may. */
   readonly checkpoints?: boolean;
+  /** The cores keep nothing in memory that they could read back. */
+  readonly fewHot?: boolean;
+  /** Share of restarts that nobody hears. */
+  readonly unheard?: number;
   /** Seals are tried before the third replica can have stepped in. */
   readonly hasty?: boolean;
 }
@@ -159,7 +169,14 @@ const MEAN_SECONDS: Readonly<Record<Fault, readonly [number, number]>> = {
   reset: [1, 8],
   slowDisk: [5, 20],
   clockJump: [4, 15],
+  syncError: [4, 15],
+  diskFull: [5, 20],
+  rot: [1, 6],
+  misdirected: [1, 6],
 };
+
+/** Drawn apart from the others, so that a seed, and where a planted bug shows, is what it was without them. */
+const DISK_FAULTS: readonly Fault[] = ['syncError', 'diskFull', 'rot', 'misdirected'];
 
 /** Whole disks go: a run that has it always is about nothing else. */
 const RARE: readonly Fault[] = ['crashAll', 'wipe', 'amnesia', 'rollback', 'drift'];
@@ -175,6 +192,7 @@ export function drawOptions(
   const intensity = focus.intensity ?? 1;
   const faults: Partial<Record<Fault, number>> = {};
   for (const fault of FAULTS) {
+    if (DISK_FAULTS.includes(fault)) continue;
     const [low, high] = MEAN_SECONDS[fault];
     const mean = draw.between(low * SECOND, high * SECOND);
     const rare = RARE.includes(fault);
@@ -184,6 +202,8 @@ export function drawOptions(
     if (wanted) faults[fault] = Math.floor((low * SECOND) / intensity);
     else if (drawn && (focus.faults === undefined || draw.chance(0.5))) faults[fault] = mean;
   }
+  const disks = drawDiskFaults(seed, focus);
+  if (!calm) Object.assign(faults, disks.faults);
   if (single === 'link') faults.cut = 3 * SECOND;
   if (single === 'replica') for (const fault of ONE_REPLICA) faults[fault] = 6 * SECOND;
   const odd = focus.oddClock ?? (planted.focus === undefined && draw.chance(0.08));
@@ -216,6 +236,7 @@ export function drawOptions(
         exactClocks ? 10_000 : null,
         hasty,
       ),
+      ...(focus.fewHot === true ? { hotEntriesMax: 0 } : {}),
       // While the order waits for a seal, what is committed and not released adds up (P7 against P4).
       ...(single === 'replica' ? { inflightBytesMax: 64 << 20 } : {}),
     },
@@ -261,10 +282,26 @@ export function drawOptions(
     faults,
     single,
     oddClock,
+    unheard: calm ? 0 : disks.unheard,
     strikes: null,
     broken: planted.broken ?? new Set(),
     bug: planted.bug ?? null,
   };
+}
+
+function drawDiskFaults(seed: number, focus: Focus): Pick<SimulationOptions, 'faults' | 'unheard'> {
+  const draw = new Prng(seed, 'disk faults');
+  const faults: Partial<Record<Fault, number>> = {};
+  for (const fault of DISK_FAULTS) {
+    const [low, high] = MEAN_SECONDS[fault];
+    const mean = draw.between(low * SECOND, high * SECOND);
+    const drawn = draw.chance(0.2);
+    const wanted = focus.faults?.includes(fault) === true;
+    if (wanted) faults[fault] = Math.floor((low * SECOND) / (focus.intensity ?? 1));
+    else if (drawn && focus.faults === undefined) faults[fault] = mean;
+  }
+  const drawn = focus.faults === undefined ? draw.pick([0, 0, 0.2, 0.5]) : 0;
+  return { faults, unheard: focus.unheard ?? drawn };
 }
 
 const ONE_REPLICA: readonly Fault[] = ['isolate', 'crash', 'pause'];

@@ -42,6 +42,11 @@ export const HARNESS_BUGS = [
     what: 'a start remembers of its earlier lives only the newest that a peer has named',
   },
   { id: 'divergence-ignored', what: 'a replica whose state is found wrong by both others goes on' },
+  { id: 'sync-retried', what: 'a sync that failed is tried again as if the data were still there' },
+  { id: 'space-untold', what: 'the core is not told that the disk is full' },
+  { id: 'rot-believed', what: 'a rotten block is taken for what was written' },
+  { id: 'misdirected-believed', what: 'a whole block in the place of another is taken for it' },
+  { id: 'rot-cuts', what: 'a start ends the log before the first block that cannot be read' },
   { id: 'restart-skips', what: 'a restarted driver does not execute the first entry again' },
 ] as const;
 
@@ -81,8 +86,8 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   'rollback-believed': { faults: ['rollback', 'crash', 'isolate', 'cut'], intensity: 3 },
   'unconfirmed-acts': { faults: ['rollback', 'pause', 'isolate'], intensity: 6 },
   'lives-not-written': { faults: ['rollback', 'crash', 'crashAll', 'cut'], intensity: 3 },
-  'M6-last-life': { faults: ['rollback', 'isolate'], intensity: 6 },
-  'unnamed-lives-dropped': { faults: ['crash', 'cutOneWay', 'isolate'], intensity: 6 },
+  'M6-last-life': { faults: ['rollback', 'isolate'], intensity: 6, unheard: 0.5 },
+  'unnamed-lives-dropped': { faults: ['crash', 'isolate'], intensity: 6, unheard: 0.5 },
   'divergence-ignored': { faults: ['drift', 'cut'] },
   'ack-before-sync': { faults: ['crash', 'slowDisk'], slowSyncs: true },
   'promise-not-written': { faults: ['crash', ...PARTITIONS], intensity: 2 },
@@ -97,6 +102,15 @@ const FOCUS: Readonly<Record<string, Focus>> = {
   },
   'checkpoint-early': { faults: ['crash'], checkpoints: true },
   'checkpoint-unsynced': { faults: ['crash'], intensity: 3, checkpoints: true },
+  'sync-retried': { faults: ['syncError'], intensity: 3 },
+  'space-untold': { faults: ['diskFull'], intensity: 3 },
+  'rot-believed': { faults: ['rot', 'isolate', 'crash'], intensity: 3, fewHot: true },
+  'misdirected-believed': {
+    faults: ['misdirected', 'isolate', 'crash'],
+    intensity: 3,
+    fewHot: true,
+  },
+  'rot-cuts': { faults: ['rot', 'crash'], intensity: 3 },
   'clock-jump-accepted': { oddClock: true },
   'no-min-timestamp': { clockOffset: 240_000, roam: 0.8 },
 };

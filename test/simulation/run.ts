@@ -5,7 +5,7 @@
 import type { LogListener } from './checkers.ts';
 import { Cluster } from './cluster.ts';
 import { parts as realParts, type Parts } from './core.ts';
-import { StrikeNumbers } from './faults.ts';
+import { StrikeNumbers } from './strike-numbers.ts';
 import type { SimulationOptions } from './options.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';

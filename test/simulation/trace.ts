@@ -50,6 +50,7 @@ const LINES = {
   crossbar: (a: number) => (a === 1 ? `crossbar starts` : `crossbar dies`),
   applier: (a: number) => `applier starts, life ${a}`,
   mergedRead: (a: number, b: number) => `linearizable read shows ${a} batches, watermark ${b}`,
+  space: (a: number) => `its disk has ${['no', 'little', 'ample'][a] ?? '?'} room`,
   manifest: (a: number, b: number) => `manifest ${b} names everything up to entry ${a}`,
 } as const;
 

@@ -183,7 +183,9 @@ export class ReplicaServer implements ReplicaSide, Server {
   }
 
   private frameOf(lane: LaneId, at: Index): Uint8Array {
-    return frameOf(this.options.replica.disk.readBack(lane, at));
+    const entry = this.options.replica.disk.readBack(lane, at);
+    if (entry !== null) return frameOf(entry);
+    throw new MeridianError('UNAVAILABLE', 'stored bytes are not what was written');
   }
 
   private async unary(

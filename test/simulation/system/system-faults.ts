@@ -1,5 +1,5 @@
 /** The adversary above the instances: strikes crossbars, consumers and the lines between processes. */
-import type { StrikeNumbers } from '../faults.ts';
+import type { StrikeNumbers } from '../strike-numbers.ts';
 import { Prng } from '../prng.ts';
 import type { Scheduler } from '../scheduler.ts';
 import type { Trace } from '../trace.ts';

@@ -6,7 +6,7 @@
 import { at } from '../../../libs/values/assert.ts';
 import { Cluster } from '../cluster.ts';
 import { parts } from '../core.ts';
-import { StrikeNumbers } from '../faults.ts';
+import { StrikeNumbers } from '../strike-numbers.ts';
 import { Prng } from '../prng.ts';
 import type { Replica } from '../replica.ts';
 import { told, type RunResult } from '../run.ts';
