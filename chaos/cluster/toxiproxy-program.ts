@@ -18,6 +18,8 @@ import { ROOT } from './root.ts';
 const PACKAGE = 'github.com/Shopify/toxiproxy/v2/cmd/server';
 const BUILD = join(ROOT, 'chaos', 'cluster', 'toxiproxy-build');
 const BUILD_MS = 600_000;
+/** Where Go's own installer puts it, which not every shell has on its PATH. */
+const GO = '/usr/local/go/bin/go';
 
 /** Path of a program that can be started. */
 export function findToxiproxy(onEvent: (text: string) => void): string {
@@ -25,7 +27,7 @@ export function findToxiproxy(onEvent: (text: string) => void): string {
   if (installed !== null) return installed;
   const file = join(cacheDirectory(), `toxiproxy-server-${fingerprint()}`);
   if (isIntact(file)) return file;
-  const go = onPath('go');
+  const go = onPath('go') ?? (existsSync(GO) ? GO : null);
   if (go === null) throw unavailable('neither toxiproxy-server nor go is on the PATH');
   onEvent('building toxiproxy-server, once (a minute or two)');
   build(go, file);
