@@ -56,4 +56,21 @@ describe('a replica whose disk is nearly full', () => {
     trio.run(50);
     expect(trio.replica(C).refused).toEqual([{ name: 'own', reason: 'DISK_FULL' }]);
   });
+
+  /** It took the tail that it adopted for its own lane: simulation, seed 80649. */
+  it('§10: without room does not adopt the tail of its own lane either', () => {
+    const trio = Trio.open();
+    trio.run(100);
+    const before = last(trio, C);
+    trio.replica(C).disk.held = true;
+    trio.append(C, 'x');
+    trio.until(() => trio.lane(A, C).last > before && trio.lane(B, C).last > before);
+    trio.restart(C);
+    space(trio, 'none');
+    trio.run(1_000);
+    expect(last(trio, C)).toBe(before);
+    space(trio, 'ample');
+    trio.settle();
+    expect(trio.releasedBy(C, 'x')).toBe(true);
+  });
 });

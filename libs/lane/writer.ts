@@ -106,6 +106,8 @@ export function adopt<C, A extends Append>(
   const { role } = lane;
   if (role.name !== 'adopting' || role.source !== from || feed.epoch !== lane.promised) return;
   if (!isSame(feed.previous, role.after) || !lane.log.has(feed.previous)) return;
+  // Without room (§10) it asks again, until there is some or somebody else takes the lane.
+  if (context.space === 'none') return;
   lane.take(feed);
   lane.log.commit(Math.min(feed.committed, feed.previous.index + feed.entries.length));
   const { tail } = lane.log;

@@ -14,6 +14,7 @@ export function decaySomewhere(
   prng: Prng,
   decay: Decay,
 ): void {
+  if (replica.disk.lost) return;
   const { entries } = at(replica.disk.lanes, prng.pick(REPLICAS));
   for (let i = 0; i < BLOCKS && entries.length > 0; i++) {
     const entry = prng.pick(entries);

@@ -73,7 +73,8 @@ export class Housekeeping {
       return false;
     }
     replica.setAsideCount++;
-    replica.wipe();
+    // In production it is the wall clock: above that of any directory before.
+    replica.wipe(Math.max(...p.replicas().map(({ disk }) => disk.incarnations[replica.id] ?? 0)));
     return true;
   }
 
