@@ -56,6 +56,7 @@ test('a primary killed under load is replaced, and comes back as a replica', asy
   // The old one comes back, and learns that it is none any more.
   await members.startPostgres(0);
   await members.startSidecar(0, 'fenced');
+  await refusesWrites(0);
   const old = await members.open(0);
   await expect(insert(old, 0)).rejects.toThrow(/read-only/);
   await old.end();
@@ -132,6 +133,21 @@ function startWriters(region: number): void {
     },
     done,
   };
+}
+
+/** New sessions are read-only a moment after it is fenced; a COMMIT before that waits, and for ever. */
+async function refusesWrites(region: number): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const client = await members.open(region);
+    const { rows } = await client.query<{ it: string }>(
+      "SELECT current_setting('default_transaction_read_only') AS it",
+    );
+    await client.end();
+    if (rows[0]?.it === 'on') return;
+    if (Date.now() > deadline) throw new Error(`r${region} goes on taking writes`);
+    await sleep(20);
+  }
 }
 
 async function stopWriters(): Promise<void> {
