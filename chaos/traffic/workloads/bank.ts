@@ -82,7 +82,10 @@ async function prepare({ endpoints, run }: Traffic, until: AbortSignal): Promise
         `CREATE TABLE IF NOT EXISTS ${transfers} (client text, number integer, debited text,
            credited text, amount bigint, PRIMARY KEY (client, number))`,
       );
-      await session?.query(`INSERT INTO ${accounts} VALUES ${rows} ON CONFLICT DO NOTHING`);
+      // Writes in any case: what was committed here and confirmed to nobody before a kill must be waited for too.
+      await session?.query(
+        `INSERT INTO ${accounts} VALUES ${rows} ON CONFLICT (name) DO UPDATE SET amount = ${OPENING}`,
+      );
       if (session !== null) return;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
