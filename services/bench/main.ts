@@ -85,7 +85,7 @@ function parse(args: readonly string[]) {
       mebibytes: { type: 'string', default: '1024' },
       streams: { type: 'string' },
       phases: { type: 'string', default: MEMORY_PHASES.join() },
-      records: { type: 'string', default: '60000' },
+      records: { type: 'string', default: '20000' },
       instances: { type: 'string', default: '1,2' },
       subscribers: { type: 'string', default: '1,8' },
       cluster: { type: 'string' },
