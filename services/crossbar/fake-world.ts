@@ -72,6 +72,17 @@ export async function open(
   return { instances, crossbar, fatal, troubles, stop };
 }
 
+/** Numbered from 1: more than the founders, for those who join. */
+export function four(): [FakeInstance, FakeInstance, FakeInstance, FakeInstance] {
+  const make = (number: number): FakeInstance => new FakeInstance(`i${number}`, number);
+  return [make(1), make(2), make(3), make(4)];
+}
+
+/** All of them have closed everything up to there. */
+export function reach(instances: readonly FakeInstance[], at: number): void {
+  for (const instance of instances) instance.reached = at;
+}
+
 export const FOUNDERS: MemberRecord['founders'] = [
   { number: 1, name: 'i1' },
   { number: 2, name: 'i2' },

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { decodeCursor } from '../../libs/frames/cursor.ts';
-import { FakeInstance, FakeStream } from './fake-instance.ts';
-import { memberChange, open, places, settle, wish } from './fake-world.ts';
+import { FakeStream } from './fake-instance.ts';
+import { four, memberChange, open, places, reach, settle, wish } from './fake-world.ts';
 import type { World } from './fake-world.ts';
 
 beforeEach(() => {
@@ -12,11 +12,6 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-type Four = [FakeInstance, FakeInstance, FakeInstance, FakeInstance];
-const four = (): Four => [1, 2, 3, 4].map((n) => new FakeInstance(`i${n}`, n)) as Four;
-const reach = (instances: readonly FakeInstance[], at: number): void => {
-  for (const instance of instances) instance.reached = at;
-};
 const members = ({ crossbar }: World): number[] =>
   crossbar.status().instances.map(({ number }) => number);
 const everything = async (it_: World): Promise<string[]> => {
