@@ -8,8 +8,9 @@
 import pg from 'pg';
 import { MeridianError } from '../errors/errors.ts';
 import type { Reason } from '../errors/errors.ts';
+import { BoundedClient } from './bounded-client.ts';
 
-/** A session with Postgres; its queries fail with what `fromPostgres` translates. */
+/** A session with Postgres; its queries fail with what `fromPostgres` translates, its end is bounded. */
 export type PostgresClient = pg.Client;
 
 /** A URL (`postgres://user:password@host:port/database?sslmode=verify-full`) or its parts. */
@@ -23,7 +24,17 @@ export type PostgresAddress =
       readonly password?: string;
     };
 
-export interface ConnectOptions {
+/** For how long whoever waits for an answer waits. */
+export interface Patience {
+  /**
+   * Its abort ends what waits, also while it connects, should Postgres not have answered `graceMs` (default
+   * 2,000) later. Default: as long as Postgres takes.
+   */
+  readonly until?: AbortSignal;
+  readonly graceMs?: number;
+}
+
+export interface ConnectOptions extends Patience {
   readonly address: PostgresAddress;
   readonly applicationName: string;
   /** `database`: may run START_REPLICATION. */
@@ -35,6 +46,7 @@ export interface ConnectOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
+const GRACE_MS = 2_000;
 
 /** What both ends of a replication agree on, so that text read on one side means the same on the other. */
 const SESSION_SETTINGS = [
@@ -69,8 +81,8 @@ const TEXT_ONLY: pg.CustomTypesConfig = { getTypeParser: () => (value: string | 
 export async function connectPostgres(
   options: ConnectOptions,
   onLost: (error: MeridianError) => void = () => undefined,
-): Promise<pg.Client> {
-  const { address, applicationName, replication, pipeline } = options;
+): Promise<PostgresClient> {
+  const { address, applicationName, replication, pipeline, until } = options;
   const timeoutMs = options.timeoutMs ?? CONNECT_TIMEOUT_MS;
   const config = {
     ...(typeof address === 'string' ? { connectionString: address } : address),
@@ -83,7 +95,8 @@ export async function connectPostgres(
     pipeline: pipeline ?? false,
     ...(replication === undefined ? {} : { replication }),
   };
-  const client = new pg.Client(config);
+  const client = new BoundedClient(config);
+  if (until !== undefined) client.cutAfter(until, options.graceMs ?? GRACE_MS);
   let connected = false;
   client.on('error', (error) => {
     if (connected) onLost(fromPostgres(error));

@@ -1,7 +1,7 @@
 /**
- * What replication needs from `pg` beyond its public interface: the raw copy messages, a way to send
- * one, and the socket, to pause it. Checked when a session starts, so that a `pg` that changed says
- * so instead of failing in the dark. Nothing else in the repository touches these.
+ * What we need from `pg` beyond its public interface: for replication the raw copy messages and a way to
+ * send one; the socket, to pause it, and to destroy it when nobody answers. Checked when a session starts, so
+ * that a `pg` that changed says so instead of failing in the dark. Nothing else in the repository touches these.
  */
 import type { Socket } from 'node:net';
 import type pg from 'pg';
@@ -26,14 +26,14 @@ interface Connection {
   endCopyFrom(): void;
 }
 
+/** The socket as it is at the moment of the question: TLS puts another one in its place. */
+export function connectionSocket(client: pg.Client): () => Socket {
+  const connection = connectionOf(client);
+  return () => connection.stream;
+}
+
 export function copyChannel(client: pg.Client): CopyChannel {
-  const connection = (client as unknown as { connection?: unknown }).connection;
-  if (!isConnection(connection)) {
-    throw new MeridianError(
-      'REFUSED',
-      'this version of the package pg lacks what replication needs',
-    );
-  }
+  const connection = connectionOf(client);
   return {
     onData: (handler) => {
       connection.on('copyData', ({ chunk }) => {
@@ -53,6 +53,12 @@ export function copyChannel(client: pg.Client): CopyChannel {
       return connection.stream;
     },
   };
+}
+
+function connectionOf(client: pg.Client): Connection {
+  const connection = (client as unknown as { connection?: unknown }).connection;
+  if (isConnection(connection)) return connection;
+  throw new MeridianError('REFUSED', 'this version of the package pg lacks what we need of it');
 }
 
 function isConnection(value: unknown): value is Connection {

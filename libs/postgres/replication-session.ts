@@ -12,7 +12,7 @@ import type pg from 'pg';
 import { MeridianError } from '../errors/errors.ts';
 import { assert } from '../values/assert.ts';
 import { connectPostgres, fromPostgres } from './connection.ts';
-import type { PostgresAddress } from './connection.ts';
+import type { Patience, PostgresAddress } from './connection.ts';
 import { formatLsn, lsn } from './lsn.ts';
 import type { Lsn } from './lsn.ts';
 import { copyChannel } from './pg-internals.ts';
@@ -20,7 +20,7 @@ import type { CopyChannel } from './pg-internals.ts';
 import { POSTGRES_EPOCH_MICROS, PROTO_VERSION } from './pgoutput.ts';
 import { quoteIdentifier, quoteLiteral } from './sql.ts';
 
-export interface SessionOptions {
+export interface SessionOptions extends Patience {
   readonly address: PostgresAddress;
   /** What `synchronous_standby_names` calls us. */
   readonly applicationName: string;

@@ -4,6 +4,7 @@
  * client hears an error.
  */
 import type pg from 'pg';
+import { fromPostgres, sqlStateOf } from './connection.ts';
 import { LOCK_OURS, quoteIdentifier } from './sql.ts';
 
 /**
@@ -20,6 +21,19 @@ export async function setReadOnly(client: pg.Client, readOnly: boolean): Promise
   );
   const now = await client.query<{ it: string }>('SELECT clock_timestamp()::text AS it');
   return now.rows[0]?.it ?? '';
+}
+
+/** Ends the sessions of this name that a process of ours left, if that is permitted, and waits for their end. */
+export async function endSessions(client: pg.Client, applicationName: string): Promise<void> {
+  try {
+    await client.query(
+      `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+       WHERE application_name = $1 AND pid <> pg_backend_pid() AND datname = current_database()`,
+      [applicationName.slice(0, 63)],
+    );
+  } catch (error) {
+    if (sqlStateOf(error) !== '42501') throw fromPostgres(error);
+  }
 }
 
 /** Ends every session of this cluster whose COMMIT waits for a standby; returns how many. */

@@ -7,9 +7,10 @@
 import type pg from 'pg';
 import type { MeridianError } from '../errors/errors.ts';
 import { connectPostgres, fromPostgres, sqlStateOf } from './connection.ts';
-import type { PostgresAddress } from './connection.ts';
+import type { Patience, PostgresAddress } from './connection.ts';
+import { endSessions } from './sessions.ts';
 
-export interface TargetOptions {
+export interface TargetOptions extends Patience {
   readonly address: PostgresAddress;
   /** Name of the applier: of its position, its origin and its connection. */
   readonly name: string;
@@ -50,12 +51,12 @@ export class TargetSession {
     onLost: (error: MeridianError) => void,
   ): Promise<TargetSession> {
     const applicationName = `meridian apply ${options.name}`;
-    const { address } = options;
-    const client = await connectPostgres({ address, applicationName, pipeline: true }, onLost);
+    const client = await connectPostgres({ ...options, applicationName, pipeline: true }, onLost);
     try {
       for (const setting of PERFORMANCE_SETTINGS) await client.query(setting);
       const replicaRole = await permitted(client, 'SET session_replication_role = replica');
-      await endPredecessor(client, applicationName);
+      // Of an applier that was killed: it may live on until its socket times out.
+      await endSessions(client, applicationName);
       const origin = await setUpOrigin(client, options.name);
       return new TargetSession(client, replicaRole, origin);
     } catch (error) {
@@ -160,16 +161,6 @@ async function permitted(client: pg.Client, sql: string, values?: string[]): Pro
     if (sqlStateOf(error) === '42501') return false;
     throw fromPostgres(error);
   }
-}
-
-/** The session of an applier that was killed may live on until its socket times out. */
-async function endPredecessor(client: pg.Client, applicationName: string): Promise<void> {
-  await permitted(
-    client,
-    `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-     WHERE application_name = $1 AND pid <> pg_backend_pid() AND datname = current_database()`,
-    [applicationName.slice(0, 63)],
-  );
 }
 
 /** Origins belong to the whole cluster, so their names bear the database's. */

@@ -55,7 +55,7 @@ export async function findUnshipped(
         }
       };
       ReplicationSession.start(
-        { address, applicationName, slot, publication, from: after },
+        { address, applicationName, slot, publication, from: after, until: signal },
         {
           message: (bytes) => {
             try {

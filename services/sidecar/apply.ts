@@ -28,6 +28,8 @@ export interface ApplyOptions {
   readonly watermark: AppliedWatermark;
   readonly logger: Logger;
   readonly status: ApplyProgress;
+  /** For what is under way when it is to end; the rest is applied again next time. */
+  readonly drainMs: number;
   /** The database as a source, where it may become the primary. */
   readonly self?: Source;
 }
@@ -48,14 +50,14 @@ export class ApplyProgress {
 }
 
 /**
- * Resolves when `signal` aborts and what was begun is committed, or when the stream was handed over to
+ * Resolves when `signal` aborts and what was begun is committed (or rejects, not having it in time), or when the stream was handed over to
  * this database; else rejects.
  */
 export async function apply(options: ApplyOptions, signal: AbortSignal): Promise<void> {
-  const { address, settings, logger } = options;
+  const { address, settings, logger, self = null, drainMs: graceMs } = options;
   const run = new ApplyRun(options);
-  const { self = null } = options;
-  const applier = await Applier.open({ address, name: settings.name, self }, (error) => {
+  const target = { address, name: settings.name, self, until: signal, graceMs };
+  const applier = await Applier.open(target, (error) => {
     run.end(error);
   });
   try {

@@ -126,6 +126,54 @@ test('a Postgres that is killed under it is waited for, at any statement', async
   expect(ended).toBe(null);
 });
 
+test('a fenced primary whose database does not take the refusal of writes is told, and tried again until it holds', async () => {
+  await shipThenHandOver('fourth');
+  // Somebody holds what the refusal has to change, and whoever waits for it is ended.
+  const holder = await open('fourth');
+  await holder.query("SELECT pg_advisory_lock(hashtext('meridian'))");
+  await start('fourth');
+  await reaches('fenced');
+  const refused = new Set<string>();
+  await eventually(async () => {
+    const { rows } = await sql.query<{ pid: string }>(
+      `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = 'meridian refusal' AND wait_event = 'advisory'`,
+    );
+    for (const { pid } of rows) refused.add(pid);
+    return refused.size >= 3;
+  });
+  await eventually(async () => {
+    const { ship } = await status();
+    return ship?.writes === 'refusing' && /can still write here.*UNAVAILABLE/.test(ship.error);
+  });
+  expect(await readsOnly('fourth')).toBe(false);
+  await holder.end();
+  await eventually(async () => (await status()).ship?.writes === 'refused');
+  expect((await status()).ship?.error).toMatch(/^FENCED: (?!.*can still write)/);
+  expect(await readsOnly('fourth')).toBe(true);
+  await rejoin();
+  await reaches('applying');
+  expect(await readsOnly('fourth')).toBe(false);
+  expect(ended).toBe(null);
+});
+
+test('what is left of a refusal of writes comes to nothing when the database is made a replica', async () => {
+  await shipThenHandOver('fifth');
+  const holder = await open('fifth');
+  await holder.query("SELECT pg_advisory_lock(hashtext('meridian'))");
+  await start('fifth');
+  await eventually(async () => (await waiters()) > 0);
+  const rejoined = rejoin();
+  rejoined.catch(() => undefined);
+  // It is ended before the rejoining session changes the same.
+  await eventually(async () => (await waiters('meridian refusal')) === 0);
+  await holder.end();
+  await rejoined;
+  await reaches('applying');
+  expect(await readsOnly('fifth')).toBe(false);
+  expect(ended).toBe(null);
+});
+
 /** A database that has shipped, and whose stream another one has taken over since. */
 async function shipThenHandOver(database: string): Promise<void> {
   const address = { address: postgres.address(), applicationName: 'test' };
@@ -138,7 +186,7 @@ async function shipThenHandOver(database: string): Promise<void> {
   await start(database);
   await reaches('streaming');
   await sidecar?.stop();
-  const from = await identify(postgres.url(database), 'test');
+  const from = await identify(postgres.url(database), 'test', new AbortController().signal);
   const handover = { kind: 'handover' as const, source: OTHER, lsn: lsn(2 ** 40), from };
   const token = (await journal.acquireLease('other', 1)).token;
   await journal.openWriter('other', token).append([encodeHandover(handover)], lsn(2 ** 40));
@@ -195,11 +243,22 @@ async function reaches(state: string): Promise<void> {
 }
 
 /** Sessions of the sidecar that wait for a lock. */
-async function waiters(): Promise<number> {
+async function waiters(applicationName = 'meridian'): Promise<number> {
   const { rowCount } = await sql.query(
-    `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^meridian'`,
+    `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND starts_with(application_name, $1)`,
+    [applicationName],
   );
   return rowCount ?? 0;
+}
+
+/** New sessions of the database do. */
+async function readsOnly(database: string): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `SELECT FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
+     WHERE datname = $1 AND 'default_transaction_read_only=on' = ANY (setconfig)`,
+    [database],
+  );
+  return rowCount === 1;
 }
 
 async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {

@@ -10,7 +10,7 @@ import { roleOf } from '../../libs/postgres/applied-position.ts';
 import type { Role } from '../../libs/postgres/applied-position.ts';
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres, fromPostgres } from '../../libs/postgres/connection.ts';
-import type { PostgresClient } from '../../libs/postgres/connection.ts';
+import type { Patience, PostgresClient } from '../../libs/postgres/connection.ts';
 import { setReadOnly } from '../../libs/postgres/sessions.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import { apply } from './apply.ts';
@@ -24,9 +24,10 @@ import type { Rejoined } from './rejoin.ts';
 import { refuseHandedOver } from './ship-place.ts';
 import { identify } from './ship-start.ts';
 import { ship } from './shipper.ts';
-import type { ShipProgress } from './shipper.ts';
+import type { ShipProgress } from './ship-progress.ts';
 import { stepDown } from './step-down.ts';
 import type { AppliedWatermark } from './watermark.ts';
+import { WriteRefusal } from './write-refusal.ts';
 
 export interface MemberOptions {
   readonly config: SidecarConfig;
@@ -38,6 +39,8 @@ export interface MemberOptions {
   readonly apply: ApplyProgress;
   /** Answers linearizable reads in SQL, as this role does, until `signal` aborts; never rejects. */
   readonly answerReads: (role: Role, signal: AbortSignal) => Promise<void>;
+  /** Of what ends a member for good beside `run`. */
+  readonly onEnd: (error: unknown) => void;
 }
 
 /** What a change of role works with. */
@@ -52,9 +55,12 @@ export interface RoleChange extends MemberOptions {
 /** After stepping down it leaves the stream to a successor for so long, then goes on itself. */
 const AWAY_MS = 60_000;
 const LOOK_MS = 500;
+/** To take back what a change of role that came to its deadline has begun. */
+const UNDO_MS = 30_000;
 
 export class Member {
   readonly #options: MemberOptions;
+  readonly #refusal: WriteRefusal;
   #role: Role | null = null;
   #attempt: { readonly over: AbortController; readonly ended: Promise<void> } | null = null;
   #awayUntil = 0;
@@ -66,6 +72,12 @@ export class Member {
 
   constructor(options: MemberOptions) {
     this.#options = options;
+    const { config, logger, ship: status, onEnd } = options;
+    const { retryMs, retryMsMax } = config.timings;
+    this.#refusal = new WriteRefusal({
+      ...{ address: config.postgres, applicationName: config.ship.applicationName },
+      ...{ retryMs, retryMsMax, logger, status, onEnd },
+    });
   }
 
   /** null: not known yet. */
@@ -103,6 +115,8 @@ export class Member {
   /** A primary that was fenced becomes a replica. */
   rejoin(signal: AbortSignal): Promise<Rejoined> {
     return this.#change('primary', signal, async (change) => {
+      await this.#refusal.stop();
+      await this.#refusal.endLeftovers(change.admin);
       const done = await rejoin(change, this.#leftAt);
       this.#awayUntil = 0;
       this.#leftAt = 0;
@@ -110,27 +124,23 @@ export class Member {
     });
   }
 
-  /** Once the stream is handed over: new sessions hear it at their first write, not at COMMIT. */
-  async refuseWrites(): Promise<void> {
-    const { config, logger } = this.#options;
-    const admin = await this.#connect();
-    try {
-      await setReadOnly(admin, true);
-      logger.warn('fenced: new sessions are read-only; `meridian pg rejoin` makes a replica of it');
-    } catch (error) {
-      logger.warn({ error }, `may not make ${config.stream} read-only here`);
-    } finally {
-      await admin.end().catch(() => undefined);
-    }
+  /** Once the stream is handed over: see write-refusal.ts. */
+  refuseWrites(): void {
+    if (!this.#changing) this.#refusal.begin();
+  }
+
+  /** After `run`. */
+  close(): Promise<void> {
+    return this.#refusal.stop();
   }
 
   async #runOnce(signal: AbortSignal): Promise<void> {
     const { config, logger, shipTo, applyFrom, watermark } = this.#options;
     const { postgres: address, timings } = config;
-    const role = await this.#decide();
+    const role = await this.#decide(signal);
     if (role !== this.#role) logger.info({ role }, 'role');
     this.#role = role;
-    const self = await identify(address, config.ship.applicationName);
+    const self = await identify(address, config.ship.applicationName, signal);
     if (role === 'primary') {
       const status = this.#options.ship;
       this.#options.apply.state = 'off';
@@ -144,11 +154,12 @@ export class Member {
       const status = this.#options.apply;
       this.#options.ship.state = 'off';
       status.state = 'connecting';
+      const { drainMs } = timings;
       const options = { address, settings: config.apply, journal: applyFrom, watermark, logger };
       const over = new AbortController();
       const answering = this.#options.answerReads(role, AbortSignal.any([signal, over.signal]));
       try {
-        await apply({ ...options, status, self }, signal);
+        await apply({ ...options, status, self, drainMs }, signal);
       } finally {
         over.abort();
         await answering;
@@ -157,8 +168,8 @@ export class Member {
   }
 
   /** What was applied last says; before anything was, the first role of the configuration. */
-  async #decide(): Promise<Role> {
-    const admin = await this.#connect();
+  async #decide(until: AbortSignal): Promise<Role> {
+    const admin = await this.#connect({ until });
     try {
       const { apply: settings, roles } = this.#options.config;
       const known = await roleOf(admin, settings.name);
@@ -178,7 +189,7 @@ export class Member {
     }
     if (signal.aborted) return;
     this.#leftAt = 0;
-    const admin = await this.#connect();
+    const admin = await this.#connect({ until: signal });
     await setReadOnly(admin, false).finally(() => admin.end().catch(() => undefined));
   }
 
@@ -204,9 +215,9 @@ export class Member {
       await orAborted(this.#attempt?.ended, signal);
     };
     try {
-      admin = await this.#connect();
+      admin = await this.#connect({ until: signal, graceMs: UNDO_MS });
       const { config } = this.#options;
-      const self = await identify(config.postgres, config.ship.applicationName);
+      const self = await identify(config.postgres, config.ship.applicationName, signal);
       return await change({ ...this.#options, self, admin, signal, holdAttempts });
     } catch (error) {
       throw fromPostgres(error);
@@ -218,10 +229,10 @@ export class Member {
     }
   }
 
-  #connect(): Promise<PostgresClient> {
+  #connect(patience: Patience): Promise<PostgresClient> {
     const { config } = this.#options;
     const applicationName = `${config.ship.applicationName} member`;
-    return connectPostgres({ address: config.postgres, applicationName });
+    return connectPostgres({ address: config.postgres, applicationName, ...patience });
   }
 }
 

@@ -3,7 +3,7 @@ import { Registry } from '../../libs/telemetry/metrics.ts';
 import { ApplyProgress } from './apply.ts';
 import { sidecarSchema } from './config.ts';
 import { addSidecarMetrics } from './metrics.ts';
-import { ShipProgress } from './shipper.ts';
+import { ShipProgress } from './ship-progress.ts';
 
 const config = sidecarSchema.parse({
   cluster: 'c',
@@ -41,6 +41,7 @@ it('says how shipping and applying go, how far behind, and their limits', async 
     'meridian_sidecar_ship_state{state="copying"} 0',
     'meridian_sidecar_ship_transactions_total 7',
     'meridian_sidecar_ship_confirmed_lsn_bytes 0',
+    'meridian_sidecar_ship_fenced_writable 0',
     'meridian_sidecar_apply_lag_seconds 0.5',
     'meridian_sidecar_wait_latency_seconds{quantile="0.99"} 0.002',
     'meridian_sidecar_limit{setting="apply.queueBytesMax"} 33554432',

@@ -4,7 +4,7 @@ import type { Registry } from '../../libs/telemetry/metrics.ts';
 import type { LatencySnapshot } from '../../libs/telemetry/latency.ts';
 import type { ApplyProgress } from './apply.ts';
 import type { SidecarConfig } from './config.ts';
-import type { ShipProgress } from './shipper.ts';
+import type { ShipProgress } from './ship-progress.ts';
 
 export interface SidecarMetricsSource {
   readonly config: Pick<SidecarConfig, 'cluster' | 'region' | 'stream' | 'ship' | 'apply'>;
@@ -81,6 +81,9 @@ function addShip(registry: Registry, ship: ShipProgress | null): void {
   read('gauge', 'epoch', 'Epoch of the writer.', (of) => of.epoch);
   read('gauge', 'fencing_token', 'Token of the lease; 0: not held.', (of) => of.token);
   read('gauge', 'synchronous', '1: COMMIT waits for the journal.', (of) => Number(of.synchronous));
+  read('gauge', 'fenced_writable', '1: fenced, and new sessions can still write.', (of) => {
+    return Number(of.writes === 'refusing');
+  });
   quantiles(registry, `${S}_ship_latency_seconds`, 'From the change to its acknowledgement.', () =>
     ship === null ? null : ship.latency.snapshot(),
   );

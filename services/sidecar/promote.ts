@@ -120,7 +120,11 @@ async function acquire(lease: ShipLease, signal: AbortSignal): Promise<void> {
 async function makeSlot({ config, admin, signal }: RoleChange): Promise<Lsn> {
   const { slot, applicationName } = config.ship;
   if ((await slotState(admin, slot)) !== null) await dropSlot(admin, slot);
-  const options = { address: config.postgres, applicationName: `${applicationName} promote` };
+  const options = {
+    address: config.postgres,
+    applicationName: `${applicationName} promote`,
+    until: signal,
+  };
   const maker = await connectPostgres({ ...options, replication: 'database' });
   try {
     const making = createSlot(maker, slot);

@@ -7,7 +7,7 @@
 import { MeridianError } from '../../libs/errors/errors.ts';
 import { Latency } from '../../libs/telemetry/latency.ts';
 import type { ApplyJournal } from './journal-port.ts';
-import type { ShipProgress } from './shipper.ts';
+import type { ShipProgress } from './ship-progress.ts';
 import { AppliedWatermark } from './watermark.ts';
 
 export interface ReadPoint {

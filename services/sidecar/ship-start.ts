@@ -59,9 +59,14 @@ export function writerIdOf(source: Source, slot: string, token: number): string 
 }
 
 /** Who the database at this address is. */
-export async function identify(address: PostgresAddress, applicationName: string): Promise<Source> {
+export async function identify(
+  address: PostgresAddress,
+  applicationName: string,
+  until: AbortSignal,
+): Promise<Source> {
   const name = `${applicationName} control`;
-  const client = await connectPostgres({ address, applicationName: name, replication: 'database' });
+  const options = { address, applicationName: name, until };
+  const client = await connectPostgres({ ...options, replication: 'database' });
   try {
     return await identifySource(client);
   } finally {
@@ -101,7 +106,8 @@ async function copyFirst(options: ShipStartOptions): Promise<Lsn> {
   options.onCopying(null);
   const token = await options.lease.acquire();
   const chain = journal.openWriter(writerIdOf(source, slot, token), token);
-  const maker = await connectPostgres({ ...options, replication: 'database' });
+  const { address, applicationName, signal: until } = options;
+  const maker = await connectPostgres({ address, applicationName, until, replication: 'database' });
   try {
     // Says whose stream this is, and that there is no copy yet.
     await chain.append([encodeWatermark({ kind: 'watermark', source, lsn: LSN_ZERO })], 1);
@@ -146,7 +152,8 @@ async function appendCopy(
     told = Date.now();
     options.logger.info(progress, 'initial copy goes on');
   };
-  const messages = readSnapshot({ address, applicationName }, snapshot, publication, onProgress);
+  const session = { address, applicationName, until: signal };
+  const messages = readSnapshot(session, snapshot, publication, onProgress);
   for await (const message of messages) {
     signal.throwIfAborted();
     for (const part of copy.add(message) ?? []) {

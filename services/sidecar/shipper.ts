@@ -13,7 +13,7 @@ import { MeridianError } from '../../libs/errors/errors.ts';
 import { encodeWatermark } from '../../libs/postgres/change-format.ts';
 import type { Source } from '../../libs/postgres/change-format.ts';
 import { connectPostgres } from '../../libs/postgres/connection.ts';
-import type { PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
+import type { Patience, PostgresAddress, PostgresClient } from '../../libs/postgres/connection.ts';
 import {
   dropDefinitionTriggers,
   ensureDefinitionTriggers,
@@ -29,15 +29,14 @@ import {
   touchLog,
 } from '../../libs/postgres/source.ts';
 import { SequenceScribe } from '../../libs/postgres/sequences.ts';
-import type { CopyProgress } from '../../libs/postgres/snapshot.ts';
 import { PART_LIMITS, TransactionEncoder } from '../../libs/postgres/transaction-encoder.ts';
 import type { Part } from '../../libs/postgres/transaction-encoder.ts';
-import { Latency } from '../../libs/telemetry/latency.ts';
 import type { Logger } from '../../libs/telemetry/logger.ts';
 import type { ShipJournal, ShipWriter } from './journal-port.ts';
 import { ShipLease, superseded, whyFenced } from './ship-lease.ts';
 import { RecentTransactions } from './recent-transactions.ts';
 import { placeOf, refuseHandedOver } from './ship-place.ts';
+import type { ShipProgress } from './ship-progress.ts';
 import { findStart, holderOf, identify, writerIdOf } from './ship-start.ts';
 import { ShipWindow } from './ship-window.ts';
 import type { SidecarConfig } from './config.ts';
@@ -53,40 +52,8 @@ export interface ShipperOptions {
   readonly answerReads: (signal: AbortSignal) => Promise<void>;
 }
 
-/** What is told about shipping, over all attempts. */
-export class ShipProgress {
-  /** `fenced`: another database is the primary now; `off`: this one is a replica at the moment. */
-  state: 'connecting' | 'copying' | 'streaming' | 'waiting' | 'fenced' | 'off' = 'connecting';
-  error = '';
-  confirmed: Lsn = LSN_ZERO;
-  transactions = 0;
-  inFlight = 0;
-  /** Of changes that wait for the journal. */
-  queuedBytes = 0;
-  epoch = 0;
-  /** Fencing token of the lease; 0: it is not held. */
-  token = 0;
-  synchronous = false;
-  /** Of the initial copy, the last word; null: this process made none. */
-  copy: CopyProgress | null = null;
-  readonly latency = new Latency();
-  /**
-   * Resolves when every transaction that a replica may have shown before the call is visible here, and this
-   * database is certainly the primary still. Rejects while it does not ship.
-   */
-  settle: () => Promise<void> = () => this.#cannotTell();
-
-  /** The attempt that could tell is over. */
-  unsettle(): void {
-    this.settle = () => this.#cannotTell();
-  }
-
-  #cannotTell(): Promise<never> {
-    const reason = this.state === 'fenced' ? 'FENCED' : 'UNAVAILABLE';
-    const why = this.error === '' ? '' : `: ${this.error}`;
-    const message = `this primary does not ship (${this.state}${why})`;
-    return Promise.reject(new MeridianError(reason, message));
-  }
+interface StreamOptions extends ShipperOptions {
+  readonly patience: Patience;
 }
 
 interface Queued {
@@ -95,6 +62,8 @@ interface Queued {
   readonly arrived: number;
 }
 
+/** What Postgres gets beyond that of the drain. */
+const CLOSE_MS = 2_000;
 const RETRY_MS = 50;
 const SETTLE_MS = 1;
 const SEQUENCES_MS = 1_000;
@@ -110,7 +79,8 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
     over.abort(error);
   };
   const applicationName = `${settings.applicationName} control`;
-  const admin = await connectPostgres({ address, applicationName }, fail);
+  const patience = patienceOf(options, signal);
+  const admin = await connectPostgres({ address, applicationName, ...patience }, fail);
   let stream: ShipStream | null = null;
   let lease: ShipLease | null = null;
   let self: Source | null = null;
@@ -118,7 +88,7 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
   let answering: Promise<void> | null = null;
   try {
     await preflightSource(admin);
-    const source = await identify(address, settings.applicationName);
+    const source = await identify(address, settings.applicationName, signal);
     self = source;
     const { journal } = options;
     // Before anything is changed in the database: it may be waiting to be made a replica.
@@ -145,7 +115,7 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
         status.copy = progress;
       },
     });
-    stream = new ShipStream(options, source, lease, limits, fail);
+    stream = new ShipStream({ ...options, patience }, source, lease, limits, fail);
     await stream.start(admin, from);
     if (settings.synchronous) await ensureSynchronous(admin, settings.applicationName);
     status.synchronous = settings.synchronous;
@@ -176,7 +146,7 @@ export async function ship(options: ShipperOptions, signal: AbortSignal): Promis
 }
 
 class ShipStream {
-  readonly #options: ShipperOptions;
+  readonly #options: StreamOptions;
   readonly #source: Source;
   readonly #lease: ShipLease;
   readonly #limits: typeof PART_LIMITS;
@@ -200,7 +170,7 @@ class ShipStream {
   #closed = false;
 
   constructor(
-    options: ShipperOptions,
+    options: StreamOptions,
     source: Source,
     lease: ShipLease,
     limits: typeof PART_LIMITS,
@@ -300,13 +270,13 @@ class ShipStream {
 
   /** A predecessor that is gone, but not for Postgres yet, gets a moment; then its session is ended. */
   async #takeSlot(admin: PostgresClient, from: Lsn): Promise<ReplicationSession> {
-    const { address, settings, timings, logger } = this.#options;
+    const { address, settings, timings, logger, patience } = this.#options;
     const { slot, publication, applicationName } = settings;
     const deadline = Date.now() + timings.takeOverMs;
     for (;;) {
       try {
         return await ReplicationSession.start(
-          { address, applicationName, slot, publication, from },
+          { address, applicationName, slot, publication, from, ...patience },
           {
             message: (bytes) => {
               this.#message(bytes);
@@ -477,6 +447,11 @@ class ShipStream {
       }, intervalMs),
     );
   }
+}
+
+/** Open work is drained after the abort, and the sessions with it. */
+function patienceOf({ timings }: ShipperOptions, until: AbortSignal): Patience {
+  return { until, graceMs: timings.drainMs + CLOSE_MS };
 }
 
 function asMeridian(error: unknown): MeridianError {

@@ -22,7 +22,8 @@ import { addSidecarMetrics } from './metrics.ts';
 import { LinearizableReads } from './reads.ts';
 import { Member } from './member.ts';
 import { keepTrying } from './retry.ts';
-import { ShipProgress, ship } from './shipper.ts';
+import { ShipProgress } from './ship-progress.ts';
+import { ship } from './shipper.ts';
 import { serveSqlWaits } from './sql-wait.ts';
 import { applyStatus, shipStatus } from './status.ts';
 import { VERSION } from './version.ts';
@@ -67,6 +68,7 @@ export class Sidecar {
   #server: RpcServer | null = null;
   #keepers: Keepers | null = null;
   #roles: Promise<unknown>[] = [];
+  #onEnd: (error: unknown) => void = () => undefined;
   #healthTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SidecarOptions) {
@@ -84,6 +86,9 @@ export class Sidecar {
       ? new Member({
           ...{ ...options, shipTo, applyFrom, watermark: this.#watermark, ship, apply },
           answerReads: (role, signal) => this.#keepAnswering(role, signal),
+          onEnd: (error) => {
+            this.#onEnd(error);
+          },
         })
       : null;
   }
@@ -95,6 +100,7 @@ export class Sidecar {
   /** Listens, then starts the roles. `onEnd` is told what ends one of them for good. */
   async start(onEnd: (error: unknown) => void): Promise<void> {
     const { config, logger, security, shipTo, applyFrom } = this.#options;
+    this.#onEnd = onEnd;
     this.#server = await startServer({
       address: config.listen,
       services: [this.#service()],
@@ -156,6 +162,7 @@ export class Sidecar {
     this.#server?.setServing(false);
     this.#stop.abort();
     await Promise.all(this.#roles);
+    await this.#member?.close();
     await this.#server?.close(this.#options.config.timings.drainMs);
     await this.#keepers?.close();
   }
@@ -182,9 +189,10 @@ export class Sidecar {
     const status = this.#apply ?? new ApplyProgress();
     const watermark = this.#watermark;
     const { postgres: address, apply: settings } = config;
+    const { drainMs } = config.timings;
     await this.#keep('apply', [status], (signal) => {
       status.state = 'connecting';
-      return apply({ address, settings, journal, watermark, logger, status }, signal);
+      return apply({ address, settings, journal, watermark, logger, status, drainMs }, signal);
     });
   }
 
@@ -225,7 +233,7 @@ export class Sidecar {
     for (const status of progress) {
       if (status.state === 'off') continue;
       if (handedOver && status instanceof ShipProgress) {
-        if (status.state !== 'fenced') void this.#member?.refuseWrites().catch(() => undefined);
+        this.#member?.refuseWrites();
         status.state = 'fenced';
       } else status.state = 'waiting';
       status.error = `${error.reason}: ${error.message}`;

@@ -70,7 +70,8 @@ GRANT EXECUTE ON FUNCTION meridian.wait_linearizable(interval) TO PUBLIC;
 /** Serves until `signal` aborts (resolves) or the connection is lost (rejects). */
 export async function serveSqlWaits(options: SqlWaitOptions, signal: AbortSignal): Promise<void> {
   const { address, name, logger } = options;
-  const client = await connectPostgres({ address, applicationName: `meridian reads ${name}` });
+  const applicationName = `meridian reads ${name}`;
+  const client = await connectPostgres({ address, applicationName, until: signal });
   try {
     if (!(await define(client))) {
       logger.warn('may not create meridian.wait_linearizable(): reads by SQL are not offered');

@@ -2,7 +2,7 @@
 import { formatLsn } from '../../libs/postgres/lsn.ts';
 import type { ApplyProgress } from './apply.ts';
 import type { LinearizableReads } from './reads.ts';
-import type { ShipProgress } from './shipper.ts';
+import type { ShipProgress } from './ship-progress.ts';
 import type { AppliedWatermark } from './watermark.ts';
 
 export function shipStatus(ship: ShipProgress): {
@@ -16,13 +16,14 @@ export function shipStatus(ship: ShipProgress): {
   latencyP50Seconds: number;
   latencyP99Seconds: number;
   fencingToken: bigint;
+  writes: string;
   copy?: { table: string; tablesDone: number; tables: number; rows: bigint; rowsEstimated: bigint };
 } {
   const { p50, p99 } = ship.latency.snapshot();
   const { copy } = ship;
   return {
     state: ship.state,
-    error: ship.error,
+    error: errorOf(ship),
     confirmedLsn: formatLsn(ship.confirmed),
     transactions: BigInt(ship.transactions),
     inFlight: ship.inFlight,
@@ -31,6 +32,7 @@ export function shipStatus(ship: ShipProgress): {
     latencyP50Seconds: p50 / 1e6,
     latencyP99Seconds: p99 / 1e6,
     fencingToken: BigInt(ship.token),
+    writes: ship.writes,
     ...(copy === null
       ? {}
       : {
@@ -74,4 +76,11 @@ export function applyStatus(
     waitP50Seconds: p50 / 1e6,
     waitP99Seconds: p99 / 1e6,
   };
+}
+
+/** What nobody would guess from the state: that the database takes writes whose COMMIT never returns. */
+function errorOf({ error, writes, writesError }: ShipProgress): string {
+  if (writes !== 'refusing') return error;
+  const why = writesError === '' ? '' : ` (${writesError})`;
+  return `${error}; new sessions can still write here, and their COMMIT waits for ever${why}`;
 }

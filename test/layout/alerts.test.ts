@@ -15,6 +15,9 @@ import { JanitorRounds } from '../../services/journal/janitor-rounds.ts';
 import { MemoryJournal } from '../../services/journal/memory-journal.ts';
 import { archiverOf } from '../../services/journal/testing-archiver.ts';
 import { records } from '../../services/journal/testing-reads.ts';
+import { sidecarSchema } from '../../services/sidecar/config.ts';
+import { addSidecarMetrics } from '../../services/sidecar/metrics.ts';
+import { ShipProgress } from '../../services/sidecar/ship-progress.ts';
 import { firing as firingIn, partsOf, rules } from './alert-rules.ts';
 import { ROOT } from './source-files.ts';
 
@@ -130,6 +133,25 @@ describe('alerts of the archive', () => {
     expect(await firing()).toEqual(['MeridianArchiveHalted']);
     store.corrupt = (_, bytes) => bytes;
     await look(20);
+    expect(await firing()).toEqual([]);
+  });
+});
+
+describe('alerts of a sidecar', () => {
+  it('MeridianFencedPrimaryWritable fires while a fenced primary takes writes, and ends when it refuses them', async () => {
+    const ship = new ShipProgress();
+    addSidecarMetrics(registry, {
+      config: sidecarSchema.parse({
+        ...{ cluster: 'c', region: 'eu', listen: '127.0.0.1:1', roles: ['ship', 'apply'] },
+        ...{ postgres: 'postgres://u@h/d', stream: 'pg.d' },
+        instance: { name: 'one', replicas: [{ region: 'eu', address: 'h:1' }] },
+      }),
+      ...{ ship, apply: null, appliedWatermark: () => 0, waitLatency: () => null, wall: () => 0 },
+    });
+    expect(await firing()).toEqual([]);
+    ship.writes = 'refusing';
+    expect(await firing()).toEqual(['MeridianFencedPrimaryWritable']);
+    ship.writes = 'refused';
     expect(await firing()).toEqual([]);
   });
 });

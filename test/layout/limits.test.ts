@@ -17,7 +17,7 @@ import { addJournalMetrics } from '../../services/journal/metrics.ts';
 import { ApplyProgress } from '../../services/sidecar/apply.ts';
 import { sidecarSchema } from '../../services/sidecar/config.ts';
 import { addSidecarMetrics } from '../../services/sidecar/metrics.ts';
-import { ShipProgress } from '../../services/sidecar/shipper.ts';
+import { ShipProgress } from '../../services/sidecar/ship-progress.ts';
 import { firing, rules } from './alert-rules.ts';
 
 /**
