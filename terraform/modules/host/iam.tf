@@ -11,39 +11,32 @@ locals {
     Resource = "arn:${local.partition}:s3:::${trimprefix(var.artifact.url, "s3://")}"
   }] : []
 
-  certificate_statements = [
-    {
-      # Secrets Manager adds six characters to the name.
-      Sid      = "ReadCertificate"
-      Effect   = "Allow"
-      Action   = "secretsmanager:GetSecretValue"
-      Resource = "arn:${local.partition}:secretsmanager:${var.region}:${data.aws_caller_identity.this.account_id}:secret:${local.certificate_secret}-??????"
-    },
-    {
-      Sid       = "DecryptCertificate"
-      Effect    = "Allow"
-      Action    = "kms:Decrypt"
-      Resource  = var.kms_key_arn
-      Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
-    },
-  ]
-}
+  # What the host reads from Secrets Manager, by what its statements call it.
+  secrets = merge(
+    var.certificates ? { Certificate = local.certificate_secret } : {},
+    var.archive_keys ? { WrappedKeys = local.archive_keys_secret } : {},
+  )
 
-locals {
-  archive_keys_statements = [
-    {
-      Sid      = "ReadWrappedKeys"
-      Effect   = "Allow"
-      Action   = "secretsmanager:GetSecretValue"
-      Resource = "arn:${local.partition}:secretsmanager:${var.region}:${data.aws_caller_identity.this.account_id}:secret:${local.archive_keys_secret}-??????"
-    },
-    {
-      Sid       = "DecryptWrappedKeys"
-      Effect    = "Allow"
-      Action    = "kms:Decrypt"
-      Resource  = var.kms_key_arn
-      Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
-    },
+  secret_statements = flatten([
+    for what, secret in local.secrets : [
+      {
+        # Secrets Manager adds six characters to the name.
+        Sid      = "Read${what}"
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = "arn:${local.partition}:secretsmanager:${var.region}:${data.aws_caller_identity.this.account_id}:secret:${secret}-??????"
+      },
+      {
+        Sid       = "Decrypt${what}"
+        Effect    = "Allow"
+        Action    = "kms:Decrypt"
+        Resource  = var.kms_key_arn
+        Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
+      },
+    ]
+  ])
+
+  archive_keys_statements = var.archive_keys ? [
     {
       # Only what was wrapped as a key of this cluster's archives: the key wraps more than that.
       Sid       = "UnwrapKeys"
@@ -52,7 +45,7 @@ locals {
       Resource  = var.kms_key_arn
       Condition = { StringEquals = { "kms:EncryptionContext:meridian:archive" = var.cluster } }
     },
-  ]
+  ] : []
 }
 
 resource "aws_iam_role" "this" {
@@ -110,8 +103,8 @@ resource "aws_iam_role_policy" "host" {
         Resource = "*"
       },
       ],
-      [for statement in local.certificate_statements : statement if var.certificates],
-      [for statement in local.archive_keys_statements : statement if var.archive_keys],
+      local.secret_statements,
+      local.archive_keys_statements,
       local.release_statements,
     )
   })
