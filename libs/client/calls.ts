@@ -20,8 +20,8 @@ export interface CallLimits {
 }
 
 /**
- * Fails with the first error that no other replica can help with, or, when the time is up, with the
- * last one.
+ * Fails with the first error that no other replica can help with. When the time is up: as UNAVAILABLE where
+ * no attempt can have had an effect, else as DEADLINE, with what the last one said.
  */
 export async function callAnywhere<I extends DescMessage, O extends DescMessage>(
   regions: Regions,
@@ -32,9 +32,12 @@ export async function callAnywhere<I extends DescMessage, O extends DescMessage>
   const endsAt = performance.now() + limits.deadlineMs;
   const rounds = new Rounds(regions.list);
   let last: MeridianError | null = null;
+  let mayHaveArrived = false;
   for (;;) {
     const left = endsAt - performance.now();
-    if (left <= 0 || limits.signal?.aborted === true) throw tooLate(method.name, limits, last);
+    if (left <= 0 || limits.signal?.aborted === true) {
+      throw tooLate(method.name, limits, last, mayHaveArrived);
+    }
     const region = rounds.next();
     if (region === null) {
       await pause(Math.min(rounds.pauseMs(), left));
@@ -50,6 +53,7 @@ export async function callAnywhere<I extends DescMessage, O extends DescMessage>
     } catch (error) {
       if (!(error instanceof MeridianError)) throw error;
       last = error;
+      mayHaveArrived ||= !error.noEffect;
       const elsewhere = error.retry || error.reason === 'WRONG_TARGET';
       if (!elsewhere || (error.reason === 'WRONG_TARGET' && rounds.triedAll)) {
         throw error;
@@ -59,10 +63,15 @@ export async function callAnywhere<I extends DescMessage, O extends DescMessage>
   }
 }
 
-function tooLate(name: string, limits: CallLimits, last: MeridianError | null): MeridianError {
+function tooLate(
+  name: string,
+  limits: CallLimits,
+  last: MeridianError | null,
+  mayHaveArrived: boolean,
+): MeridianError {
   const why = last === null ? 'no answer' : last.message;
   const message = `${name}: no replica answered within ${Math.round(limits.deadlineMs)} ms; last: ${why}`;
-  return new MeridianError('DEADLINE', message, { cause: last });
+  return new MeridianError(mayHaveArrived ? 'DEADLINE' : 'UNAVAILABLE', message, { cause: last });
 }
 
 const PROBE_MS = 1_000;

@@ -9,7 +9,8 @@
  * | --- | --- | --- |
  * | UNAVAILABLE before a connection stood, or the stream was refused | UNAVAILABLE | yes |
  * | UNAVAILABLE otherwise, CANCELLED, UNKNOWN, ABORTED, INTERNAL | INDEFINITE | unknown |
- * | DEADLINE_EXCEEDED | DEADLINE | unknown |
+ * | DEADLINE_EXCEEDED before a connection stood | UNAVAILABLE | yes |
+ * | DEADLINE_EXCEEDED otherwise | DEADLINE | unknown |
  * | RESOURCE_EXHAUSTED by the server's limit on message size | TOO_LARGE | yes |
  * | RESOURCE_EXHAUSTED by our own limit (the answer is too large) | INDEFINITE | unknown |
  * | RESOURCE_EXHAUSTED otherwise | OVERLOADED | yes |
@@ -72,9 +73,21 @@ export function fromStatus(
   if (typed !== null) return typed;
   const { reason, details } = reasonOf(error, context.receiveBytesMax);
   const name = (grpcStatus[error.code] as string | undefined) ?? `status ${error.code}`;
-  return new MeridianError(reason, `${context.address}: ${name}: ${error.details}`, {
+  return new MeridianError(reason, `${context.address}: ${wordsOf(error.details, name)}`, {
     details: { ...details, grpc: name },
   });
+}
+
+/** grpc-js has the cause in the middle of its sentences; of anybody else's words none is left out. */
+function wordsOf(text: string, name: string): string {
+  const refused = NO_CONNECTION.exec(text);
+  if (refused !== null) {
+    const [, why = '', note = ''] = refused;
+    return `no connection: ${why}${note === '' ? '' : ` (${note})`}`;
+  }
+  const [, after] = TIMED_OUT.exec(text) ?? [];
+  if (after === undefined) return `${name}: ${text}`;
+  return NEVER_PICKED.test(text) ? `no connection within ${after}` : `no answer within ${after}`;
 }
 
 function fromTrailer(error: StatusObject | ServiceError): MeridianError | null {
@@ -105,7 +118,7 @@ function reasonOf(error: StatusObject | ServiceError, receiveBytesMax?: number):
     case grpcStatus.UNAVAILABLE:
       return plain(NEVER_SENT.test(error.details) ? 'UNAVAILABLE' : 'INDEFINITE');
     case grpcStatus.DEADLINE_EXCEEDED:
-      return plain('DEADLINE');
+      return plain(NEVER_PICKED.test(error.details) ? 'UNAVAILABLE' : 'DEADLINE');
     case grpcStatus.RESOURCE_EXHAUSTED: {
       const sizes = LARGER_THAN_MAX.exec(error.details);
       if (sizes === null) return plain('OVERLOADED');
@@ -137,6 +150,12 @@ function reasonOf(error: StatusObject | ServiceError, receiveBytesMax?: number):
 /** grpc-js' words for a call that never left this process, or that the server never looked at. */
 const NEVER_SENT =
   /^(No connection established|Name resolution|Channel closed|Stream refused by server)/;
+/** The same, where the time ran out before: what was waited for stands last. */
+const NEVER_PICKED =
+  /^Deadline exceeded after [^,]*,(.*,)?waiting for (LB pick|name resolution|metadata filters)$/i;
+const NO_CONNECTION =
+  /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^()]*Z\))?\. Resolution note: ?(.*)$/s;
+const TIMED_OUT = /^Deadline exceeded after ([\d.]+s)/;
 const LARGER_THAN_MAX = /message larger than max \((\d+) vs\.? (\d+)\)/;
 
 /** Shortened, and without lone surrogates, which `encodeURI` of the message header refuses. */
