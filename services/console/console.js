@@ -80,9 +80,13 @@ function complain(error) {
   const box = h(
     'div',
     { id: 'complaint', role: 'alert', class: 'verdict' },
-    h('p', { class: 'bad' }, `✕ ${error.reason ?? 'FAILED'}: ${error.message}`),
+    h(
+      'div',
+      { class: 'title' },
+      h('p', { class: 'bad' }, `✕ ${error.reason ?? 'FAILED'}: ${error.message}`),
+      dismiss,
+    ),
     error.status === 401 || error.status === 403 ? tokenForm() : null,
-    dismiss,
   );
   main.before(box);
 }

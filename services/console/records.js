@@ -27,8 +27,18 @@ export function showRecords(main, stream, signal, onError) {
     try {
       await work();
     } catch (error) {
-      if (error.name !== 'AbortError') onError(error);
+      if (error.reason === 'STREAM_NOT_FOUND') missing();
+      else if (error.name !== 'AbortError') onError(error);
     }
+  };
+  /** Never there, or deleted meanwhile: nothing on this page works any more. */
+  const missing = () => {
+    tail?.abort();
+    controls.remove();
+    table.remove();
+    facts.textContent = 'There is no stream of this name.';
+    note.textContent = '';
+    many.textContent = '';
   };
   const describe = async () => {
     const about = await describeStream(stream, signal);
@@ -48,7 +58,7 @@ export function showRecords(main, stream, signal, onError) {
       note.textContent =
         records.length === 0
           ? 'The stream holds no records.'
-          : `${number(from)} to ${number(last)}${gone}`;
+          : `records ${number(from)} to ${number(last)}${gone}`;
       at.value = String(from);
       older.disabled = from <= first;
       newer.disabled = last >= next - 1;
@@ -102,6 +112,30 @@ export function showRecords(main, stream, signal, onError) {
     event.preventDefault();
     page(Number(at.value));
   };
+  const controls = h(
+    'form',
+    { class: 'bar', submit: jump },
+    h('button', { type: 'button', click: () => page(0) }, 'First'),
+    older,
+    newer,
+    h('button', { type: 'button', click: () => page(Infinity) }, 'Last'),
+    h(
+      'span',
+      { class: 'pair' },
+      h('label', { for: 'at' }, 'from number'),
+      at,
+      h('button', {}, 'Go'),
+    ),
+    tailing,
+  );
+  const heads = ['number', 'time', 'key', 'headers', 'body'].map((text) =>
+    h('th', { scope: 'col', class: text === 'number' ? 'number' : '' }, text),
+  );
+  const table = h(
+    'div',
+    { class: 'scroll' },
+    h('table', { class: 'records stacked' }, h('thead', {}, h('tr', {}, heads)), body),
+  );
   main.replaceChildren(
     h(
       'section',
@@ -109,39 +143,9 @@ export function showRecords(main, stream, signal, onError) {
       h('p', {}, h('a', { href: '#/streams' }, '← all streams')),
       h('h2', { class: 'name' }, stream),
       facts,
-      h(
-        'form',
-        { class: 'bar', submit: jump },
-        h('button', { type: 'button', click: () => page(0) }, 'First'),
-        older,
-        newer,
-        h('button', { type: 'button', click: () => page(Infinity) }, 'Last'),
-        h('label', { for: 'at' }, 'from number'),
-        at,
-        h('button', {}, 'Go'),
-        tailing,
-      ),
+      controls,
       h('p', { class: 'dim' }, note, many),
-      h(
-        'div',
-        { class: 'scroll' },
-        h(
-          'table',
-          { class: 'records stacked' },
-          h(
-            'thead',
-            {},
-            h(
-              'tr',
-              {},
-              ['number', 'time', 'key', 'headers', 'body'].map((text) =>
-                h('th', { scope: 'col', class: text === 'number' ? 'number' : '' }, text),
-              ),
-            ),
-          ),
-          body,
-        ),
-      ),
+      table,
     ),
   );
   page(Infinity);

@@ -15,6 +15,25 @@ export function showStreams(main, signal, onError) {
   const body = h('tbody', {});
   const note = h('p', { class: 'dim', role: 'status' });
   const more = h('button', { type: 'button', hidden: true, click: () => load() }, 'Next page');
+  const heads = ['stream', 'records', 'numbers', 'last record', 'fencing', 'lease'];
+  const table = h(
+    'div',
+    { class: 'scroll' },
+    h(
+      'table',
+      { class: 'streams stacked' },
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          heads.map((text, i) => h('th', { scope: 'col', class: i === 1 ? 'number' : '' }, text)),
+        ),
+      ),
+      body,
+    ),
+  );
   let last = '';
   const load = async () => {
     try {
@@ -23,8 +42,11 @@ export function showStreams(main, signal, onError) {
       body.replaceChildren(...streams.map(row));
       note.textContent =
         streams.length === 0
-          ? 'There is no stream of that name.'
-          : `${streams.length} streams${page.more ? ', others follow' : ''}`;
+          ? prefix.value === ''
+            ? 'There are no streams yet: the first append to a name makes one.'
+            : 'No stream begins like this.'
+          : `${streams.length} stream${streams.length === 1 ? '' : 's'}${page.more ? ', others follow' : ''}`;
+      table.hidden = streams.length === 0;
       last = streams.at(-1)?.stream ?? '';
       more.hidden = !page.more;
     } catch (error) {
@@ -36,7 +58,6 @@ export function showStreams(main, signal, onError) {
     last = '';
     load();
   };
-  const heads = ['stream', 'records', 'numbers', 'last record', 'fencing', 'lease'];
   main.replaceChildren(
     h(
       'section',
@@ -50,26 +71,7 @@ export function showStreams(main, signal, onError) {
         h('button', {}, 'Show'),
       ),
       note,
-      h(
-        'div',
-        { class: 'scroll' },
-        h(
-          'table',
-          {},
-          h(
-            'thead',
-            {},
-            h(
-              'tr',
-              {},
-              heads.map((text, i) =>
-                h('th', { scope: 'col', class: i === 1 ? 'number' : '' }, text),
-              ),
-            ),
-          ),
-          body,
-        ),
-      ),
+      table,
       more,
     ),
   );
@@ -81,14 +83,21 @@ function row({ stream, firstSeqNum, nextSeqNum, timestamp, fencingToken, config,
   return h(
     'tr',
     {},
-    h('td', {}, h('a', { href: `#/streams/${encodeURIComponent(stream)}` }, stream)),
-    h('td', { class: 'number' }, number(kept)),
-    h('td', {}, kept === 0 ? NONE : `${number(firstSeqNum)} – ${number(Number(nextSeqNum) - 1)}`),
-    h('td', {}, dayAndTime(timestamp)),
-    h('td', {}, fencing(config, fencingToken)),
     h(
       'td',
-      {},
+      { class: 'stream' },
+      h('a', { href: `#/streams/${encodeURIComponent(stream)}` }, stream),
+    ),
+    named('records', number(kept), 'number'),
+    named(
+      'numbers',
+      kept === 0 ? NONE : `${number(firstSeqNum)} – ${number(Number(nextSeqNum) - 1)}`,
+      'one-line',
+    ),
+    named('last record', dayAndTime(timestamp), 'time'),
+    named('fencing', fencing(config, fencingToken)),
+    named(
+      'lease',
       lease === undefined || lease === null
         ? NONE
         : `${lease.holder}, until ${dayAndTime(lease.expiresAt)}`,
@@ -96,7 +105,12 @@ function row({ stream, firstSeqNum, nextSeqNum, timestamp, fencingToken, config,
   );
 }
 
+/** A cell that says what it is where there is no room for a head. */
+function named(name, text, kind = '') {
+  return h('td', { class: kind, 'data-name': name }, text);
+}
+
 export function fencing(config, token) {
-  const required = config?.fencing === 'FENCING_REQUIRED' ? 'required' : 'free';
+  const required = config?.fencing === 'FENCING_REQUIRED' ? 'required' : 'none';
   return Number(token) === 0 ? required : `${required}, token ${number(token)}`;
 }

@@ -223,7 +223,7 @@ it('serves the console under a strict policy, and nothing else of the disk', asy
   );
   const html = await frame.text();
   const named = [...html.matchAll(/(?:src|href)="([\w-]+\.\w+)"/g)].map(([, name = '']) => name);
-  expect(new Set(named)).toEqual(new Set(['console.css', 'console.js', 'icon.svg']));
+  expect(new Set(named)).toEqual(new Set(['console.css', 'narrow.css', 'console.js', 'icon.svg']));
   for (const name of named) {
     const file = await fetch(`${base}/console/${name}`);
     expect([name, file.status]).toEqual([name, 200]);
