@@ -68,6 +68,22 @@ export async function journalMembers(directory: string, ports: Ports): Promise<M
   );
 }
 
+/** Configuration of the command `meridian`, a context for each instance; returns its file. */
+export function writeContexts(directory: string, ports: Ports): string {
+  const contexts: Record<string, object> = {};
+  for (const instance of INSTANCES) {
+    const replicas: Record<string, string> = {};
+    for (const region of REGIONS) {
+      replicas[region] = `127.0.0.1:${String(ports[region].journal[instance])}`;
+    }
+    contexts[instance] = { cluster: CLUSTER, instance, replicas };
+  }
+  const file = join(directory, 'meridian.yaml');
+  const config = { current: INSTANCES[0], contexts };
+  writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`);
+  return file;
+}
+
 /** JSON is YAML too; it is written indented, for people who look. */
 export function writeConfig(directory: string, name: string, config: object): string {
   const file = join(directory, 'config', `${name}.yaml`);

@@ -8,7 +8,7 @@ export interface Options {
   readonly directory: string | null;
   /** Throw the state away first. */
   readonly fresh: boolean;
-  /** First of the 50 numbers from which the ports are taken; null: the usual ones, or free ones. */
+  /** First of the 70 numbers from which the ports are taken; null: the usual ones, or free ones. */
   readonly firstPort: number | null;
   /** Lines instead of a live view, also on a terminal. */
   readonly plain: boolean;

@@ -1,7 +1,7 @@
 /**
  * The three databases as members: the primary in region A, replicas in B and C, each a Postgres of
- * its own with the database `app` and the same tables. Changes of the schema are not carried by the
- * journal, so the tables are made everywhere before anything is shipped.
+ * its own with the database `app` and the same tables, which are made everywhere before anything is
+ * shipped: a replica begins with tables like the primary's, and empty.
  */
 import { join } from 'node:path';
 import type { ClusterAddress } from '../../libs/postgres/cluster.ts';

@@ -5,19 +5,19 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Interrupt } from './interrupt.ts';
+import { writeContexts } from './journals.ts';
 import { buildLocalCluster } from './local-cluster.ts';
 import type { LocalCluster } from './local-cluster.ts';
 import type { Options } from './options.ts';
-import { psqlCommand, roleOf } from './postgres-members.ts';
 import { openScreen } from './screen.ts';
 import type { Output, Screen } from './screen.ts';
 import { defaultDirectory, openStateDirectory } from './state-directory.ts';
-import type { StateDirectory } from './state-directory.ts';
 import { StatusPoller } from './status.ts';
 import { Reads } from './reads.ts';
-import { choosePorts, REGIONS } from './topology.ts';
+import { choosePorts } from './topology.ts';
 import { startTraffic } from './traffic.ts';
 import { renderLine, renderView } from './view.ts';
+import { hasPsql, welcome } from './welcome.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const VIEW_EVERY_MS = 500;
@@ -39,7 +39,12 @@ export async function run(options: Options, output: Output, interrupt: Interrupt
       },
     });
     await Promise.race([cluster.supervisor.start(), interrupt.happened]);
-    if (!interrupt.isSet()) await watch(cluster, options, state, screen, interrupt);
+    if (!interrupt.isSet()) {
+      const contexts = writeContexts(state.path, ports);
+      const psql = hasPsql(process.env['PATH'] ?? '');
+      for (const line of welcome({ ports, path: state.path, contexts, psql })) screen.print(line);
+      await watch(cluster, options, screen, interrupt);
+    }
   } finally {
     screen.close();
     if (cluster !== null) {
@@ -54,11 +59,9 @@ export async function run(options: Options, output: Output, interrupt: Interrupt
 async function watch(
   cluster: LocalCluster,
   options: Options,
-  state: StateDirectory,
   screen: Screen,
   interrupt: Interrupt,
 ): Promise<void> {
-  for (const line of welcome(cluster, state)) screen.print(line);
   const startedAt = performance.now();
   const stopTraffic = options.traffic ? await startTraffic(cluster) : null;
   const reads = new Reads(cluster);
@@ -80,32 +83,4 @@ async function watch(
     await reads.close();
     await stopTraffic?.();
   }
-}
-
-function welcome(cluster: LocalCluster, state: StateDirectory): string[] {
-  return [
-    '',
-    'Meridian runs: three regions, two journal instances.',
-    '',
-    ...REGIONS.map((region) => {
-      const command = psqlCommand(cluster.ports[region].postgres);
-      return `  ${region.toUpperCase()}  ${roleOf(region)}  ${command}`;
-    }),
-    '',
-    'A COMMIT in A returns when two regions have it on disk. Write there, read in B or C:',
-    '',
-    `  ${psqlCommand(cluster.ports.a.postgres)} -c "INSERT INTO note VALUES (1, 'hello')"`,
-    `  ${psqlCommand(cluster.ports.b.postgres)} -c "SELECT * FROM note"`,
-    '',
-    'Consoles: regions, links, lanes, streams; JSON over HTTP at the same address:',
-    '',
-    ...REGIONS.map((region) => {
-      const { one, two } = cluster.ports[region].http;
-      const [first, second] = [one, two].map((port) => `http://127.0.0.1:${String(port)}/`);
-      return `  ${region.toUpperCase()}  journal one ${first ?? ''}  two ${second ?? ''}`;
-    }),
-    '',
-    `State and logs: ${state.path}. Ctrl-C stops; npm start continues; --fresh starts over.`,
-    '',
-  ];
 }
