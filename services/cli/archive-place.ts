@@ -11,7 +11,11 @@ export type Place = Omit<StoreSettings, 'timeoutMs'>;
 
 const TIMEOUT_MS = 60_000;
 
+/** What the SDK of AWS thinks of this Node is nothing for whoever asks for an archive. */
+const NO_SUPPORT_WARNING = 'AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED';
+
 export function placeOf(values: Values): Place {
+  process.env[NO_SUPPORT_WARNING] ??= 'true';
   const place = values.text('archive') ?? '';
   return {
     url: place.includes('://') ? place : pathToFileURL(resolve(place)).href,

@@ -8,13 +8,13 @@ import type { ArgumentSpec, CommandSpec, GroupSpec, OptionSpec, ValueKind } from
 import { didYouMean } from './suggest.ts';
 import { bytesText, durationText, parseBytes, parseDuration, parseTime } from './units.ts';
 
-/** Exit code 2; `command`: whose help to look at. */
+/** Exit code 2; `about`: the command or group whose help to look at. */
 export class UsageError extends Error {
-  readonly command: CommandSpec | null;
+  readonly about: Pick<CommandSpec, 'path'> | null;
 
-  constructor(message: string, command: CommandSpec | null = null) {
+  constructor(message: string, about: Pick<CommandSpec, 'path'> | null = null) {
     super(message);
-    this.command = command;
+    this.about = about;
   }
 }
 
@@ -91,9 +91,11 @@ export function chooseCommand(
   }
   if (group !== undefined) {
     const below = table.commands.flatMap(({ path: [at, name = ''] }) => (at === first ? name : []));
-    const what = second === undefined || second.startsWith('-') ? 'nothing' : second;
+    const isNamed = second !== undefined && !second.startsWith('-');
+    const what = isNamed ? `there is no ${first} ${second}: ` : 'which command? ';
     throw new UsageError(
-      `${first} ${what}: expected one of ${below.join(', ')}${didYouMean(what, below)}`,
+      `${what}expected one of ${below.join(', ')}${isNamed ? didYouMean(second, below) : ''}`,
+      { path: [first] },
     );
   }
   const names = [
@@ -185,6 +187,7 @@ function readValue(kind: ValueKind | undefined, text: string, nowMicros: number)
   switch (kind?.kind) {
     case undefined:
     case 'text':
+    case 'path':
       return text;
     case 'count': {
       const value = /^\d+$/.test(text) ? Number(text) : NaN;
@@ -209,6 +212,8 @@ export function expectation(kind: ValueKind | undefined): string {
     case undefined:
     case 'text':
       return 'text';
+    case 'path':
+      return 'a path';
     case 'count': {
       const { least = 0, most } = kind;
       if (most !== undefined) return `a whole number from ${least} to ${most}`;

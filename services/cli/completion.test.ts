@@ -8,13 +8,17 @@ import { TABLE, optionsOf } from './table/table.ts';
 
 /** What bash would offer for a command line whose last word is being typed. */
 function offered(...words: string[]): string[] {
+  return offeredIn('.', ...words);
+}
+
+function offeredIn(cwd: string, ...words: string[]): string[] {
   const directory = mkdtempSync(join(tmpdir(), 'meridian-completion-'));
   try {
     const file = join(directory, 'meridian.bash');
     writeFileSync(file, completionScript('bash'));
     const list = words.map((word) => `'${word}'`).join(' ');
     const script = `source '${file}'; COMP_WORDS=(meridian ${list}); COMP_CWORD=${words.length}; _meridian; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout, status, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
+    const { stdout, status, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8', cwd });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     return stdout.split('\n').filter((word) => word !== '');
   } finally {
@@ -30,6 +34,36 @@ describe('the completion of bash', () => {
     expect(offered('lease', 'hold', '--tt')).toEqual(['--ttl']);
     expect(offered('append', '--ack', '')).toEqual(['quorum', 'ordered']);
     expect(offered('completion', 'f')).toEqual(['fish']);
+  });
+
+  it('knows short options, values behind =, options before the command, and the words of help', () => {
+    expect(offered('status', '-o', 'j')).toEqual(['json']);
+    expect(offered('append', '--ack', '=', 'q')).toEqual(['quorum']);
+    expect(offered('append', '--ack', '=')).toEqual(['quorum', 'ordered']);
+    expect(offered('--output', 'json', 'lease', 'h')).toEqual(['hold']);
+    expect(offered('--output', '=', 'json', 'lease', 'h')).toEqual(['hold']);
+    expect(offered('-o', 'json', 'che')).toEqual(['check-tail', 'check-impact']);
+    expect(offered('help', 'lease', 'h')).toEqual(['hold']);
+  });
+
+  it('offers nothing where only the user knows, files where a path is meant, programs behind --', () => {
+    expect(offered('append', '--key', '')).toEqual([]);
+    const directory = mkdtempSync(join(tmpdir(), 'meridian-completion-'));
+    try {
+      writeFileSync(join(directory, 'my records.txt'), '');
+      for (const words of [
+        ['append', '-f'],
+        ['status', '--tls-ca'],
+        ['verify'],
+        ['certs', 'show'],
+      ]) {
+        expect(offeredIn(directory, ...words, 'my')).toEqual(['my records.txt']);
+      }
+      expect(offeredIn(directory, 'dev', '--', 'true')).toContain('true');
+      expect(offeredIn(directory, 'dev', '--', 'cat', 'my')).toEqual(['my records.txt']);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
   });
 });
 

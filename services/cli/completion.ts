@@ -1,13 +1,11 @@
 /**
  * Completion scripts, made from the table: commands, the second words of groups, options, and the
- * choices of options that have some. File names where an option takes a path. The scripts are static:
- * completing must not connect anywhere.
+ * choices of options that have some. File names where an option or argument takes a path, nothing where
+ * it takes what only the user knows. The scripts are static: completing must not connect anywhere.
  */
 import { argumentText } from './help.ts';
 import type { CommandSpec, OptionSpec } from './spec.ts';
-import { TABLE, TOPICS, optionsOf } from './table/table.ts';
-
-const FILE_OPTIONS = ['file', 'config', 'directory'];
+import { LEADING_OPTIONS, TABLE, TOPICS, optionsOf } from './table/table.ts';
 
 export function completionScript(shell: string): string {
   if (shell === 'zsh') return zsh();
@@ -33,54 +31,100 @@ function argumentWords(command: CommandSpec): string[] {
   return kind?.kind === 'choice' ? [...kind.choices] : [];
 }
 
+function takesPath({ args = [] }: CommandSpec): boolean {
+  return args.some(({ value }) => value?.kind === 'path');
+}
+
+/**
+ * The words that name the command are looked for from the left, past options that may stand before them.
+ * bash makes three words of `--ack=quorum`, and is 3.2 on some machines. What follows `--` is the line of
+ * another program.
+ */
 function bash(): string {
   const commands = TABLE.commands.map((command) => {
     const options = optionsOf(command).map(({ name }) => `--${name}`);
     const words = [...options, ...argumentWords(command)].join(' ');
-    return `    '${command.path.join(' ')}') words='${words}' ;;\n`;
+    const files = takesPath(command) ? ' files=yes' : '';
+    return `    '${command.path.join(' ')}') words='${words}'${files} ;;\n`;
   });
-  const groups = TABLE.groups.map(
-    ({ name }) => `    '${name}') words='${secondWords(name).join(' ')}' ;;\n`,
+  const groupNames = TABLE.groups.map(({ name }) => name);
+  const groups = groupNames.map(
+    (name) => `    '${name}'|'help ${name}') words='${secondWords(name).join(' ')}' ;;\n`,
   );
+  const leading = LEADING_OPTIONS.filter(({ value }) => value !== undefined).flatMap(formsOf);
   return `# bash completion of meridian; made by \`meridian completion bash\`
+_meridian_files() {
+  local IFS=$'\\n'
+  COMPREPLY=($(compgen -f -- "$1"))
+  compopt -o filenames 2>/dev/null
+}
 _meridian() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" words=''
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"
+  local command='' words='' files='' word='' i=1
+  if [ "$current" = '=' ]; then current=''
+  elif [ "$previous" = '=' ]; then previous="\${COMP_WORDS[COMP_CWORD-2]}"
+  fi
+  COMPREPLY=()
+  while [ "$i" -lt "$COMP_CWORD" ]; do
+    word="\${COMP_WORDS[i]}"
+    case "$word" in
+      --)
+        if [ "$((i + 1))" -eq "$COMP_CWORD" ]; then COMPREPLY=($(compgen -c -- "$current"))
+        else _meridian_files "$current"
+        fi
+        return ;;
+      ${leading.join('|')})
+        if [ "\${COMP_WORDS[i+1]}" = '=' ]; then i=$((i + 2))
+        elif [ -z "$command" ]; then i=$((i + 1))
+        fi ;;
+      -*|=) ;;
+      *)
+        case "$command" in
+          '') command="$word" ;;
+          help|${groupNames.join('|')}) command="$command $word" ;;
+        esac ;;
+    esac
+    i=$((i + 1))
+  done
   case "$previous" in
-${valueCases()}    ${FILE_OPTIONS.map((name) => `--${name}`).join('|')}) COMPREPLY=($(compgen -f -- "$current")); return ;;
-  esac
-  local command="\${COMP_WORDS[1]}"
-  case "$command" in
-    ${TABLE.groups.map(({ name }) => name).join('|') || '-'})
-      [ "$COMP_CWORD" -gt 2 ] && command="$command \${COMP_WORDS[2]}" ;;
-  esac
-  [ "$COMP_CWORD" -eq 1 ] && command=''
+${valueCases()}  esac
   case "$command" in
     '') words='${firstWords().join(' ')}' ;;
 ${groups.join('')}${commands.join('')}  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  if [ -n "$files" ] && [ "\${current#-}" = "$current" ]; then _meridian_files "$current"
+  else COMPREPLY=($(compgen -W "$words" -- "$current"))
+  fi
 }
-complete -o default -F _meridian meridian
+complete -F _meridian meridian
 `;
 }
 
-/** Lines of a `case` that answer with the choices of an option. */
-function valueCases(): string {
-  return [...choicesByOption()]
-    .map(
-      ([name, choices]) =>
-        `    --${name}) COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$current")); return ;;\n`,
-    )
-    .join('');
+function formsOf({ name, short }: OptionSpec): string[] {
+  return short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`];
 }
 
-/** Of options of one name in several commands, all choices. */
-function choicesByOption(): ReadonlyMap<string, readonly string[]> {
-  const found = new Map<string, string[]>();
-  for (const { name, value } of TABLE.commands.flatMap(optionsOf)) {
-    if (value?.kind !== 'choice') continue;
-    found.set(name, [...new Set([...(found.get(name) ?? []), ...value.choices])]);
+/** Lines of a `case` that answer with what an option takes: choices, files, or nothing that is known here. */
+function valueCases(): string {
+  const options = TABLE.commands.flatMap(optionsOf);
+  const switches = new Set(options.filter(({ value }) => value === undefined).flatMap(formsOf));
+  const forms = new Set(options.flatMap(formsOf));
+  const byAnswer = new Map<string, string[]>();
+  for (const form of forms) {
+    // A switch in one command and not in another: options may follow.
+    if (switches.has(form)) continue;
+    const values = options.filter((option) => formsOf(option).includes(form));
+    const choices = values.flatMap(({ value }) => (value?.kind === 'choice' ? value.choices : []));
+    const answer =
+      choices.length > 0
+        ? `COMPREPLY=($(compgen -W '${[...new Set(choices)].join(' ')}' -- "$current"))`
+        : values.some(({ value }) => value?.kind === 'path')
+          ? '_meridian_files "$current"'
+          : ':';
+    byAnswer.set(answer, [...(byAnswer.get(answer) ?? []), form]);
   }
-  return found;
+  return [...byAnswer]
+    .map(([answer, names]) => `    ${names.join('|')}) ${answer}; return ;;\n`)
+    .join('');
 }
 
 function zsh(): string {
@@ -93,10 +137,13 @@ function zsh(): string {
     return `    '${name}') words=(${words}); _describe 'command' words; return ;;\n`;
   });
   const cases = TABLE.commands.map((command) => {
-    const options = optionsOf(command).map((option) => `'${zshOption(option)}'`);
+    const options = optionsOf(command).flatMap((option) =>
+      formsOf(option).map((form) => `'${zshOption(option, form)}'`),
+    );
     const rest = (command.args ?? []).map((argument) => {
       const words = argumentWords(command).join(' ');
-      const action = words === '' ? '' : `(${words})`;
+      const files = argument.value?.kind === 'path' ? '_files' : '';
+      const action = words === '' ? files : `(${words})`;
       return `'${argument.repeated === true ? '*' : ''}:${argumentText(argument).replace(/[[\]:]/g, '')}:${action}'`;
     });
     return `    '${command.path.join(' ')}') _arguments -S ${[...options, ...rest].join(' ')} ;;\n`;
@@ -122,13 +169,13 @@ if [ "$funcstack[1]" = _meridian ]; then _meridian "$@"; else compdef _meridian 
 `;
 }
 
-function zshOption(option: OptionSpec): string {
-  const { name, help, value, placeholder = 'value', repeated } = option;
+function zshOption(option: OptionSpec, form: string): string {
+  const { help, value, placeholder = 'value', repeated } = option;
   const star = repeated === true ? '*' : '';
-  const text = `${star}--${name}[${quoted(help).replace(/[[\]]/g, '')}]`;
+  const text = `${star}${form}[${quoted(help).replace(/[[\]]/g, '')}]`;
   if (value === undefined) return text;
   const choices = value.kind === 'choice' ? `(${value.choices.join(' ')})` : '';
-  const action = FILE_OPTIONS.includes(name) ? '_files' : choices;
+  const action = value.kind === 'path' ? '_files' : choices;
   return `${text}:${placeholder.replaceAll(':', ' ')}:${action}`;
 }
 
@@ -152,9 +199,10 @@ function fish(): string {
     const words = argumentWords(command);
     if (words.length > 0)
       lines.push(`complete -c meridian -f -n '${when}' -a '${words.join(' ')}'`);
+    else if (takesPath(command)) lines.push(`complete -c meridian -F -n '${when}'`);
     for (const { name, short, value, help } of optionsOf(command)) {
       const form = short === undefined ? '' : ` -s ${short}`;
-      const files = FILE_OPTIONS.includes(name) ? ' -F' : '';
+      const files = value?.kind === 'path' ? ' -F' : '';
       const choices = value?.kind === 'choice' ? ` -x -a '${value.choices.join(' ')}'` : ' -r';
       const takes = value === undefined ? '' : files === '' ? choices : ` -r${files}`;
       lines.push(

@@ -107,7 +107,8 @@ export function argumentText({ name, optional, repeated }: ArgumentSpec): string
 export function optionNotes(option: OptionSpec): string {
   const { help, value, defaultText, environment, repeated, required } = option;
   const notes = [help];
-  if (value !== undefined && value.kind !== 'text') notes.push(`Expects ${expectation(value)}.`);
+  const isPlain = value === undefined || value.kind === 'text' || value.kind === 'path';
+  if (!isPlain) notes.push(`Expects ${expectation(value)}.`);
   if (required === true) notes.push('Required.');
   if (repeated === true) notes.push('May be given more than once.');
   if (defaultText !== undefined) notes.push(`Default: ${defaultText}.`);

@@ -3,7 +3,7 @@
  * the layout of the directory and the order of starting and stopping; a replica's own affairs are its
  * own, it is only a process here.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MeridianError } from '../../libs/errors/errors.ts';
@@ -12,6 +12,7 @@ import type { Child } from '../../libs/processes/child.ts';
 import { isPortFree, releasePorts, reservePorts } from '../../libs/processes/ports.ts';
 
 const PROGRAM = fileURLToPath(new URL('../journal/main.js', import.meta.url));
+const MERIDIAN = fileURLToPath(new URL('./main.js', import.meta.url));
 const READY_MS = 60_000;
 /** Three replicas share a machine with whatever is being developed. */
 const CACHE_BYTES = 32 * 1024 * 1024;
@@ -22,13 +23,15 @@ export interface LocalOptions {
   readonly instance: string;
   /** Three. */
   readonly regions: readonly string[];
-  /** First of six ports in a row; null: the ones of the last time, else free ones. */
+  /** First of nine ports in a row; null: the ones of the last time, else free ones. */
   readonly firstPort: number | null;
 }
 
 export interface LocalReplica {
   readonly region: string;
   readonly address: string;
+  /** Address of its web console and of JSON over HTTP. */
+  readonly console: string;
   readonly dataDirectory: string;
   readonly logFile: string;
   readonly child: Child;
@@ -38,6 +41,8 @@ export interface LocalInstance {
   readonly replicas: readonly LocalReplica[];
   /** A configuration file for this program, with this journal as its context. */
   readonly configFile: string;
+  /** A directory for PATH, with this program as `meridian`: a checkout has it on nobody's PATH. */
+  readonly programs: string;
   stop(): Promise<void>;
 }
 
@@ -45,6 +50,7 @@ interface Place {
   readonly region: string;
   readonly client: number;
   readonly peer: number;
+  readonly http: number;
 }
 
 /** Returns when every replica serves. Throws REFUSED, UNAVAILABLE or DEADLINE with what a replica said. */
@@ -61,6 +67,7 @@ export async function startLocalInstance(options: LocalOptions): Promise<LocalIn
     region,
     client: ports[at] ?? 0,
     peer: ports[regions.length + at] ?? 0,
+    http: ports[2 * regions.length + at] ?? 0,
   }));
   writeFileSync(join(directory, 'ports.json'), `${JSON.stringify(ports)}\n`);
   const replicas: LocalReplica[] = [];
@@ -79,7 +86,8 @@ export async function startLocalInstance(options: LocalOptions): Promise<LocalIn
     await stop();
     throw error;
   }
-  return { replicas, configFile: writeContext(options, places), stop };
+  const configFile = writeContext(options, places);
+  return { replicas, configFile, programs: writePrograms(directory), stop };
 }
 
 /** Those of the last time, so that what was configured for them goes on working. */
@@ -87,13 +95,17 @@ async function choosePorts(
   { directory, regions, firstPort }: LocalOptions,
   reserved: number[],
 ): Promise<number[]> {
-  const count = regions.length * 2;
+  const count = regions.length * 3;
   if (firstPort !== null) return Array.from({ length: count }, (_, at) => firstPort + at);
   const file = join(directory, 'ports.json');
   if (existsSync(file)) {
     const ports = JSON.parse(readFileSync(file, 'utf8')) as number[];
     const free = await Promise.all(ports.map((port) => isPortFree(port)));
-    if (ports.length === count && free.every(Boolean)) return ports;
+    if (free.every(Boolean)) {
+      // An earlier version knew fewer.
+      if (ports.length < count) reserved.push(...(await reservePorts(count - ports.length)));
+      return [...ports, ...reserved];
+    }
   }
   reserved.push(...(await reservePorts(count)));
   return [...reserved];
@@ -105,7 +117,7 @@ async function prepare(
   places: readonly Place[],
   replica: number,
 ): Promise<string> {
-  const place = places[replica] ?? { region: '', client: 0, peer: 0 };
+  const place = places[replica] ?? { region: '', client: 0, peer: 0, http: 0 };
   const dataDirectory = join(directory, 'data', place.region);
   const config = {
     cluster,
@@ -115,6 +127,7 @@ async function prepare(
     dataDirectory,
     listen: `127.0.0.1:${place.client}`,
     peerListen: `127.0.0.1:${place.peer}`,
+    httpListen: `127.0.0.1:${place.http}`,
     peers: places.flatMap((other, number) =>
       number === replica
         ? []
@@ -150,7 +163,7 @@ async function launch(
   replica: number,
   file: string,
 ): Promise<LocalReplica> {
-  const { region, client } = places[replica] ?? { region: '', client: 0 };
+  const { region, client, http } = places[replica] ?? { region: '', client: 0, http: 0 };
   const logFile = join(directory, 'logs', `${region}.log`);
   const child = await spawnChild({
     name: `journal ${region}`,
@@ -159,7 +172,14 @@ async function launch(
     logFile,
   });
   const dataDirectory = join(directory, 'data', region);
-  return { region, address: `127.0.0.1:${client}`, dataDirectory, logFile, child };
+  return {
+    region,
+    address: `127.0.0.1:${client}`,
+    console: `http://127.0.0.1:${http}/`,
+    dataDirectory,
+    logFile,
+    child,
+  };
 }
 
 function writeContext(
@@ -173,4 +193,14 @@ function writeContext(
   const config = { current: 'dev', contexts: { dev: { cluster, instance, replicas } } };
   writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`);
   return file;
+}
+
+function writePrograms(directory: string): string {
+  const programs = join(directory, 'bin');
+  const file = join(programs, 'meridian');
+  mkdirSync(programs, { recursive: true });
+  const words = [process.execPath, MERIDIAN].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  writeFileSync(file, `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`);
+  chmodSync(file, 0o755);
+  return programs;
 }

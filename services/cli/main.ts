@@ -17,6 +17,8 @@ import type { CommandSpec } from './spec.ts';
 import { GENERAL_OPTIONS, LEADING_OPTIONS, TABLE, optionsOf } from './table/table.ts';
 
 const HELP = ['--help', '-h'];
+/** The command that is run, once it is known. */
+let chosen: CommandSpec | null = null;
 
 /** What `meridian` alone, `-h`, `--version` and `instances --help`, of a group, mean. */
 function aliased(argv: readonly string[]): readonly string[] {
@@ -30,6 +32,7 @@ function aliased(argv: readonly string[]): readonly string[] {
 async function main(argv: readonly string[]): Promise<number> {
   const words = aliased(argv);
   const { command, words: left } = chooseCommand(TABLE, LEADING_OPTIONS, words);
+  chosen = command;
   const end = left.indexOf('--');
   const own = end < 0 ? left : left.slice(0, end);
   if (own.some((word) => HELP.includes(word))) {
@@ -85,7 +88,7 @@ else {
       process.exit(code);
     },
     (error: unknown) => {
-      process.exit(reportFailure(error, asksForJson(argv)));
+      process.exit(reportFailure(error, asksForJson(argv), chosen?.asks === true));
     },
   );
 }

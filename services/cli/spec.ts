@@ -8,6 +8,8 @@ import type { Invocation } from './invocation.ts';
 /** What an option or argument takes; the parser turns text into the value and says what is wrong. */
 export type ValueKind =
   | { readonly kind: 'text' }
+  /** A file or directory; whether it is there is not looked at. */
+  | { readonly kind: 'path' }
   /** A whole number. */
   | { readonly kind: 'count'; readonly least?: number; readonly most?: number }
   /** `500ms`, `5s`, `2m`, `1h`; a bare number is seconds. Milliseconds in the program. */
@@ -73,6 +75,8 @@ export interface CommandSpec {
   /** Words after `--` are taken as they are; what stands for them in help. */
   readonly rest?: { readonly name: string; readonly help: string };
   readonly options?: readonly OptionSpec[];
+  /** Only asks: whatever becomes of it, nothing has changed. */
+  readonly asks?: boolean;
   /** Takes the options that say which cluster is meant. */
   readonly connects: boolean;
   /** null: the output is not for programs. */

@@ -1,6 +1,6 @@
 /** A stream as JSON and as text: the same for describe, list and configure. */
 import type { LeaseGrant, StreamDescription } from '../../libs/client/client.ts';
-import { timeOrNull, timeText } from './units.ts';
+import { numbersText, timeOrNull, timeText } from './units.ts';
 
 export function leaseJson(lease: LeaseGrant): object {
   const { holder, token, expiresAt } = lease;
@@ -33,7 +33,7 @@ export function streamText(stream: StreamDescription): string {
   const held = nextSeqNum - firstSeqNum;
   return [
     `stream    ${name}`,
-    `records   ${held} (#${firstSeqNum} up to #${nextSeqNum})`,
+    `records   ${held === 0 ? 'none' : `${held} (${numbersText(firstSeqNum, held)})`}; the next is #${nextSeqNum}`,
     `last      ${timeText(timestamp)}`,
     `created   ${timeText(createdAt)}`,
     `fencing   ${config.fencing}, token ${fencingToken}`,

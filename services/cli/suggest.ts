@@ -8,7 +8,8 @@ export function didYouMean(word: string, known: readonly string[]): string {
 
 /** A beginning of a name counts as near, too. */
 export function nearest(word: string, known: readonly string[]): string | null {
-  const bound = Math.max(1, Math.min(3, Math.floor(word.length / 2)));
+  // Of one letter every other one is as near.
+  const bound = Math.min(3, Math.floor(word.length / 2));
   let best: string | null = null;
   let least = bound + 1;
   for (const candidate of known) {

@@ -94,6 +94,16 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : trimmed(value, 1)} ${units[unit] ?? ''}`;
 }
 
+/** `1 record`, `2 records`. */
+export function counted(count: number, one: string, more = `${one}s`): string {
+  return `${count} ${count === 1 ? one : more}`;
+}
+
+/** Numbers of records one after the other: `#7`, `#7–9`. */
+export function numbersText(first: number, count: number): string {
+  return count <= 1 ? `#${first}` : `#${first}–${first + count - 1}`;
+}
+
 function trimmed(value: number, digits: number): string {
   return String(Number(value.toFixed(digits)));
 }

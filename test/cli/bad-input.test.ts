@@ -78,6 +78,23 @@ describe('bad input', () => {
     },
   );
 
+  it('names the commands of a group, and a file that is not there without a stack', async () => {
+    const [group, wrong, file] = await Promise.all([
+      meridian(['lease']),
+      meridian(['streams', 'lst']),
+      meridian(['certs', 'show', '/nowhere/ca.pem']),
+    ]);
+    expect(group).toMatchObject({ code: 2 });
+    expect(group.stderr).toContain('meridian lease: which command? expected one of acquire, renew');
+    expect(group.stderr).toContain('`meridian help lease` tells more.');
+    expect(wrong.stderr).toContain('there is no streams lst: expected one of list');
+    expect(wrong.stderr).toContain('did you mean list?');
+    expect(file).toMatchObject({
+      code: 1,
+      stderr: 'meridian: /nowhere/ca.pem: no such file or directory\n',
+    });
+  });
+
   it('is told to programs as JSON', async () => {
     const { code, stderr } = await meridian(['status', '--nonsense', '-o', 'json']);
     expect(code).toBe(2);
@@ -100,13 +117,18 @@ describe('without a journal', () => {
   });
 
   it('says that nobody answers, and that nothing happened', async () => {
-    const [status, append] = await Promise.all([
+    const [status, append, tail] = await Promise.all([
       meridian(['status'], { env: NOBODY }),
       meridian(['append', 's', 'x', '--deadline', '500ms'], { env: NOBODY }),
+      meridian(['check-tail', 's', '--deadline', '500ms'], { env: NOBODY }),
     ]);
     expect(status).toMatchObject({ code: 6 });
     expect(append).toMatchObject({ code: 6, stdout: '' });
     expect(append.stderr).toContain('UNAVAILABLE: certainly no effect');
+    expect(append.stderr).toContain('no connection: connect ECONNREFUSED 127.0.0.1:9');
+    // A question changes nothing, whatever becomes of it.
+    expect(tail).toMatchObject({ code: 6, stdout: '' });
+    expect(tail.stderr).not.toContain('effect');
   });
 
   it('prints help, topics, versions and completions at once', async () => {

@@ -109,8 +109,9 @@ describe.concurrent('append and read', { timeout: TIMEOUT_MS }, () => {
         read('--until', middle),
         read('--from-position', `${middle}/0`),
         read('--from-end'),
+        read('--from-seq', '1', '--until-seq', '3'),
       ]),
-    ).toEqual([['d'], ['d'], ['a', 'b', 'c'], ['c', 'd'], ['a', 'b'], ['d'], []]);
+    ).toEqual([['d'], ['d'], ['a', 'b', 'c'], ['c', 'd'], ['a', 'b'], ['d'], [], ['b', 'c']]);
   });
 
   it('reads by key, with the numbers that the records have, and appends only to what exists', async () => {
@@ -134,7 +135,7 @@ describe.concurrent('append and read', { timeout: TIMEOUT_MS }, () => {
     await dev.json(words);
     writeFileSync(file, 'a\nb\nc\nd\n');
     const again = await dev.run(words);
-    expect(again.stderr).toContain('3 records were there already');
+    expect(again.stderr).toContain('3 records there already');
     expect(bodies(await dev.json(['read', 'once']))).toEqual(['a', 'b', 'c', 'd']);
     const [writer] = await dev.json(['resolve', 'import']);
     expect(writer).toMatchObject({ known: true, epoch: 2, lastSeq: 4 });
@@ -250,6 +251,9 @@ describe.concurrent('streams, fencing and leases', { timeout: TIMEOUT_MS }, () =
     expect(await dev.run(['fence', 'fenced', '--token', '0'])).toMatchObject({ code: 4 });
     const trimmed = await dev.json(['trim', 'fenced', '--keep', '1', '--fencing-token', '1']);
     expect(trimmed).toEqual([{ stream: 'fenced', firstSeqNum: 3 }]);
+    const [gap, left] = await dev.json(['read', 'fenced', '--from-seq', '1']);
+    expect(gap).toMatchObject({ gap: { kind: 'trimmed', seqNums: { from: 1, to: 3 } } });
+    expect(left).toMatchObject({ seqNum: 3, body: 'd' });
     const beyond = await dev.run(['trim', 'fenced', '--before', '99', '--fencing-token', '1']);
     expect(beyond.code).toBe(5);
   });

@@ -13,7 +13,7 @@ import { batchesFrom } from '../input.ts';
 import type { Format, InputBatch } from '../input.ts';
 import type { Invocation } from '../invocation.ts';
 import { withJournal } from '../session.ts';
-import { timeOrNull, timeText } from '../units.ts';
+import { counted, numbersText, timeOrNull, timeText } from '../units.ts';
 
 const BATCH_RECORDS = 500;
 const BATCH_BYTES = 256 * 1024;
@@ -92,10 +92,10 @@ async function appendAll(
   await Promise.all(under);
   const [failure] = failures;
   if (failure !== undefined) {
-    if (appended > 0) call.output.warn(`${appended} records were appended before this:`);
+    if (appended > 0) call.output.warn(`${counted(appended, 'record')} appended before this:`);
     throw failure;
   }
-  if (passedOver > 0) call.output.note(`${passedOver} records were there already`);
+  if (passedOver > 0) call.output.note(`${counted(passedOver, 'record')} there already`);
   if (appended + passedOver === 0) call.output.note('nothing to append');
   return 0;
 }
@@ -141,11 +141,7 @@ function print(call: Invocation, stream: string, count: number, result: AppendRe
     () => {
       if (call.values.flag('quiet')) return null;
       const numbers =
-        firstSeqNum === null
-          ? `${count} records`
-          : count === 1
-            ? `#${firstSeqNum}`
-            : `#${firstSeqNum}–${firstSeqNum + count - 1}`;
+        firstSeqNum === null ? counted(count, 'record') : numbersText(firstSeqNum, count);
       const path = forwardedVia === null ? region : `${region}, forwarded via ${forwardedVia}`;
       return `${stream} ${numbers}  ${timeText(timestamp)}  ${path}${duplicate ? '  (had taken effect before)' : ''}`;
     },

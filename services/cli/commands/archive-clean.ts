@@ -8,7 +8,7 @@ import { placeOf } from '../archive-place.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Invocation } from '../invocation.ts';
 import { runProgram } from '../programs.ts';
-import { bytesText, timeText } from '../units.ts';
+import { bytesText, counted, timeText } from '../units.ts';
 
 /** As services/journal/janitor.ts reports it. */
 interface Report {
@@ -55,7 +55,7 @@ export async function run({ values, output }: Invocation): Promise<number> {
       goneTo === 0 ? 'nothing was ever deleted' : `all up to ${timeText(goneTo)} is gone`;
     return [
       `journal   cluster ${cluster}, instance ${instance}`,
-      `${dryRun ? 'would go' : 'goes    '}  ${removedSegments} segments, ${bytesText(removedBytes)}`,
+      `${dryRun ? 'would go' : 'goes    '}  ${counted(removedSegments, 'segment')}, ${bytesText(removedBytes)}`,
       `deleted   ${deletedObjects} objects; ${waitingObjects} wait for readers of older manifests`,
       ...(unnamedObjects === 0 ? [] : [`unnamed   ${unnamedObjects} objects go in a later round`]),
       ...(heldBy === null ? [] : [`held by   ${heldBy}`]),

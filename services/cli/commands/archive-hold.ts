@@ -23,10 +23,12 @@ async function hold({ values, output }: Invocation): Promise<number> {
   if (goneTo > timestamp) {
     output.warn(`everything up to ${timeText(goneTo)} is deleted already`);
   }
-  output.document({ ...made, goneTo }, () => {
-    const until = new Date(expiresAt).toISOString();
-    return `${name} holds what is behind ${timeText(timestamp)} until ${until}; holds: ${holds.length}`;
-  });
+  const until = new Date(expiresAt).toISOString();
+  output.document(
+    { name, timestamp, expiresAt: until, goneTo },
+    () =>
+      `${name} holds what is behind ${timeText(timestamp)} until ${until}; holds: ${holds.length}`,
+  );
   return EXIT.ok;
 }
 

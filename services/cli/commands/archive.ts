@@ -24,14 +24,14 @@ export async function run({ values, output }: Invocation): Promise<number> {
     timestamp: lastTimestamp,
     bytes: archivedBytes(manifest),
     waiting: manifest.garbage.length,
-    holds,
+    holds: holds.map((hold) => ({ ...hold, expiresAt: new Date(hold.expiresAt).toISOString() })),
   };
   store.close();
   output.document(document, () => {
-    const rows = holds.map((hold) => [
+    const rows = document.holds.map((hold) => [
       hold.name,
       timeText(hold.timestamp),
-      new Date(hold.expiresAt).toISOString(),
+      hold.expiresAt,
     ]);
     const lines = [
       `archive   ${document.archive}`,

@@ -41,6 +41,12 @@ export function issue(call: Invocation): Promise<number> {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error), call.command);
   }
+  if (!existsSync(join(directory, 'ca.pem'))) {
+    throw new MeridianError(
+      'REFUSED',
+      `there is no authority in ${directory}: make one with \`meridian certs authority\`, or say --directory`,
+    );
+  }
   const issuer = {
     certificate: readFileSync(join(directory, 'ca.pem'), 'utf8'),
     key: readSecretFile(join(directory, 'ca.key'), 'the key of the authority').toString(),
@@ -55,9 +61,10 @@ export function issue(call: Invocation): Promise<number> {
 
 export function show(call: Invocation): Promise<number> {
   const file = call.values.text('file') ?? '';
+  const bytes = readFileSync(file);
   let certificate: X509Certificate;
   try {
-    certificate = new X509Certificate(readFileSync(file));
+    certificate = new X509Certificate(bytes);
   } catch (cause) {
     throw new MeridianError('INVALID', `${file} holds no certificate in PEM`, { cause });
   }

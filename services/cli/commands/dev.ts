@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { UsageError } from '../arguments.ts';
 import { EXIT } from '../exit-codes.ts';
 import { aborted } from '../interrupt.ts';
@@ -39,9 +39,14 @@ export async function run(call: Invocation): Promise<number> {
     });
     if (signal.aborted) return EXIT.ok;
     const environment = environmentOf(instance);
-    if (values.rest.length > 0) return await runCommand(call, values.rest, environment, signal);
+    const { replicas, programs } = instance;
+    if (values.rest.length > 0) {
+      const [{ console } = { console: '' }] = replicas;
+      output.note(`three replicas run; console ${console}`);
+      const path = `${programs}${delimiter}${process.env['PATH'] ?? ''}`;
+      return await runCommand(call, values.rest, { ...environment, PATH: path }, signal);
+    }
     announce(call, directory, instance, environment);
-    const { replicas } = instance;
     for (const { region, child } of replicas) {
       void child.exited.then(() => {
         if (!signal.aborted) output.warn(`${region} has ended: ${child.lastLines(1).join('')}`);
@@ -67,7 +72,7 @@ function environmentOf({ replicas }: LocalInstance): Record<string, string> {
 function announce(
   { output }: Invocation,
   directory: string,
-  { replicas, configFile }: LocalInstance,
+  { replicas, configFile, programs }: LocalInstance,
   environment: Readonly<Record<string, string>>,
 ): void {
   const value = {
@@ -75,9 +80,10 @@ function announce(
     instance: INSTANCE,
     directory,
     configFile,
-    replicas: replicas.map(({ region, address, dataDirectory, logFile, child }) => ({
+    replicas: replicas.map(({ region, address, console, dataDirectory, logFile, child }) => ({
       region,
       address,
+      console,
       pid: child.pid,
       dataDirectory,
       logFile,
@@ -87,9 +93,15 @@ function announce(
     const exports = Object.entries(environment).map(([name, text]) => `export ${name}=${text}`);
     return [
       `A journal of three replicas runs on this machine; its state is in ${directory}.`,
+      '',
+      'Consoles, and JSON over HTTP:',
+      '',
+      ...replicas.map(({ region, console }) => `  ${region}  ${console}`),
+      '',
       'In another terminal:',
       '',
       ...exports.map((line) => `  ${line}`),
+      `  export PATH=${quoted(programs)}:$PATH`,
       '  meridian append greetings hello',
       '  meridian tail greetings',
       '  meridian status',
@@ -119,4 +131,9 @@ function runCommand(
       resolveWith(code ?? EXIT.interrupted);
     });
   });
+}
+
+/** For a shell, where it has to be. */
+function quoted(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -27,7 +27,11 @@ export async function run(call: Invocation): Promise<number> {
   const view = instanceView({ cluster, instance }, answers, now);
   const findings = findingsOf({ view, certificates, sidecars, now: now.getTime() });
   const value = { cluster, instance, time: now.toISOString(), encrypted: certificates !== null };
-  call.output.document({ ...value, findings, certificates: certificates ?? [] }, () =>
+  const seen = (certificates ?? []).map(({ of, expiresAt }) => ({
+    of,
+    expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+  }));
+  call.output.document({ ...value, findings, certificates: seen }, () =>
     findings.length === 0
       ? `${cluster}/${instance}: nothing is wrong with ${answers.length} replicas and ${sidecars.length} sidecars`
       : findings.map(({ problem, advice }) => `${problem}\n  ${advice}`).join('\n'),

@@ -12,7 +12,7 @@ import type { Invocation } from '../invocation.ts';
 import { Replicas } from '../replicas.ts';
 import { instanceView } from '../status-view.ts';
 import type { InstanceView } from '../status-view.ts';
-import { bytesText, timeText } from '../units.ts';
+import { bytesText, counted, timeText } from '../units.ts';
 
 type What =
   | {
@@ -173,7 +173,7 @@ function report(
     const lines = [
       `entry     lane ${place.lane} of ${home}, epoch ${Number(place.epoch)} (written by ${writer}), index ${Number(place.index)}`,
       `time      ${timeText(timestamp)} (${timestamp})`,
-      `holds     ${place.batches} batches, ${place.records} records, ${bytesText(place.bytes)}`,
+      `holds     ${counted(place.batches, 'batch', 'batches')}, ${counted(place.records, 'record')}, ${bytesText(place.bytes)}`,
       `on disk   in ${copies.length} of ${regions.length} regions${copies.length === 0 ? '' : `: ${copies.join(', ')}`}`,
     ];
     if (path === null) lines.push('path      not known: its home has restarted since, or is away');

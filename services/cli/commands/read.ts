@@ -21,7 +21,7 @@ import type { Invocation } from '../invocation.ts';
 import { recordJson } from '../../../libs/frames/record-json.ts';
 import type { RecordPlace } from '../../../libs/frames/record-json.ts';
 import { withJournal } from '../session.ts';
-import { timeOrNull, timeText } from '../units.ts';
+import { numbersText, timeOrNull, timeText } from '../units.ts';
 
 const TAIL_RECORDS = 10;
 
@@ -40,12 +40,14 @@ export function run(call: Invocation): Promise<number> {
   return withJournal(call, async (journal) => {
     const start = await exactStart(journal, stream, wanted);
     const until = call.values.number('until');
+    const untilSeqNum = call.values.number('until-seq');
     const keys = keysOf(call);
     const options: ReadOptions = {
       from: start.from,
       follow,
       ...(stream === undefined ? {} : { stream }),
       ...(until === undefined ? {} : { until }),
+      ...(untilSeqNum === undefined ? {} : { untilSeqNum }),
       ...(keys.length === 0 ? {} : { keys }),
     };
     return print(call, journal, options, start);
@@ -65,6 +67,7 @@ async function print(
   const stop = aborted(signal).then(() => items.return?.());
   stop.catch(() => undefined);
   let left = values.number('limit') ?? Infinity;
+  const end = values.number('until-seq') ?? Infinity;
   for await (const item of items) {
     if (signal.aborted) break;
     if (item.type !== 'batches') {
@@ -82,6 +85,8 @@ async function print(
           recordOffset: batch.recordOffset + at,
         };
         if (isBefore(place, start)) continue;
+        // Batches come whole: the last one may hold more.
+        if (place.seqNum >= end) return 0;
         printer.record(place, record);
         left -= 1;
         if (left <= 0) return 0;
@@ -154,13 +159,17 @@ function placeText(place: RecordPlace, record: RecordView, encoding: Encoding): 
   return `${parts.join('  ')}  `;
 }
 
-function gapJson({ kind, from, to }: ReadGap): object {
-  return { kind, from, to };
+function gapJson({ kind, from, to, seqNums }: ReadGap): object {
+  return { kind, from, to, seqNums: seqNums ?? null };
 }
 
-function gapText({ kind, from, to }: ReadGap): string {
+function gapText({ kind, from, to, seqNums }: ReadGap): string {
   const what = { trimmed: 'trimmed away', filtered: 'held back by the filter', lost: 'lost' }[kind];
-  return `gap: records from ${timeText(from.timestamp)} to ${timeText(to.timestamp)} were ${what}`;
+  const which =
+    seqNums === undefined
+      ? `from ${timeText(from.timestamp)} to ${timeText(to.timestamp)}`
+      : numbersText(seqNums.from, seqNums.to - seqNums.from);
+  return `gap: records ${which} were ${what}`;
 }
 
 function isBefore(place: RecordPlace, { fromSeqNum, after }: Start): boolean {
@@ -187,6 +196,7 @@ function startOf(call: Invocation, stream: string | undefined, isTail: boolean):
     if (stream === undefined) throw new UsageError(`--${name} needs a stream`, command);
   };
   const last = values.number('last');
+  if (values.has('until-seq')) needsStream('until-seq');
   if (isTail) {
     if (last !== undefined) needsStream('last');
     if (stream === undefined || last === 0) return 'end';

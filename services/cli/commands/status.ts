@@ -31,10 +31,11 @@ async function show(call: Invocation, replicas: Replicas, again: boolean): Promi
   const problems = problemsOf(view);
   const { cluster, instance, time, ...rest } = view;
   const value = { cluster, instance, time, healthy: problems.length === 0, problems, ...rest };
-  if (!again) output.document(value, () => statusText(view, problems));
+  const text = (): string => (output.quiet ? problems.join('\n') : statusText(view, problems));
+  if (!again) output.document(value, text);
   else {
     const clear = process.stdout.isTTY ? CLEAR : '';
-    output.line(value, () => `${clear}${statusText(view, problems)}`);
+    output.line(value, () => `${clear}${text()}`);
   }
   if (!view.replicas.some(({ answers }) => answers)) return EXIT.unavailable;
   return call.values.flag('check') && problems.length > 0 ? EXIT.no : EXIT.ok;

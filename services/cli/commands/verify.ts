@@ -8,7 +8,7 @@ import { columns } from '../columns.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Invocation } from '../invocation.ts';
 import { runProgram } from '../programs.ts';
-import { bytesText, timeText } from '../units.ts';
+import { bytesText, counted, timeText } from '../units.ts';
 
 /** As services/journal/verify.ts prints it. */
 interface Report {
@@ -76,7 +76,7 @@ function reportText(report: Report): string {
     `directory    ${report.directory}`,
     `identity     ${whose}`,
     ...(inUseBy === null ? [] : [`in use       by process ${inUseBy}`]),
-    `log          ${segments.length} segments, ${bytesText(bytes)}, ${frames} frames; ${end}`,
+    `log          ${counted(segments.length, 'segment')}, ${bytesText(bytes)}, ${counted(frames, 'frame')}; ${end}`,
     `content      ${entries} entries, ${records} records`,
     `checkpoints  ${report.checkpoints.length}`,
     ...(report.aside.length === 0 ? [] : [`set aside    ${report.aside.join(', ')}`]),

@@ -1,11 +1,12 @@
 /** Archives: what is in one, who holds it, what may be deleted there. None of these talks to a journal. */
 import { EXIT } from '../exit-codes.ts';
-import type { CommandSpec, OptionSpec } from '../spec.ts';
+import type { ArgumentSpec, CommandSpec, OptionSpec } from '../spec.ts';
 
 const DAY_MS = 86_400_000;
 
-export const ARCHIVE_ARGUMENT = {
+export const ARCHIVE_ARGUMENT: ArgumentSpec = {
   name: 'archive',
+  value: { kind: 'path' },
   help: 'A directory, file:///directory or s3://bucket/prefix.',
 };
 
@@ -21,7 +22,7 @@ export const PLACE_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'keys',
     placeholder: 'file',
-    value: { kind: 'text' },
+    value: { kind: 'path' },
     help: 'Keys of an archive that is sealed, as archive.keysFile has them.',
   },
 ];
@@ -39,6 +40,7 @@ const EXTENT_FIELDS = [
 export const ARCHIVE_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['archive', 'status'],
+    asks: true,
     summary: 'Tell what an archive holds',
     about: [
       'Whose it is, from where to where it goes, how large it is, and which readers hold it, as its newest ' +
@@ -57,7 +59,10 @@ export const ARCHIVE_COMMANDS: readonly CommandSpec[] = [
         { name: 'timestamp', help: 'log time up to which everything is archived' },
         { name: 'bytes', help: 'of all segments' },
         { name: 'waiting', help: 'objects that will be deleted' },
-        { name: 'holds', help: 'list of name, timestamp, expiresAt (milliseconds since 1970)' },
+        {
+          name: 'holds',
+          help: 'list of name, timestamp (microseconds since 1970), expiresAt (ISO 8601)',
+        },
       ],
     },
     examples: [
@@ -99,7 +104,7 @@ export const ARCHIVE_COMMANDS: readonly CommandSpec[] = [
       fields: [
         { name: 'name', help: 'of the reader' },
         { name: 'timestamp', help: 'what it has had, microseconds since 1970' },
-        { name: 'expiresAt', help: 'milliseconds since 1970' },
+        { name: 'expiresAt', help: 'ISO 8601' },
         { name: 'goneTo', help: 'all up to this log time was deleted before' },
       ],
     },

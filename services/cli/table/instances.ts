@@ -33,6 +33,7 @@ const instances = () => import('../commands/instances.ts');
 export const INSTANCE_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['instances', 'list'],
+    asks: true,
     summary: 'List the instances of a database',
     about: [
       'The instances that make up the one order, and those that have left it, as a crossbar knows them, with ' +

@@ -124,6 +124,7 @@ export const LEASE_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['lease', 'inspect'],
+    asks: true,
     summary: 'Tell who holds a stream',
     about: ['Linearizable. The fencing token outlives the lease.'],
     args: [STREAM_ARGUMENT],

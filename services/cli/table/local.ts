@@ -7,8 +7,9 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
     summary: 'Run a journal on this machine',
     about: [
       'Three replicas as processes on loopback, until Ctrl-C: for trying things, and for the tests of a ' +
-        'program. With a command after --, runs it with MERIDIAN_CLUSTER, MERIDIAN_INSTANCE and ' +
-        'MERIDIAN_REPLICAS in its environment, and ends with its exit code.',
+        'program. Each has a web console. With a command after --, runs it with MERIDIAN_CLUSTER, ' +
+        'MERIDIAN_INSTANCE and MERIDIAN_REPLICAS in its environment and this program on its PATH, and ends ' +
+        'with its exit code.',
       'Without --directory everything is thrown away at the end. With one, the journal is there again ' +
         'the next time, on the same ports, and <directory>/meridian.yaml is a configuration file for ' +
         'this program.',
@@ -19,7 +20,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
         name: 'directory',
         short: 'd',
         placeholder: 'path',
-        value: { kind: 'text' },
+        value: { kind: 'path' },
         help: 'Where the state is kept.',
         defaultText: 'a temporary one',
       },
@@ -33,8 +34,8 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
       {
         name: 'port',
         placeholder: 'n',
-        value: { kind: 'count', least: 1024, most: 65_530 },
-        help: 'First of six ports in a row: three for clients, three for the replicas.',
+        value: { kind: 'count', least: 1024, most: 65_527 },
+        help: 'First of nine ports in a row: three for clients, three for the replicas, three consoles.',
         defaultText: 'those of the last time, else free ones',
       },
     ],
@@ -46,11 +47,12 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
         { name: 'instance', help: 'the instance' },
         { name: 'directory', help: 'where the state is' },
         { name: 'configFile', help: 'configuration file for --config' },
-        { name: 'replicas', help: 'list of region, address, pid, dataDirectory, logFile' },
+        { name: 'replicas', help: 'list of region, address, console, pid, dataDirectory, logFile' },
       ],
     },
     examples: [
       { text: 'A journal to play with', command: 'meridian dev' },
+      { text: 'A shell in which all commands go to it', command: 'meridian dev -- bash' },
       { text: 'For the tests of a program', command: 'meridian dev -q -- npm test' },
     ],
     load: () => import('../commands/dev.ts'),
@@ -121,6 +123,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['completion'],
+    asks: true,
     summary: 'Print a completion script for a shell',
     about: [
       'A script that completes commands, options and their choices. Load it in the start file of the ' +
@@ -146,6 +149,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['version'],
+    asks: true,
     summary: 'Print the version, of this program or of the replicas',
     about: ['The version of this program; with --replicas-too also of each replica of a journal.'],
     options: [{ name: 'replicas-too', help: 'Ask the replicas for theirs.' }],
@@ -169,6 +173,7 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['help'],
+    asks: true,
     summary: 'Tell what a command or a topic means',
     about: [
       'Without a word: all commands. With a command: what it means, its options with units and ' +

@@ -7,13 +7,14 @@ import { TIMESTAMP_FIELDS } from './options.ts';
 export const OPERATION_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['status'],
+    asks: true,
     summary: 'Show every replica: who hears whom, lanes, watermarks, lag, clocks, disks',
     about: [
       'Asks every replica for its own view and shows them side by side. lag is how far the watermark, ' +
         'up to which the order is final, is behind the clock; an idle journal shows some tens of ' +
         'milliseconds. A lane is sealed while its home is away; that is routine.',
       'A replica that does not answer within --deadline, here two seconds by default, is shown as such. The exit code is 0 when any ' +
-        'answers; for monitoring use --check.',
+        'answers; for monitoring use --check, and with -q only the problems are printed.',
     ],
     options: [
       {
@@ -60,6 +61,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['doctor'],
+    asks: true,
     summary: 'Say what is wrong, what it means and what to do',
     about: [
       'Asks every replica, and the sidecars that are named, and judges their answers: clocks, disks, who hears ' +
@@ -85,7 +87,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
         { name: 'findings', help: 'list of problem, advice' },
         {
           name: 'certificates',
-          help: 'list of of (own, or a region) and expiresAt (milliseconds; or null)',
+          help: 'list of of (own, or a region) and expiresAt (ISO 8601; or null)',
         },
       ],
     },
@@ -98,6 +100,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['check-impact'],
+    asks: true,
     summary: 'May a region go down now?',
     about: [
       'Judges whether the other two can go on alone: both answer, vote, trust their clocks, hear each ' +
@@ -152,6 +155,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['digest'],
+    asks: true,
     summary: 'Compare what the replicas released',
     about: [
       'Every replica keeps a running hash of everything it released. They are compared at the highest ' +
@@ -207,7 +211,11 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
     ],
     args: [
       ARCHIVE_ARGUMENT,
-      { name: 'directory', help: 'The data directory to make; empty or not there.' },
+      {
+        name: 'directory',
+        value: { kind: 'path' },
+        help: 'The data directory to make; empty or not there.',
+      },
     ],
     options: [
       {
@@ -251,6 +259,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['verify'],
+    asks: true,
     summary: 'Check the data directory of a replica',
     about: [
       'Reads everything in the directory and checks it: identity, segments, the chain of frames and ' +
@@ -259,7 +268,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
       'Of a running replica it checks what was on disk when it began; a write that is under way shows ' +
         'as unfinished bytes at the end, and so does one that a crash cut off. Neither is damage.',
     ],
-    args: [{ name: 'directory', help: 'The data directory.' }],
+    args: [{ name: 'directory', value: { kind: 'path' }, help: 'The data directory.' }],
     connects: false,
     json: {
       form: 'document',
@@ -299,6 +308,7 @@ export const OPERATION_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['explain'],
+    asks: true,
     summary: 'Tell where one record lives and how far it has come',
     about: [
       'A record by its stream and number, or an entry by its timestamp: its lane, epoch and slot, the ' +

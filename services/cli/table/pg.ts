@@ -34,6 +34,7 @@ const WAIT: OptionSpec = {
 export const PG_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['pg', 'status'],
+    asks: true,
     summary: 'Show which database is the primary and how far the others are',
     about: [
       'Asks every sidecar. lag is how far what is applied is behind the clock. A primary that is fenced ' +

@@ -18,8 +18,14 @@ const RECORD_FIELDS: readonly FieldSpec[] = [
   { name: 'key', help: 'its key; null for none' },
   { name: 'headers', help: 'list of [name, value]' },
   { name: 'body', help: 'its body' },
-  { name: 'gap', help: 'of a gap: kind (trimmed, filtered, lost), and the positions from and to' },
+  {
+    name: 'gap',
+    help:
+      'of a gap: kind (trimmed, filtered, lost), the positions from and to, and seqNums: from and to in ' +
+      'a stream that was trimmed, else null',
+  },
   { name: 'watermark', help: 'of progress: everything up to here has been printed' },
+  { name: 'tailSeqNum', help: 'of progress: next number of the stream; 0 where all are read' },
   { name: 'stalled', help: 'of progress: the replica cannot confirm that its view still moves' },
 ];
 
@@ -99,7 +105,7 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
         name: 'file',
         short: 'f',
         placeholder: 'path',
-        value: { kind: 'text' },
+        value: { kind: 'path' },
         repeated: true,
         help: 'Read records from this file; - is standard input.',
       },
@@ -239,6 +245,7 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['read'],
+    asks: true,
     summary: 'Print the records of a stream, or of the whole journal',
     about: [
       'Prints records in order, the same in every region: of one stream, or, without a stream, of all ' +
@@ -280,6 +287,12 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
         value: { kind: 'time' },
         help: 'End before the first record of this time or later.',
       },
+      {
+        name: 'until-seq',
+        placeholder: 'n',
+        value: { kind: 'count', least: 1 },
+        help: 'End before the record with this number; needs a stream.',
+      },
       LIMIT,
       ...KEY_OPTIONS,
       { name: 'follow', help: 'Stay, and print what comes, until Ctrl-C.' },
@@ -309,6 +322,7 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['tail'],
+    asks: true,
     summary: 'Print the newest records and what comes after them',
     about: [
       'The last records of a stream and then what comes, until Ctrl-C, which is exit code 0. Without a ' +
@@ -340,6 +354,7 @@ export const RECORD_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['heartbeat'],
+    asks: true,
     summary: 'Ask for a linearizable read point',
     about: [
       'A timestamp at or above every append that was completed, by anyone in any region, before the ' +

@@ -5,7 +5,7 @@ const DIRECTORY: OptionSpec = {
   name: 'directory',
   short: 'd',
   placeholder: 'path',
-  value: { kind: 'text' },
+  value: { kind: 'path' },
   help: 'Where the files are: ca.pem and ca.key, and a pair for each certificate.',
   defaultText: 'pki',
 };
@@ -19,7 +19,7 @@ const DAYS = (defaultText: string): OptionSpec => ({
 const TOKEN_FILE: OptionSpec = {
   name: 'token-file',
   placeholder: 'file',
-  value: { kind: 'text' },
+  value: { kind: 'path' },
   required: true,
   help: 'The token.',
 };
@@ -54,13 +54,13 @@ const scope = (required: boolean): OptionSpec[] => [
 const FILES = [
   { name: 'certificate', help: 'file of the certificate' },
   { name: 'key', help: 'file of its key' },
-  { name: 'validTo', help: 'until when it is good' },
+  { name: 'validTo', help: 'until when it is good, ISO 8601' },
 ];
 const TOKEN_FIELDS = [
   { name: 'id', help: 'its id, for access.revokedTokens' },
   { name: 'cluster', help: 'the cluster it is for' },
   { name: 'principal', help: 'who it stands for' },
-  { name: 'expiresAt', help: 'until when it is good' },
+  { name: 'expiresAt', help: 'until when it is good, ISO 8601' },
   { name: 'scopes', help: 'list of operations, streams, expiresAt: what each link allows' },
 ];
 
@@ -145,9 +145,10 @@ export const SECURITY_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['certs', 'show'],
+    asks: true,
     summary: 'Say whom a certificate names, and until when',
     about: ['Exits with 1 when it is no certificate that Meridian takes.'],
-    args: [{ name: 'file', help: 'PEM.' }],
+    args: [{ name: 'file', value: { kind: 'path' }, help: 'PEM.' }],
     connects: false,
     json: {
       form: 'document',
@@ -155,7 +156,7 @@ export const SECURITY_COMMANDS: readonly CommandSpec[] = [
         { name: 'cluster', help: 'the cluster' },
         { name: 'principal', help: 'whom it names' },
         { name: 'validFrom', help: 'from when it is good' },
-        { name: 'validTo', help: 'until when it is good' },
+        { name: 'validTo', help: 'until when it is good, ISO 8601' },
         { name: 'issuer', help: 'who made it' },
       ],
     },
@@ -173,7 +174,7 @@ export const SECURITY_COMMANDS: readonly CommandSpec[] = [
         '(access.tokenSecretFile) and is started again. The first line signs, all lines count: to change a ' +
         'secret, add a line everywhere, and take the old one away when its tokens have expired.',
     ],
-    args: [{ name: 'file', help: 'Where it is kept.' }],
+    args: [{ name: 'file', value: { kind: 'path' }, help: 'Where it is kept.' }],
     connects: false,
     json: { form: 'document', fields: [{ name: 'file', help: 'the file' }] },
     examples: [
@@ -193,7 +194,7 @@ export const SECURITY_COMMANDS: readonly CommandSpec[] = [
       {
         name: 'secret-file',
         placeholder: 'file',
-        value: { kind: 'text' },
+        value: { kind: 'path' },
         required: true,
         help: 'The secret of the cluster.',
       },
@@ -256,6 +257,7 @@ export const SECURITY_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['token', 'show'],
+    asks: true,
     summary: 'Say what a token allows',
     about: ['Without the secret, so not whether it is genuine.'],
     options: [TOKEN_FILE],

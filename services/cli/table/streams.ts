@@ -29,6 +29,7 @@ const streams = () => import('../commands/streams.ts');
 export const STREAM_COMMANDS: readonly CommandSpec[] = [
   {
     path: ['streams', 'list'],
+    asks: true,
     summary: 'List the streams',
     about: ['The streams that exist, by name, with where each stands. Linearizable, page by page.'],
     options: [
@@ -88,6 +89,7 @@ export const STREAM_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['streams', 'describe'],
+    asks: true,
     summary: 'Tell where a stream stands',
     about: ['Its numbers, configuration, fencing token and lease. Linearizable.'],
     args: [STREAM_ARGUMENT],
@@ -156,6 +158,7 @@ export const STREAM_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['check-tail'],
+    asks: true,
     summary: 'Ask for the number that the next record of a stream gets',
     about: [
       'The end of a stream, linearizable: it covers every append completed before the call, by anyone ' +
@@ -283,6 +286,7 @@ export const STREAM_COMMANDS: readonly CommandSpec[] = [
   },
   {
     path: ['resolve'],
+    asks: true,
     summary: "Ask what became of a writer's append",
     about: [
       'After a failure with an unknown outcome: appended, failed (decided without effect), never, ' +

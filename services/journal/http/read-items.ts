@@ -97,14 +97,15 @@ export class ReadItems {
     return items;
   }
 
-  #gap({ kind, from, to, toSeqNum }: ReadGap): Item {
+  #gap({ kind, from, to, fromSeqNum, toSeqNum }: ReadGap): Item {
     const [begin, end] = [from, to].map((position) => ({
       timestamp: Number(position?.timestamp ?? 0n),
       recordOffset: position?.recordOffset ?? 0,
     })) as [Place, Place];
     // A batch of which a part was trimmed comes whole.
     this.#fromSeqNum = Math.max(this.#fromSeqNum, Number(toSeqNum));
-    const gap = { kind: nameOf(kind), from: begin, to: end };
+    const seqNums = toSeqNum === 0n ? null : { from: Number(fromSeqNum), to: Number(toSeqNum) };
+    const gap = { kind: nameOf(kind), from: begin, to: end, seqNums };
     const place = { timestamp: end.timestamp - 1, recordOffset: OFFSET_END };
     return { type: 'gap', place, json: { type: 'gap', gap } };
   }
