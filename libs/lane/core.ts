@@ -159,6 +159,11 @@ export class LaneCore<Content, A extends Append = Append> {
     return this.standing.voided;
   }
 
+  /** Something is due with time alone, and soon; all else has at least half of `beacon`. */
+  get hurries(): boolean {
+    return this.post.hasNews || this.home.waitsForClock;
+  }
+
   /** The replica through which this one exchanges something with the third; null: nothing. */
   forwardedVia(): ReplicaId | null {
     return this.hearing.forwardedVia();
@@ -423,7 +428,8 @@ export class LaneCore<Content, A extends Append = Append> {
         else if (this.context.space !== 'none' && this.hearing.maySeal(lane)) this.seal(lane);
       }
       pursue(this.context, lane);
-      if (!this.wrote[lane.id] && lane.isWriting()) this.becameWriter(lane);
+      const opened = lane.id === this.context.self && !this.wrote[lane.id] && lane.isWriting();
+      if (opened && this.context.broken.has('L6-append-again')) this.home.appendAgain(lane);
       this.wrote[lane.id] = lane.isWriting();
     }
     if (this.context.broken.has('heartbeat-alone')) {
@@ -448,11 +454,6 @@ export class LaneCore<Content, A extends Append = Append> {
 
   private seal(lane: Lane<Content, A>): void {
     if (lane.role.name === 'follower') becomePreparing(this.context, lane);
-  }
-
-  private becameWriter(lane: Lane<Content, A>): void {
-    if (lane.id !== this.context.self) return;
-    if (this.context.broken.has('L6-append-again')) this.home.appendAgain(lane);
   }
 
   private stamp(effects: Mutable<Effects<Content, A>>): void {

@@ -48,6 +48,11 @@ export class Home<Content, A extends Append> {
     return this.inflightBytes;
   }
 
+  /** Acknowledgements lie until the clock's error has passed. */
+  get waitsForClock(): boolean {
+    return this.waiting.length > 0;
+  }
+
   enqueue(appends: readonly A[], refused: Refused<A>[]): void {
     const { settings, clock } = this.context;
     for (const append of appends) {

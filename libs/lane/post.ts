@@ -52,6 +52,11 @@ export class Post<Content, A extends Append> {
     return Math.max(...feeders.map(({ unconfirmedBytes }) => unconfirmedBytes));
   }
 
+  /** Lies until it has lain for `lazy`. */
+  get hasNews(): boolean {
+    return this.boxes.some(({ nudged }) => nudged);
+  }
+
   /** May be under way of the lane to the peer that takes the most. */
   windowBytes(lane: LaneId): number {
     const [one, other] = others(this.context.self);

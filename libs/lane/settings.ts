@@ -3,7 +3,7 @@ import type { LaneSettings } from './types.ts';
 
 export const defaultSettings: LaneSettings = {
   beacon: 40_000,
-  lazy: 2_000,
+  lazy: 10_000,
   detour: 150_000,
   sealTimeout: 300_000,
   resend: 200_000,

@@ -8,6 +8,8 @@ import { Driver } from './driver.ts';
 import { LogState } from './log-state.ts';
 import { MemoryJournal } from './memory-journal.ts';
 
+const TICK_MS = 1_000;
+
 type Step = (
   inputs: readonly Input<Frame, PendingAppend>[],
 ) => Partial<Effects<Frame, PendingAppend>>;
@@ -19,6 +21,8 @@ interface Bench {
   readonly done: string[];
   /** Lets the disk finish what it was given. */
   readonly finishSync: () => void;
+  /** What the driver asks of the core. */
+  readonly core: { hurries: boolean };
 }
 
 /** The driver around a core that says what the test wants, and a log that syncs when told. */
@@ -38,11 +42,12 @@ function setUp(step: Step): Bench {
     refused: [],
   };
   const core = {
+    hurries: false,
     step: (inputs: readonly Input<Frame, PendingAppend>[]) => {
       done.push(`step ${inputs.map((input) => input.type).join(' ')}`);
       return { ...nothing, ...step(inputs) };
     },
-  } as unknown as LaneCore<Frame, PendingAppend>;
+  };
   const log = {
     append: (type: number) => {
       done.push(`write ${type}`);
@@ -54,13 +59,13 @@ function setUp(step: Step): Bench {
     },
   } as unknown as Log;
   const driver = new Driver({
-    core,
+    core: core as unknown as LaneCore<Frame, PendingAppend>,
     log,
     store: journal.store,
     state: new LogState(0),
     releaser: journal.releaser,
     clocks: { monotonic: () => micros(0), wall: () => 0 },
-    tickMs: 1_000_000,
+    tickMs: TICK_MS,
     heartbeatsMax: 2,
     send: (to) => {
       done.push(`send ${to}`);
@@ -74,7 +79,7 @@ function setUp(step: Step): Bench {
   const finishSync = (): void => {
     for (const callback of syncs.splice(0)) callback();
   };
-  return { driver, fatal, done, finishSync };
+  return { driver, fatal, done, finishSync, core };
 }
 
 const turn = (): Promise<void> =>
@@ -145,5 +150,37 @@ describe('Driver', () => {
     await turn();
     expect(answered.mock.calls).toEqual([['second', 6]]);
     expect(() => driver.heartbeat(answered)).not.toThrow();
+  });
+
+  it('looks at the timers soon while one is due soon, and seldom otherwise', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'] });
+    try {
+      const { driver, done, core } = setUp(() => ({}));
+      const ticksIn = async (ticks: number): Promise<number> => {
+        done.length = 0;
+        for (let i = 0; i < ticks; i += 1) {
+          vi.advanceTimersByTime(TICK_MS);
+          await turn();
+        }
+        return done.length;
+      };
+      driver.start();
+      await turn();
+      expect(await ticksIn(8)).toBe(2);
+      core.hurries = true;
+      driver.connected(1);
+      await turn();
+      expect(await ticksIn(8)).toBe(8);
+      core.hurries = false;
+      // One is on its way; each step puts the next look off.
+      expect(await ticksIn(3)).toBe(1);
+      driver.connected(1);
+      await turn();
+      expect(await ticksIn(3)).toBe(0);
+      driver.stop();
+      expect(await ticksIn(8)).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

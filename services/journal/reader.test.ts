@@ -199,6 +199,8 @@ describe('reading', () => {
       journal.now = ms * 1000;
       journal.release([], 97 + ms);
       if (drain(read).progress.length > 0) at.push(ms);
+      // What it keeps back it says that it owes: nothing else would have it pumped again.
+      expect(read.reader.owesProgress).toBe(at.at(-1) !== ms);
     }
     expect(at).toEqual([10, 20, 30, 40]);
   });

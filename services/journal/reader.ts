@@ -22,6 +22,7 @@ import type { Micros, Timestamp } from '../../libs/values/numbers.ts';
 import { EntryWalker } from './entry-walker.ts';
 import { Outlet, SMALL_BYTES, slowReader } from './reader-outlet.ts';
 import { Past } from './reader-past.ts';
+import { ReaderProgress } from './reader-progress.ts';
 import { OFFSET_END, wantsAll } from './read-plan.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { Pumped, ReaderContext, ReaderView } from './reader-context.ts';
@@ -43,8 +44,7 @@ export class Reader {
   #next: number;
   #recordsLeft: number;
   #bytesLeft: number;
-  #progress = -1;
-  #progressAt = -Infinity;
+  readonly #progress: ReaderProgress;
   /** First position that the filter held back since something was last sent. */
   #skippedFrom: { readonly timestamp: number; readonly recordOffset: number } | null = null;
   #scannedBytes = 0;
@@ -70,6 +70,7 @@ export class Reader {
 
   constructor(context: ReaderContext, stream: ServerStream<ReadResponse>, plan: ReadPlan) {
     this.#context = context;
+    this.#progress = new ReaderProgress(context);
     this.#stream = stream;
     this.#plan = plan;
     this.#outlet = new Outlet(stream, context.room, context.now);
@@ -91,8 +92,13 @@ export class Reader {
   /** For people: what is read, up to where it was sent, and what waits for the client. */
   get view(): ReaderView {
     const { stream } = this.#plan;
-    const position = Math.max(this.#progress, this.#cursor?.timestamp ?? 0);
+    const position = Math.max(this.#progress.told, this.#cursor?.timestamp ?? 0);
     return { client: this.#stream.peer, stream, position, heldBytes: this.#outlet.heldBytes };
+  }
+
+  /** It has progress to tell, which falls due with time alone. */
+  get owesProgress(): boolean {
+    return this.#progress.owed;
   }
 
   /** true: ended, well or not; it must not be pumped again. */
@@ -434,16 +440,9 @@ export class Reader {
   }
 
   #dueProgress(now: Micros, sent: boolean): Progress | null {
-    const { progressMicros, stalledMicros, watermark } = this.#context;
-    const waited = now - this.#progressAt;
     const covered = this.#covered();
-    if (covered > this.#progress) {
-      const caughtUp = covered === watermark.value;
-      const due = (sent && caughtUp) || waited >= progressMicros;
-      return due ? this.#progressTo(covered, false) : null;
-    }
-    const stalled = waited >= stalledMicros && now - watermark.movedAt >= stalledMicros;
-    return stalled ? this.#progressTo(covered, true) : null;
+    const due = this.#progress.due(now, covered, sent);
+    return due === null ? null : this.#progressTo(covered, due === 'stalled');
   }
 
   #progressTo(covered: Timestamp, stalled: boolean): Progress {
@@ -480,8 +479,7 @@ export class Reader {
   }
 
   #progressSaid(covered: number, now: Micros): void {
-    this.#progress = covered;
-    this.#progressAt = now;
+    this.#progress.say(covered, now);
     if (covered >= (this.#cursor?.timestamp ?? 0)) {
       this.#cursor = { timestamp: covered, recordOffset: OFFSET_END };
     }

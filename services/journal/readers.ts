@@ -48,6 +48,8 @@ export interface ReaderFigures {
 const PUMP_MICROS = 1_000;
 /** Pauses between pumps, as a multiple of what the last one took. */
 const PUMP_REST = 3;
+/** Fewer do not hold a replica up, and asking for the processor time would cost more than they do. */
+const READERS_HEAVY = 8;
 /** However many readers: less makes messages too small to be worth their cost. */
 const SHARE_BYTES_MIN = 32 * 1024;
 /** How far ahead of everything seen here another replica's clock may be. */
@@ -161,33 +163,34 @@ export class Readers {
     if (this.#readers.size === 0) return;
     const now = this.#options.clocks.monotonic();
     if (now >= this.#pumpFrom) this.#pumpAll(now);
-    else {
-      this.#late ??= setTimeout(
-        () => {
-          this.#late = null;
-          this.#pumpAll(this.#options.clocks.monotonic());
-        },
-        Math.ceil((this.#pumpFrom - now) / 1000),
-      );
-    }
+    else this.#pumpIn(this.#pumpFrom - now);
   }
 
-  #processorMicros(): number {
-    const { user, system } = process.cpuUsage();
-    return user + system;
+  #pumpIn(micros: number): void {
+    this.#late ??= setTimeout(
+      () => {
+        this.#late = null;
+        this.#pumpAll(this.#options.clocks.monotonic());
+      },
+      Math.ceil(micros / 1000),
+    );
   }
 
   #pumpAll(now: Micros): void {
-    const before = this.#processorMicros();
+    const before = this.#readers.size < READERS_HEAVY ? 0 : processorMicros();
+    let owesProgress = false;
     for (const [reader, stream] of this.#readers) {
       if (!reader.done && reader.checkPace(now)) this.figures.cutOff += 1;
       if (reader.done) this.#readers.delete(reader);
       else if (!this.#scanning.has(reader)) this.#pumpOne(reader, stream, now);
+      owesProgress ||= reader.owesProgress;
     }
     const ended = this.#options.clocks.monotonic();
     // On a machine that others use too, most of the time between the two may not have been ours.
-    const took = ended - now < PUMP_MICROS ? 0 : this.#processorMicros() - before;
+    const took = before === 0 || ended - now < PUMP_MICROS ? 0 : processorMicros() - before;
     this.#pumpFrom = ended + Math.max(PUMP_MICROS, took * PUMP_REST);
+    // It falls due with time alone: there may be no step for longer.
+    if (owesProgress) this.#pumpIn(this.#options.progressMicros);
   }
 
   /** Bytes that cannot be read back cost the reads that want them, not the replica. */
@@ -252,4 +255,9 @@ export class Readers {
       stream.fail(error);
     }
   }
+}
+
+function processorMicros(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
 }
