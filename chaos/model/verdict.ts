@@ -9,6 +9,8 @@ export interface Anomaly {
 
 export interface Verdict {
   readonly checker: string;
+  /** The workload whose operations it looked at; absent for one of the whole run. */
+  readonly workload?: string;
   /** Which invariants it stands for: 'I5', 'I1 I8'. */
   readonly invariants: string;
   /** How many things it has looked at; a checker that saw nothing proves nothing. */

@@ -3,7 +3,7 @@
  * operations of an anomaly. Colours and fonts are the page's (style.ts); a curve's class is its region.
  */
 import type { Fault, Operation } from '../model/operation.ts';
-import { escape, shortTime } from './html.ts';
+import { escape, faultText, shortTime } from './html.ts';
 import { niceStep } from './series.ts';
 import type { Bin, Series } from './series.ts';
 
@@ -45,7 +45,7 @@ function faultLanes(faults: readonly Fault[], seconds: number, x: Scale): string
     .map((fault) => {
       const from = x(fault.fromUs / 1e6);
       const to = Math.max(from + 3, x((fault.untilUs ?? seconds * 1e6) / 1e6));
-      const text = `${fault.name} ${fault.target}`.trim();
+      const text = faultText(fault);
       const textWidth = text.length * 6.6;
       const reach = Math.max(to, Math.min(WIDTH, from + textWidth + 10));
       let lane = ends.findIndex((end) => end <= from);

@@ -13,6 +13,22 @@ export function count(value: number): string {
   return value.toLocaleString('en').replaceAll(',', '\u202f');
 }
 
+/** A fault and what it strikes, where its name does not say so already. */
+export function faultText({
+  name,
+  target,
+}: {
+  readonly name: string;
+  readonly target: string;
+}): string {
+  const said = new Set(wordsIn(name));
+  return wordsIn(target).every((word) => said.has(word)) ? name : `${name} ${target}`;
+}
+
+function wordsIn(text: string): string[] {
+  return text.split(/[\s,()]+/).filter((word) => word !== '');
+}
+
 /** What was asked, in a few words. */
 export function asked(action: Action): string {
   const { kind, ...rest } = action;

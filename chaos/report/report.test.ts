@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { judgeStreams } from '../checkers/stream-judges.ts';
 import { Story } from '../checkers/testing-story.ts';
+import type { Verdict } from '../model/verdict.ts';
 import { reportHtml } from './report.ts';
 
 const good = new Story()
@@ -30,6 +31,25 @@ describe('a report', () => {
     expect(html).toContain('kill -9 r2');
     expect(html).toContain('a &#38; b');
     expect(html).not.toContain('What is wrong');
+  });
+
+  it('says what a fault strikes once, and of which workload a check is', () => {
+    const named = [{ name: 'isolate c (refused)', target: 'c', fromUs: 5_000, untilUs: 12_000 }];
+    const [first, ...others] = judgeStreams(good);
+    if (first === undefined) throw new Error('no verdict');
+    const verdicts = [{ ...first, workload: 'registers' }, ...others];
+    const html = reportHtml({ history: { ...good, faults: named }, verdicts });
+    expect(html).toContain('>isolate c (refused)<');
+    expect(html).not.toContain('(refused) c');
+    expect(html).toContain(`${first.checker} <span class="soft">registers</span>`);
+  });
+
+  it('does not count a check that saw nothing among those that hold', () => {
+    const seen = judgeStreams(good).filter(({ checked }) => checked > 0);
+    const idle = { ...seen[0], checker: 'idle', workload: 'leases', checked: 0 } as Verdict;
+    const html = reportHtml({ history: good, verdicts: [...seen, idle] });
+    expect(html).toContain(`${seen.length} <small>of ${seen.length}, 1 saw nothing</small>`);
+    expect(html).toContain('nothing to check for: idle (leases).');
   });
 
   it('shows the operations of an anomaly', () => {

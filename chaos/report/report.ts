@@ -9,7 +9,7 @@ import type { History } from '../model/history.ts';
 import type { Operation } from '../model/operation.ts';
 import { longestGapUs } from '../traffic/gaps.ts';
 import { operationsChart, timeline } from './charts.ts';
-import { answered, asked, count, escape, shortTime } from './html.ts';
+import { answered, asked, count, escape, faultText, shortTime } from './html.ts';
 import { isTroubled, quantile, seriesOf } from './series.ts';
 import { STYLE } from './style.ts';
 
@@ -70,9 +70,12 @@ function tiles(history: History, verdicts: readonly Verdict[]): string {
     .map((it) => (it.completedUs ?? 0) - it.invokedUs)
     .sort((a, b) => a - b);
   const [median, p99] = [quantile(latencies, 0.5), quantile(latencies, 0.99)];
-  const held = verdicts.filter(isLegal).length;
+  const looked = verdicts.filter((verdict) => !sawNothing(verdict));
+  const held = looked.filter(isLegal).length;
+  const idle = verdicts.length - looked.length;
+  const besides = idle === 0 ? '' : `, ${count(idle)} saw nothing`;
   const list: readonly (readonly [string, string, string?])[] = [
-    ['checks that hold', `${held}`, `of ${verdicts.length}`],
+    ['checks that hold', `${held}`, `of ${looked.length}${besides}`],
     ['operations', count(operations.length)],
     ['succeeded', count(ok.length)],
     ['nobody knows', count(unknown)],
@@ -97,28 +100,45 @@ function legend({ header, operations }: History): string {
 }
 
 function checks(verdicts: readonly Verdict[]): string {
-  const rows = [...verdicts]
-    .sort(
-      (a, b) =>
-        Number(isLegal(a)) - Number(isLegal(b)) || Number(b.checked > 0) - Number(a.checked > 0),
-    )
+  const rows = verdicts
+    .filter((verdict) => !sawNothing(verdict))
+    .sort((a, b) => Number(isLegal(a)) - Number(isLegal(b)))
     .map((verdict) => {
-      const { checker, invariants, checked, anomalyCount, elapsedMs } = verdict;
-      const nothing = isLegal(verdict) && checked === 0;
-      const mark = isLegal(verdict) ? (nothing ? '–' : '✓') : '✗';
-      const colour = isLegal(verdict) ? (nothing ? 'soft' : 'good') : 'bad';
+      const { checker, workload, invariants, checked, anomalyCount, elapsedMs } = verdict;
+      const [mark, colour] = isLegal(verdict) ? ['✓', 'good'] : ['✗', 'bad'];
       const found =
         anomalyCount === 0 ? '' : ` <span class="bad-text">${count(anomalyCount)} anomalies</span>`;
+      const of = workload === undefined ? '' : ` <span class="soft">${escape(workload)}</span>`;
       return (
-        `<tr><td class="${colour}">${mark}</td><td>${escape(checker)}${found}</td>` +
-        `<td class="soft wide">${escape(invariants)}</td><td class="number">${nothing ? '<span class="soft">nothing to check</span>' : count(checked)}</td>` +
+        `<tr><td class="${colour}">${mark}</td><td>${escape(checker)}${of}${found}</td>` +
+        `<td class="soft wide">${escape(invariants)}</td><td class="number">${count(checked)}</td>` +
         `<td class="number soft wide">${elapsedMs.toFixed(0)} ms</td></tr>`
       );
     });
   return (
     '<table><tr><th></th><th>check</th><th class="wide">invariants</th><th class="number">looked at</th>' +
-    `<th class="number wide">took</th></tr>${rows.join('')}</table>`
+    `<th class="number wide">took</th></tr>${rows.join('')}</table>${idleChecks(verdicts)}`
   );
+}
+
+/** A checker that saw nothing proves nothing: it is named, and not counted among those that hold. */
+function sawNothing(verdict: Verdict): boolean {
+  return isLegal(verdict) && verdict.checked === 0;
+}
+
+function idleChecks(verdicts: readonly Verdict[]): string {
+  const byName = new Map<string, string[]>();
+  for (const { checker, workload } of verdicts.filter(sawNothing)) {
+    byName.set(checker, [
+      ...(byName.get(checker) ?? []),
+      ...(workload === undefined ? [] : [workload]),
+    ]);
+  }
+  if (byName.size === 0) return '';
+  const names = [...byName].map(([checker, workloads]) => {
+    return workloads.length === 0 ? checker : `${checker} (${workloads.join(', ')})`;
+  });
+  return `<p class="soft">There was nothing to check for: ${escape(names.join('; '))}.</p>`;
 }
 
 function anomalies(history: History, verdicts: readonly Verdict[]): string {
@@ -162,10 +182,10 @@ function gaps(history: History): string {
   const whole = { name: 'the whole run', fromUs: 0, untilUs: history.endUs };
   const spans = [
     whole,
-    ...history.faults.slice(0, 40).map(({ name, target, fromUs, untilUs }) => ({
-      name: `${name} ${target}`,
-      fromUs,
-      untilUs: untilUs ?? history.endUs,
+    ...history.faults.slice(0, 40).map((fault) => ({
+      name: faultText(fault),
+      fromUs: fault.fromUs,
+      untilUs: fault.untilUs ?? history.endUs,
     })),
   ];
   const cell = (span: typeof whole, kind: 'append' | 'read', region: string): string => {

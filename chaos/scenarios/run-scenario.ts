@@ -73,7 +73,9 @@ export async function runScenario(
   record.close();
   const history = await readHistory(path);
   const verdicts = [
-    ...workloads.flatMap((workload) => workload.judge(history)),
+    ...workloads.flatMap((workload) =>
+      workload.judge(history).map((verdict) => ({ ...verdict, workload: workload.name })),
+    ),
     demandEnough(history, scenario.operationsMin),
     demandMostSucceed(history),
     demandGaps(history, stage.gapDemands, ({ workload }) => workload === FLEET),
