@@ -22,6 +22,7 @@ import type { Control } from './control.ts';
 import { decodeName, encodeName } from './names.ts';
 import {
   RECORD_BYTES_MIN,
+  bodyOffset,
   readRecord,
   recordBytes,
   recordEnd,
@@ -304,6 +305,17 @@ export function decodeRecords(batch: Uint8Array): RecordView[] {
     offset = end;
   }
   return records;
+}
+
+/** Bodies of the `count` records that begin at `offset` of a batch, as views. */
+export function bodiesOf(batch: Uint8Array, offset: number, count: number): Uint8Array[] {
+  const bodies: Uint8Array[] = [];
+  for (let i = 0, start = offset; i < count; i += 1) {
+    const end = recordEnd(batch, start);
+    bodies.push(batch.subarray(bodyOffset(batch, start, end), end));
+    start = end;
+  }
+  return bodies;
 }
 
 /** Size of the frame at `offset`, which lies inside `bytes` and is at least `least` long. */

@@ -112,6 +112,15 @@ export function readRecord(frame: Uint8Array, start: number): RecordView {
   return { body: frame.subarray(offset, end), key, headers };
 }
 
+/** Where the body of the record from `start` to `end` begins. */
+export function bodyOffset(frame: Uint8Array, start: number, end: number): number {
+  const headerCount = readU16(frame, start + 4);
+  let offset = start + RECORD_BYTES_MIN;
+  if (hasKey(frame, start)) offset = keyEnd(frame, offset, end);
+  for (let i = 0; i < headerCount; i += 1) offset = headerEnd(frame, offset, end);
+  return offset;
+}
+
 /** Offset after the record at `start`; it lies inside the frame and holds the fixed part. */
 export function recordEnd(frame: Uint8Array, start: number): number {
   const end = start + 4 + readU32(frame, start);

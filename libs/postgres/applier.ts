@@ -7,6 +7,9 @@
  * transaction of many batches is executed as they arrive, in a local one that stays open until its
  * final batch is there; if that never comes, or another attempt follows, it is rolled back.
  *
+ * While one local transaction is being committed the next is made already (`stage`); its COMMIT is sent when
+ * the former one is answered, so what is committed here is a prefix at any moment.
+ *
  * A change that does not fit (row missing, key already there, value refused) stops it with CONFLICT,
  * naming table and key. It never skips, never overwrites. After any error the applier is used up:
  * the owner closes it and opens another, which reads the position that is true.
@@ -72,11 +75,16 @@ export class Applier {
   readonly #relations = new Map<number, TargetTable>();
   readonly #descriptions = new Map<number, Relation>();
   #position: AppliedPosition;
+  /** Where it will be when what is being committed is. */
+  #ahead: AppliedPosition;
+  #committing: Promise<void> | null = null;
   /** After everything that needs not be read again. */
   #passed: JournalPosition;
   /** The open local transaction has executed something: it takes no further source transaction. */
   #executed = false;
   #broken = false;
+  /** Whole ones, committed or not. */
+  #collected = 0;
   #transactions = 0;
   #localTransactions = 0;
 
@@ -103,6 +111,7 @@ export class Applier {
       fenced: () => this.#fenced(),
     });
     this.#position = position;
+    this.#ahead = position;
     this.#assembler = new TransactionAssembler(position.past);
     this.#passed = position.journal;
   }
@@ -129,36 +138,41 @@ export class Applier {
 
   /** Resolves when all of it is committed here, except a transaction whose final batch is to come. */
   async apply(batches: readonly IncomingBatch[]): Promise<void> {
+    await this.stage(batches);
+    await this.committed();
+  }
+
+  /**
+   * As `apply`, but its last local transaction may still be committing: `committed` tells. What was staged before
+   * is committed.
+   */
+  stage(batches: readonly IncomingBatch[]): Promise<void> {
     assert(!this.#broken, 'an applier is used up after an error');
-    try {
-      await this.#apply(batches);
-    } catch (error) {
-      this.#broken = true;
-      throw error instanceof FlightError ? fromPostgres(error.cause) : fromPostgres(error);
-    }
+    return this.#used(() => this.#apply(batches));
+  }
+
+  /** Resolves when everything staged is committed here. */
+  committed(): Promise<void> {
+    return this.#used(() => this.#committed());
   }
 
   /** Stores how far the journal has been read, so that a restart does not read it again. */
-  async saveProgress(position: JournalPosition): Promise<void> {
+  saveProgress(position: JournalPosition): Promise<void> {
     assert(!this.#broken, 'an applier is used up after an error');
     if (!this.#assembler.unfinished) this.#passed = position;
-    if (this.#local.isOpen || this.#passed === this.#position.journal) return;
-    try {
+    return this.#used(async () => {
+      await this.#committed();
+      if (this.#local.isOpen || this.#passed === this.#position.journal) return;
       await this.#move({ ...this.#position, journal: this.#passed });
-    } catch (error) {
-      this.#broken = true;
-      throw error instanceof FlightError ? fromPostgres(error.cause) : fromPostgres(error);
-    }
+    });
   }
 
   /** Rolls back a transaction whose final part has not come. Should it come: CORRUPT, and read again. */
   async abandonUnfinished(): Promise<void> {
-    try {
+    await this.#used(async () => {
+      await this.#committed();
       if (this.#local.isOpen) await this.#rollback();
-    } catch (error) {
-      this.#broken = true;
-      throw error instanceof FlightError ? fromPostgres(error.cause) : fromPostgres(error);
-    }
+    });
     this.#assembler.reset();
   }
 
@@ -167,10 +181,21 @@ export class Applier {
     await this.#session.close();
   }
 
+  /** After an error of it the applier is used up. */
+  async #used(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#broken = true;
+      throw error instanceof FlightError ? fromPostgres(error.cause) : fromPostgres(error);
+    }
+  }
+
   async #apply(batches: readonly IncomingBatch[]): Promise<void> {
     /** Of the newest whole transaction that is not committed here. */
     let last: TransactionHeader | null = null;
     let changes = 0;
+    const former = this.#committing;
     const flush = async (): Promise<void> => {
       if (last !== null) await this.#commit(last);
       last = null;
@@ -205,7 +230,7 @@ export class Applier {
         continue;
       }
       this.#passed = position;
-      this.#transactions += 1;
+      this.#collected += 1;
       last = header;
       // A new value of an enum, for one, can be used only when its definition is committed.
       if (!first || this.#executed) await flush();
@@ -215,11 +240,12 @@ export class Applier {
       await nextTurn();
     }
     await flush();
+    if (former !== null) await former;
   }
 
   /** Only from one source, from its beginning, and forwards. */
   #checkOrder(header: TransactionHeader, last: TransactionHeader | null): void {
-    const source = last?.source ?? this.#position.source;
+    const source = last?.source ?? this.#ahead.source;
     if (source === null) {
       if (header.snapshot) return;
       throw new MeridianError(
@@ -238,6 +264,7 @@ export class Applier {
 
   /** The stream goes on from another source; what the one before left unfinished is void. */
   async #handOver({ from, source, lsn }: Handover): Promise<void> {
+    await this.#committed();
     if (this.#local.isOpen) await this.#rollback();
     const current = this.#position.source;
     if (current === null || !sameSource(current, from)) {
@@ -261,13 +288,14 @@ export class Applier {
     ]);
     this.#checkMoved(results[1]?.rowCount);
     this.#position = next;
+    this.#ahead = next;
     this.#descriptions.clear();
     this.#relations.clear();
   }
 
   /** By the end, not the start: a commit record may begin where the initial copy stands. */
   #isApplied(header: TransactionHeader): boolean {
-    return header.commitLsn < this.#position.endLsn;
+    return header.commitLsn < this.#ahead.endLsn;
   }
 
   async #collect(messages: readonly Message[], header: TransactionHeader): Promise<void> {
@@ -369,6 +397,7 @@ export class Applier {
 
   /** To ask something: behind a statement that did not fit, Postgres would answer nothing. */
   async #settled(): Promise<PostgresClient> {
+    await this.#local.ended();
     if (this.#local.isOpen) await this.#local.settle();
     return this.#session.client;
   }
@@ -386,8 +415,9 @@ export class Applier {
     );
   }
 
-  /** Executes what is left of the local transaction and commits it together with the position. */
+  /** Begins to commit the local transaction, with the position; when this resolves the one before is. */
   async #commit(header: TransactionHeader): Promise<void> {
+    await this.#committed();
     const { source, commitLsn, endLsn, commitTime } = header;
     const place = { source, commitLsn, endLsn, commitTime };
     const next = { ...this.#position, ...place, journal: this.#passed };
@@ -395,10 +425,21 @@ export class Applier {
     // Marked in the same breath: a statement less in every local transaction.
     const marks = [formatLsn(endLsn), String(commitTime / 1e6)];
     const marked = { sql: MOVE_AND_MARK_SQL, parameters: [...move.parameters, ...marks] };
-    await this.#local.commit(this.#session.origin === null ? move : marked);
     this.#executed = false;
-    this.#position = next;
-    this.#localTransactions += 1;
+    this.#ahead = next;
+    const collected = this.#collected;
+    const ending = this.#local.commit(this.#session.origin === null ? move : marked);
+    this.#committing = ending.then(() => {
+      this.#position = next;
+      this.#transactions = collected;
+      this.#localTransactions += 1;
+      this.#committing = null;
+    });
+    this.#committing.catch(() => undefined); // thrown by whoever waits for it
+  }
+
+  async #committed(): Promise<void> {
+    if (this.#committing !== null) await this.#committing;
   }
 
   async #rollback(): Promise<void> {
@@ -410,6 +451,7 @@ export class Applier {
     const [result] = await this.#session.flight([this.#moveQuery(to)]);
     this.#checkMoved(result?.rowCount);
     this.#position = to;
+    this.#ahead = to;
   }
 
   #moveQuery(to: AppliedPosition): Query & { readonly parameters: readonly (string | null)[] } {

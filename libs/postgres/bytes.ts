@@ -68,6 +68,15 @@ export class ByteReader {
     this.#take(length);
   }
 
+  /** true: these bytes were next, and have been read. */
+  takeIfSame(bytes: Buffer): boolean {
+    const end = this.#offset + bytes.length;
+    if (end > this.#bytes.length) return false;
+    if (bytes.compare(this.#bytes, this.#offset, end) !== 0) return false;
+    this.#offset = end;
+    return true;
+  }
+
   text(length: number): string {
     const at = this.#take(length);
     return this.#bytes.toString('utf8', at, at + length);

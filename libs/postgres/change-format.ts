@@ -141,8 +141,26 @@ export function fragmentOf(record: Uint8Array): { bytes: Uint8Array; last: boole
   return { bytes: record.subarray(FRAGMENT_OVERHEAD), last: flags === LAST_FRAGMENT };
 }
 
+/** The source that was read last: nearly every batch names the same, and a comparison costs less than to read it. */
+export class SourceMemory {
+  #bytes: Buffer = Buffer.alloc(0);
+  #source: Source | null = null;
+
+  read(reader: ByteReader): Source {
+    if (this.#source !== null && reader.takeIfSame(this.#bytes)) return this.#source;
+    const begin = reader.offset;
+    this.#source = decodeSource(reader);
+    // A copy: what is read from is a view on what was received.
+    this.#bytes = Buffer.from(reader.all.subarray(begin, reader.offset));
+    return this.#source;
+  }
+}
+
 /** Throws INVALID unless the records are one batch of this format. */
-export function decodeChangeBatch(records: readonly Uint8Array[]): ChangeBatch {
+export function decodeChangeBatch(
+  records: readonly Uint8Array[],
+  memory: SourceMemory = new SourceMemory(),
+): ChangeBatch {
   const first = records[0];
   if (first === undefined) throw new MeridianError('INVALID', 'a batch without records');
   const reader = new ByteReader(first);
@@ -158,12 +176,15 @@ export function decodeChangeBatch(records: readonly Uint8Array[]): ChangeBatch {
       { details: { version } },
     );
   }
-  if (code === HEADER) return { header: decodeHeader(reader), messages: records.slice(1) };
+  if (code === HEADER) {
+    return { header: decodeHeader(reader, memory), messages: records.slice(1) };
+  }
   if (records.length !== 1) throw reader.invalid('a watermark or handover with further records');
   return { header: code === WATERMARK ? decodeWatermark(reader) : decodeHandover(reader) };
 }
 
 export function sameSource(a: Source, b: Source): boolean {
+  if (a === b) return true;
   return a.systemId === b.systemId && a.timeline === b.timeline && a.database === b.database;
 }
 
@@ -171,7 +192,7 @@ export function describeSource(source: Source): string {
   return `database ${source.database} of cluster ${source.systemId}, timeline ${source.timeline}`;
 }
 
-function decodeHeader(reader: ByteReader): TransactionHeader {
+function decodeHeader(reader: ByteReader, memory: SourceMemory): TransactionHeader {
   const flags = reader.u8();
   if ((flags & ~(FLAG_SNAPSHOT | FLAG_FINAL)) !== 0) throw reader.invalid(`flags ${flags}`);
   reader.u8();
@@ -181,7 +202,7 @@ function decodeHeader(reader: ByteReader): TransactionHeader {
   const commitLsn = lsn(reader.u64());
   const endLsn = lsn(reader.u64());
   const commitTime = reader.u64();
-  const source = decodeSource(reader);
+  const source = memory.read(reader);
   reader.end();
   const final = (flags & FLAG_FINAL) !== 0;
   if (final !== endLsn > 0) throw reader.invalid('an end LSN and the final part go together');

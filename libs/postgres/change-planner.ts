@@ -107,6 +107,11 @@ export class ChangePlanner {
     this.#groups.clear();
   }
 
+  /** Forgets what is left. */
+  reset(): void {
+    this.#groups.clear();
+  }
+
   #insert(change: Insert, table: TargetTable): void {
     const values = checked(change.values, table);
     requireSent(values, table, null);
@@ -204,7 +209,9 @@ function put(group: Group, row: Row, place: number): void {
 }
 
 function columnOf(rows: readonly Row[], i: number, ofOld: boolean): Buffer {
-  const array = new TextArray();
+  let bytes = 0;
+  for (const { old, values } of rows) bytes += (ofOld ? old : values).bytesOf(i);
+  const array = new TextArray(bytes);
   for (const { old, values } of rows) array.push(ofOld ? old : values, i);
   return array.parameter();
 }

@@ -7,10 +7,14 @@
  * made. If one fails, or does not affect the rows it must, everything since the last `settle` is taken back
  * and done again one by one, which either works or names the row: CONFLICT. What does not fit is never skipped.
  *
+ * While one is being ended (its last answers, then COMMIT), the next is made already: its statements are held until
+ * the COMMIT is answered, so that nothing is ever executed behind one that failed.
+ *
  * It does not decide what belongs into one transaction. After any error it is used up, as is its session.
  */
 import type pg from 'pg';
 import { MeridianError } from '../errors/errors.ts';
+import { assert } from '../values/assert.ts';
 import { ChangePlanner, describeKey } from './change-planner.ts';
 import type { BoundChange, Statement } from './change-planner.ts';
 import { TableShapes } from './table-shapes.ts';
@@ -30,6 +34,16 @@ interface Sent {
   readonly place: number;
 }
 
+/** One transaction, from its first change to COMMIT. */
+class Work {
+  flight: Flight | null = null;
+  open = false;
+  savepoint = false;
+  /** Since the last `settle`. */
+  changes: BoundChange[] = [];
+  sent: Sent[] = [];
+}
+
 const SAVEPOINT = 'meridian_flight';
 
 export class LocalTransaction {
@@ -37,12 +51,10 @@ export class LocalTransaction {
   readonly #holder: Holder;
   readonly #shapes = new TableShapes();
   readonly #planner: ChangePlanner;
-  #flight: Flight | null = null;
-  #open = false;
-  #savepoint = false;
-  /** Since the last `settle`. */
-  #changes: BoundChange[] = [];
-  #sent: Sent[] = [];
+  #work = new Work();
+  /** The end of the one before, under way, and what waits for it. */
+  #ending: Promise<void> | null = null;
+  #held: Statement[] = [];
   #rows = 0;
 
   constructor(session: TargetSession, holder: Holder) {
@@ -56,7 +68,7 @@ export class LocalTransaction {
 
   /** It has changes, or has had. */
   get isOpen(): boolean {
-    return this.#open || this.#changes.length > 0;
+    return this.#work.open || this.#work.changes.length > 0;
   }
 
   /** Rows changed so far, in all transactions. */
@@ -65,41 +77,66 @@ export class LocalTransaction {
   }
 
   add(change: BoundChange): void {
-    this.#changes.push(change);
+    this.#work.changes.push(change);
     this.#planner.add(change);
   }
 
   /** Opens it if need be; resolves when everything added is executed and fits. */
   async settle(): Promise<void> {
-    await this.#execute(null);
+    await this.ended();
+    this.#planner.flush();
+    await this.#execute(this.#work, null);
   }
 
-  /** Everything added, then `move`, which must affect one row, the position, then COMMIT. */
+  /**
+   * Everything added, then `move`, which must affect one row, the position, then COMMIT. What is added from now on
+   * belongs to the next one; it can be ended when this has resolved.
+   */
   async commit(move: Query): Promise<void> {
-    await this.#execute(move);
-    const [commit] = await this.#session.flight([{ sql: 'COMMIT' }]);
-    this.#ended();
-    if (commit?.command === 'COMMIT') return;
-    throw new MeridianError('UNAVAILABLE', 'Postgres rolled the transaction back at COMMIT');
+    assert(this.#ending === null, 'one transaction ends at a time');
+    this.#planner.flush();
+    const work = this.#work;
+    this.#work = new Work();
+    this.#ending = this.#end(work, move);
+    await this.#ending;
+  }
+
+  /** Resolves when no end is under way; then nothing is held any more. */
+  async ended(): Promise<void> {
+    if (this.#ending !== null) await this.#ending;
   }
 
   async rollback(): Promise<void> {
+    await this.ended();
     await this.#session.flight([{ sql: 'ROLLBACK' }]);
-    this.#ended();
+    this.#planner.reset();
+    this.#work = new Work();
   }
 
-  async #execute(move: Query | null): Promise<void> {
-    this.#planner.flush();
-    const flight = this.#flight ?? this.#depart();
-    const [changes, sent, movedAt] = [this.#changes, this.#sent, flight.count];
-    this.#flight = null;
-    this.#changes = [];
-    this.#sent = [];
+  async #end(work: Work, move: Query): Promise<void> {
+    await this.#execute(work, move);
+    const [commit] = await this.#session.flight([{ sql: 'COMMIT' }]);
+    if (commit?.command !== 'COMMIT') {
+      throw new MeridianError('UNAVAILABLE', 'Postgres rolled the transaction back at COMMIT');
+    }
+    this.#ending = null;
+    const held = this.#held;
+    this.#held = [];
+    for (const statement of held) this.#send(statement);
+  }
+
+  async #execute(work: Work, move: Query | null): Promise<void> {
+    const flight = work.flight ?? this.#depart(work);
+    const { changes, sent } = work;
+    const movedAt = flight.count;
+    work.flight = null;
+    work.changes = [];
+    work.sent = [];
     if (move !== null) flight.send(move);
     const results = await landed(flight, sent);
     let moved = results?.[movedAt];
     if (results === null) {
-      await this.#oneByOne(changes);
+      await this.#oneByOne(work, changes);
       if (move !== null) [moved] = await this.#session.flight([move]);
     }
     if (move !== null && moved?.rowCount !== 1) throw this.#holder.fenced();
@@ -107,27 +144,32 @@ export class LocalTransaction {
   }
 
   #send(statement: Statement): void {
-    const flight = this.#flight ?? this.#depart();
-    this.#sent.push({ statement, place: flight.count });
+    if (this.#ending !== null) {
+      this.#held.push(statement);
+      return;
+    }
+    const work = this.#work;
+    const flight = work.flight ?? this.#depart(work);
+    work.sent.push({ statement, place: flight.count });
     flight.send(statement);
   }
 
   /** Only what follows something settled needs a savepoint: the rest is taken back by rolling back. */
-  #depart(): Flight {
+  #depart(work: Work): Flight {
     const flight = this.#session.depart();
-    this.#flight = flight;
-    if (!this.#open) flight.send({ sql: 'BEGIN' });
+    work.flight = flight;
+    if (!work.open) flight.send({ sql: 'BEGIN' });
     else {
-      if (this.#savepoint) flight.send({ sql: `RELEASE ${SAVEPOINT}` });
+      if (work.savepoint) flight.send({ sql: `RELEASE ${SAVEPOINT}` });
       flight.send({ sql: `SAVEPOINT ${SAVEPOINT}` });
-      this.#savepoint = true;
+      work.savepoint = true;
     }
-    this.#open = true;
+    work.open = true;
     return flight;
   }
 
-  async #oneByOne(changes: readonly BoundChange[]): Promise<void> {
-    const back = this.#savepoint ? [`ROLLBACK TO ${SAVEPOINT}`] : ['ROLLBACK', 'BEGIN'];
+  async #oneByOne(work: Work, changes: readonly BoundChange[]): Promise<void> {
+    const back = work.savepoint ? [`ROLLBACK TO ${SAVEPOINT}`] : ['ROLLBACK', 'BEGIN'];
     const results = await this.#session.flight([
       ...back.map((sql) => ({ sql })),
       this.#holder.check(),
@@ -151,14 +193,6 @@ export class LocalTransaction {
       throw error;
     }
     if (statement.rows !== null && count !== statement.rows) throw conflict(statement, null);
-  }
-
-  #ended(): void {
-    this.#open = false;
-    this.#savepoint = false;
-    this.#flight = null;
-    this.#changes = [];
-    this.#sent = [];
   }
 }
 

@@ -48,6 +48,8 @@ const STATUS_BYTES = 34;
 const STATUS_INTERVAL_MS = 1_000;
 /** No word for this many `wal_sender_timeout`s, while we are reading: the connection is dead. */
 const SILENCE_FACTOR = 2;
+/** Asked for a word after this share of it: where nothing is written Postgres has nothing to say by itself. */
+const ASK_SHARE = 4;
 
 export class ReplicationSession {
   readonly #client: pg.Client;
@@ -185,8 +187,8 @@ export class ReplicationSession {
   }
 
   #tick(): void {
-    this.#sendStatus();
     const silence = Date.now() - this.#lastWord;
+    this.#sendStatus(silence > this.#silenceMs / ASK_SHARE);
     if (this.#silenceMs > 0 && !this.#paused && silence > this.#silenceMs) {
       this.#fail(new MeridianError('UNAVAILABLE', `no word from Postgres for ${silence} ms`));
     }
@@ -201,7 +203,7 @@ export class ReplicationSession {
     });
   }
 
-  #sendStatus(): void {
+  #sendStatus(ask = false): void {
     this.#statusDue = false;
     if (this.#state === 'ended') return;
     const out = Buffer.alloc(STATUS_BYTES);
@@ -209,6 +211,7 @@ export class ReplicationSession {
     // Written, flushed, applied: whoever waits, for whichever of them, waits for the journal.
     for (const at of [1, 9, 17]) out.writeBigUInt64BE(BigInt(this.#confirmed), at);
     out.writeBigInt64BE(BigInt(Date.now()) * 1000n - BigInt(POSTGRES_EPOCH_MICROS), 25);
+    out[33] = ask ? 1 : 0;
     this.#channel.send(out);
   }
 

@@ -300,6 +300,80 @@ test('names the row also when it meets a table for the first time behind it', as
   });
 });
 
+test('makes the next local transaction while one is committed, and commits it behind that one', async () => {
+  await pair.define('CREATE TABLE t (id int PRIMARY KEY, n int)');
+  await pair.sql.query('INSERT INTO t VALUES (1, 0)');
+  await pair.start();
+  await pair.caughtUp();
+  const { replica, applier } = pair;
+  await pair.sql.query('UPDATE t SET n = 1');
+  const first = await pair.waiting();
+  pair.feed.applied += first.length;
+  await pair.sql.query('INSERT INTO t VALUES (2, 0)');
+  await pair.sql.query('UPDATE t SET n = n + 1');
+  const second = await pair.waiting();
+  pair.feed.applied += second.length;
+  // Somebody holds the row: the first one cannot end.
+  await replica.query('BEGIN; SELECT FROM t FOR UPDATE');
+  const before = applier.position.journal.timestamp;
+  await applier.stage(first);
+  const staging = applier.stage(second);
+  expect((await replica.query('SELECT FROM t')).rowCount).toBe(1);
+  expect(applier.position.journal.timestamp).toBe(before);
+  await replica.query('COMMIT');
+  await staging;
+  expect(applier.position.journal).toEqual(first.at(-1)?.position);
+  await applier.committed();
+  expect(applier.position.journal).toEqual(second.at(-1)?.position);
+  await pair.expectSame('t');
+});
+
+test('loses nothing that was staged behind a local transaction that needs a second attempt', async () => {
+  await pair.define('CREATE TABLE t (id int PRIMARY KEY, n int UNIQUE)');
+  await pair.sql.query('INSERT INTO t VALUES (1, 1), (2, 2)');
+  await pair.start();
+  await pair.caughtUp();
+  // Joined into one statement they meet each other's values.
+  await pair.sql.query(
+    'UPDATE t SET n = 3 WHERE id = 1; UPDATE t SET n = 1 WHERE id = 2; UPDATE t SET n = 2 WHERE id = 1',
+  );
+  const first = await pair.waiting();
+  pair.feed.applied += first.length;
+  // Its first statement is complete, and ready to be sent, when the second one comes.
+  await pair.sql.query('INSERT INTO t VALUES (3, 3); UPDATE t SET n = n + 10');
+  const second = await pair.waiting();
+  pair.feed.applied += second.length;
+  await pair.applier.stage(first);
+  await pair.applier.stage(second);
+  await pair.applier.committed();
+  await pair.expectSame('t');
+});
+
+test('executes nothing that was staged behind a local transaction that does not fit', async () => {
+  await pair.define('CREATE TABLE t (id int PRIMARY KEY, n int)');
+  await pair.sql.query('INSERT INTO t VALUES (1, 0), (2, 0)');
+  await pair.start();
+  await pair.caughtUp();
+  await pair.replica.query('DELETE FROM t WHERE id = 1');
+  await pair.sql.query('UPDATE t SET n = 1 WHERE id = 1');
+  const first = await pair.waiting();
+  pair.feed.applied += first.length;
+  await pair.sql.query('UPDATE t SET n = 2 WHERE id = 2');
+  const second = await pair.waiting();
+  pair.feed.applied -= first.length;
+  await pair.applier.stage(first);
+  await expect(pair.applier.stage(second)).rejects.toMatchObject({
+    reason: 'CONFLICT',
+    details: { key: 'id=1' },
+  });
+  await pair.applier.close();
+  expect((await pair.replica.query('SELECT FROM t WHERE n <> 0')).rowCount).toBe(0);
+  await pair.replica.query('INSERT INTO t VALUES (1, 0)');
+  await pair.reopen();
+  await pair.caughtUp();
+  await pair.expectSame('t');
+});
+
 test('lets every update be seen where a trigger fires at the replica, though only the last one lasts', async () => {
   await pair.define(
     'CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE seen (id int PRIMARY KEY, n int)',

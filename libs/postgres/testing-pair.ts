@@ -143,19 +143,27 @@ export class ReplicationPair {
     this.feed.applied = applier.position.journal.timestamp;
   }
 
-  /** Everything committed so far is applied. */
-  async caughtUp(): Promise<void> {
+  /** What was committed so far and is not applied. */
+  async waiting(): Promise<readonly IncomingBatch[]> {
     await this.sql.query("SELECT pg_logical_emit_message(true, 'test', 'here')");
     const { rows } = await this.sql.query<{ l: string }>(
       'SELECT pg_current_wal_flush_lsn()::text AS l',
     );
     const it = this.feed;
     await it.passed(rows[0]?.l ?? '');
-    while (it.applied < it.batches.length) {
-      const next = it.batches.slice(it.applied, it.applied + 7);
-      await this.applier.apply(next);
+    return it.batches.slice(it.applied);
+  }
+
+  /** Everything committed so far is applied. */
+  async caughtUp(): Promise<void> {
+    const it = this.feed;
+    const end = it.applied + (await this.waiting()).length;
+    while (it.applied < end) {
+      const next = it.batches.slice(it.applied, Math.min(end, it.applied + 7));
+      await this.applier.stage(next);
       it.applied += next.length;
     }
+    await this.applier.committed();
   }
 
   async expectSame(table: string): Promise<void> {

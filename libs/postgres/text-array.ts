@@ -10,16 +10,20 @@ import type { Tuple } from './tuple.ts';
 
 const HEADER_BYTES = 20;
 const TEXT_OID = 25;
-const FIRST_BYTES = 256;
 /** Up to so many bytes a loop is quicker than a call that copies. */
 const LOOP_BYTES_MAX = 24;
 const NULL_LENGTH = 0xffff_ffff;
 
 export class TextArray {
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #bytes: Buffer;
   #end = HEADER_BYTES;
   #count = 0;
   #nulls = 0;
+
+  /** `bytes`: of its values, as far as that is known; more are taken too. */
+  constructor(bytes = 0) {
+    this.#bytes = Buffer.allocUnsafe(HEADER_BYTES + bytes);
+  }
 
   /** Takes value `i` of the row, which must not be UNCHANGED. */
   push(row: Tuple, i: number): void {

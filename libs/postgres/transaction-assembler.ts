@@ -11,7 +11,7 @@
  * journal's fencing keeps it out already; this is for the day on which somebody turns that off.
  */
 import { MeridianError } from '../errors/errors.ts';
-import { decodeChangeBatch, fragmentOf, sameSource } from './change-format.ts';
+import { SourceMemory, decodeChangeBatch, fragmentOf, sameSource } from './change-format.ts';
 import type {
   ChangeBatch,
   Handover,
@@ -52,6 +52,7 @@ export class TransactionAssembler {
   #past: readonly Source[];
   #fragments: Uint8Array[] = [];
   #fragmentBytes = 0;
+  readonly #sources = new SourceMemory();
   /** As last described; by the source's oid. */
   readonly #relations = new Map<
     number,
@@ -80,7 +81,7 @@ export class TransactionAssembler {
   }
 
   push(records: readonly Uint8Array[]): Assembled {
-    const batch: ChangeBatch = decodeChangeBatch(records);
+    const batch: ChangeBatch = decodeChangeBatch(records, this.#sources);
     if (batch.header.kind === 'handover') return this.#handover(batch.header);
     if (this.#past.some((past) => sameSource(past, batch.header.source))) return DROPPED;
     if (!('messages' in batch)) return { kind: 'watermark', watermark: batch.header };

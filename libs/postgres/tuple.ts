@@ -62,6 +62,11 @@ export class Tuple {
     return this.bytes[this.#start(i)] === UNCHANGED_VALUE;
   }
 
+  /** Of the value with what says its kind and length. */
+  bytesOf(i: number): number {
+    return this.#start(i + 1) - this.#start(i);
+  }
+
   value(i: number): Value {
     const start = this.#start(i);
     const kind = this.bytes[start];

@@ -4,8 +4,8 @@
  * stored in the database, whatever happened.
  *
  * What waits is applied together, one local transaction for as much as is there (bounded), so that
- * a replica that is behind catches up several times faster than one that is not. The journal is not
- * read while more than `queueBytesMax` wait.
+ * a replica that is behind catches up several times faster than one that is not. While one is being
+ * committed the next is made. The journal is not read while more than `queueBytesMax` wait.
  */
 import type { MeridianError } from '../../libs/errors/errors.ts';
 import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
@@ -84,6 +84,15 @@ export async function apply(options: ApplyOptions, signal: AbortSignal): Promise
   }
 }
 
+/** Taken from the queue, and not committed yet. */
+interface Staged {
+  readonly bytes: number;
+  /** Watermark behind it; 0: none came. */
+  readonly reached: number;
+  /** Where the journal stands after it, should that be no batch. */
+  readonly passed: JournalPosition | null;
+}
+
 class ApplyRun {
   readonly #options: ApplyOptions;
   #queue: FeedItem[] = [];
@@ -92,6 +101,10 @@ class ApplyRun {
   #error: MeridianError | null = null;
   #abandon: (() => void) | null = null;
   #wake: (() => void) | null = null;
+  #staged: Staged | null = null;
+  /** What is committed, and not stored as progress yet. */
+  #passed: JournalPosition | null = null;
+  #counted = { transactions: 0, rows: 0 };
 
   constructor(options: ApplyOptions) {
     this.#options = options;
@@ -122,7 +135,6 @@ class ApplyRun {
     signal.addEventListener('abort', wake);
     const timer = setInterval(wake, settings.saveProgressMs);
     let saved = Date.now();
-    let passed: JournalPosition | null = null;
     status.abandonUnfinished = () =>
       new Promise((resolve) => {
         this.#abandon = resolve;
@@ -133,16 +145,20 @@ class ApplyRun {
       while (!signal.aborted) {
         if (this.#error !== null) throw this.#error;
         await this.#abandonUnfinished(applier);
-        passed = (await this.#step(applier)) ?? passed;
+        await this.#step(applier);
         if (applier.position.role === 'primary') return;
-        if (passed !== null && Date.now() - saved >= settings.saveProgressMs) {
-          await applier.saveProgress(passed);
+        // Of what is staged the position is on its way.
+        const due = this.#staged === null && Date.now() - saved >= settings.saveProgressMs;
+        if (due && this.#passed !== null) {
+          await applier.saveProgress(this.#passed);
           saved = Date.now();
-          passed = null;
+          this.#passed = null;
         }
         if (this.#queue.length === 0) await this.#sleep(signal);
       }
-      if (passed !== null) await applier.saveProgress(passed);
+      await applier.committed();
+      this.#done(applier, null);
+      if (this.#passed !== null) await applier.saveProgress(this.#passed);
     } finally {
       status.abandonUnfinished = () => Promise.resolve();
       this.#abandon?.();
@@ -159,9 +175,9 @@ class ApplyRun {
     this.#abandon = null;
   }
 
-  /** Applies what waits, up to the bound; returns where the journal stands after it. */
-  async #step(applier: Applier): Promise<JournalPosition | null> {
-    const { settings, watermark, status } = this.#options;
+  /** Applies what waits, up to the bound; if more waits, its COMMIT may still be under way afterwards. */
+  async #step(applier: Applier): Promise<void> {
+    const { mergeBytesMax } = this.#options.settings;
     const batches: IncomingBatch[] = [];
     let bytes = 0;
     let taken = 0;
@@ -169,7 +185,7 @@ class ApplyRun {
     let passed: JournalPosition | null = null;
     for (const item of this.#queue) {
       if (item.kind === 'batch') {
-        if (bytes > 0 && bytes + item.bytes > settings.mergeBytesMax) break;
+        if (bytes > 0 && bytes + item.bytes > mergeBytesMax) break;
         batches.push(item);
         bytes += item.bytes;
         passed = null;
@@ -179,22 +195,36 @@ class ApplyRun {
       }
       taken += 1;
     }
-    if (taken === 0) return null;
     this.#queue.splice(0, taken);
-    const before = { ...applier.counters };
-    if (batches.length > 0) await applier.apply(batches);
-    status.transactions += applier.counters.transactions - before.transactions;
-    status.rows += applier.counters.rows - before.rows;
+    if (taken > 0) {
+      // When it resolves, what was staged before is committed.
+      await applier.stage(batches);
+      this.#done(applier, { bytes, reached, passed });
+    }
+    if (this.#queue.length > 0) return;
+    await applier.committed();
+    this.#done(applier, null);
+  }
+
+  /** What was staged is committed; `next` is staged now. */
+  #done(applier: Applier, next: Staged | null): void {
+    const { settings, watermark, status } = this.#options;
+    const done = this.#staged;
+    this.#staged = next;
+    if (done === null) return;
+    const { transactions, rows } = applier.counters;
+    status.transactions += transactions - this.#counted.transactions;
+    status.rows += rows - this.#counted.rows;
+    this.#counted = { transactions, rows };
+    this.#passed = done.passed;
     this.#tell(applier);
-    watermark.advance(reached);
-    status.queuedBytes -= bytes;
+    watermark.advance(done.reached);
+    status.queuedBytes -= done.bytes;
     if (this.#paused && status.queuedBytes < settings.queueBytesMax / 2) {
       this.#paused = false;
       this.#feed?.resume();
     }
-    return passed;
   }
-
   #arrived(items: readonly FeedItem[]): void {
     const { settings, status } = this.#options;
     for (const item of items) {

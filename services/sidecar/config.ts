@@ -84,7 +84,7 @@ const apply = z.strictObject({
     .default([])
     .describe('follow the merged order of these crossbars (nearest first), not one instance'),
   queueBytesMax: bytes(32 * MIB).describe('changes that may wait to be applied'),
-  mergeBytesMax: bytes(4 * MIB).describe('changes applied in one local transaction at most'),
+  mergeBytesMax: bytes(MIB).describe('changes applied in one local transaction at most'),
   saveProgressMs: ms(5_000).describe('how often the position of an idle stream is stored'),
   sqlWait: z.boolean().default(true).describe('offer meridian.wait_linearizable() in the database'),
 });

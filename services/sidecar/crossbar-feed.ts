@@ -9,6 +9,7 @@ import type { JournalPosition } from '../../libs/postgres/applied-position.ts';
 import type { Security } from '../../libs/security/security.ts';
 import type { SidecarConfig } from './config.ts';
 import { itemsOf } from './delivered.ts';
+import type { DeliveredBatch } from './delivered.ts';
 import type { ApplyJournal, Feed, FeedHandler, FeedItem } from './journal-port.ts';
 
 const INSTANCE_END = 65_535;
@@ -84,9 +85,8 @@ export class CrossbarFeed implements ApplyJournal {
  * A message's cursor is true after all of its batches. One of them applied alone is stored with the
  * cursor from before the message, and its own position tells what to leave out when it comes again.
  */
-function withCursor(items: FeedItem[], cursor: Uint8Array): FeedItem[] {
+function withCursor(items: DeliveredBatch[], cursor: Uint8Array): FeedItem[] {
   const last = items.at(-1);
-  if (last?.kind !== 'batch') return items;
-  items[items.length - 1] = { ...last, position: { ...last.position, cursor } };
+  if (last !== undefined) items[items.length - 1] = last.withCursor(cursor);
   return items;
 }
