@@ -115,6 +115,20 @@ describe('the appender', () => {
     expect((await many(next, 3)).map(({ firstSeqNum }) => firstSeqNum)).toEqual([3, 4, 5]);
   });
 
+  /**
+   * Found by the simulation of the whole system (seed 4): a QUORUM writer took over while its former self was still
+   * appending. The quorum answered its first append, and all behind it, before the order found that the chain had gone
+   * on elsewhere: every one of them was acknowledged, and none is there.
+   */
+  it('asks the order for the first append of a takeover, whatever kind of writer it is', async () => {
+    await many(newAppender(), 3);
+    const next = newAppender({ ack: 'QUORUM', writer: { id: 'w', epoch: 2, lastSeq: 3 } });
+    const results = await many(next, 3);
+    expect(results.map(({ firstSeqNum }) => firstSeqNum)).toEqual([3, null, null]);
+    expect(fakes.hellos.map(({ ack }) => ack)).toEqual([Ack.ORDERED, Ack.ORDERED, Ack.QUORUM]);
+    expect(fakes.kept.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it('tries another region when one falls silent', async () => {
     fakes.mood = (region) => (region === 'a' ? 'silence' : 'answer');
     expect(await append(newAppender(), 'x')).toMatchObject({ region: 'b', firstSeqNum: 0 });

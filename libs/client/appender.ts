@@ -5,7 +5,8 @@
  * acknowledged. Each append is settled exactly once.
  *
  * After a session that did not say what became of its appends, the next one is ORDERED until they are
- * answered: only the order knows the first outcome of a repetition. Then the writer returns to its own
+ * answered: only the order knows the first outcome of a repetition. So is the first append of a writer that
+ * takes over: only the order knows whether its former self was quicker. Then the writer returns to its own
  * kind of acknowledgement, and, when the nearest region works again, to that.
  *
  * A deadline that passes tells the caller: DEADLINE when the append may have been sent, UNAVAILABLE
@@ -207,8 +208,8 @@ export class Appender {
   #maySend(pipe: Pipe, pending: Pending): boolean {
     const { sent, encoded, uncertain } = this.#pipeline;
     if ((this.#alone > 0 || this.#continuing) && sent > 0) return false;
-    // A QUORUM writer on an ORDERED session: only repetitions belong there.
-    if (pipe.ack !== this.#options.ack && sent >= uncertain) return false;
+    // A QUORUM writer on an ORDERED session: only repetitions belong there, and a takeover.
+    if (pipe.ack !== this.#options.ack && sent >= uncertain && !this.#continuing) return false;
     return pending.frame !== null || encoded < UNANSWERED_MAX;
   }
 
@@ -308,7 +309,8 @@ export class Appender {
       this.#openLater(this.#route.pauseMs());
       return;
     }
-    const ack = this.#pipeline.uncertain > 0 ? 'ORDERED' : this.#options.ack;
+    const asksOrder = this.#pipeline.uncertain > 0 || this.#continuing;
+    const ack = asksOrder ? 'ORDERED' : this.#options.ack;
     this.#grant = null;
     this.#heardAt = performance.now();
     const pipe: Pipe = new Pipe(
@@ -386,7 +388,8 @@ export class Appender {
   #maybeMove(): void {
     const pipe = this.#pipe;
     if (pipe === null || this.#pipeline.sent > 0) return;
-    const plainAgain = pipe.ack !== this.#options.ack && this.#pipeline.uncertain === 0;
+    const { uncertain } = this.#pipeline;
+    const plainAgain = pipe.ack !== this.#options.ack && uncertain === 0 && !this.#continuing;
     if (!plainAgain && this.#moveTo === null) return;
     pipe.finish();
     this.#pipe = null;

@@ -8,6 +8,7 @@ import type {
   AppendResponse,
   AppendRun,
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
+import { createOrderMachine } from '../../libs/order/machine.ts';
 import type { Outcome } from '../../libs/order/types.ts';
 import { at } from '../../libs/values/assert.ts';
 import { seqNum, timestamp } from '../../libs/values/numbers.ts';
@@ -17,6 +18,7 @@ import { AppendSession } from './append-session.ts';
 import type { SessionContext } from './append-session.ts';
 import type { PendingAppend } from './content.ts';
 import { FakeStream } from './fake-streams.ts';
+import { firstOutcome } from './sessions.ts';
 import { HotFigures } from './hot-figures.ts';
 import { Target } from './target.ts';
 
@@ -49,6 +51,7 @@ class Bench {
           this.submitted.push(append);
         },
         knownToOrder: () => this.known,
+        firstOutcome: (_, outcome) => outcome,
         demandsToken: (stream) => stream === 'guarded',
         retiredFrom: () => this.retiredFrom,
         answered: (session) => {
@@ -141,6 +144,33 @@ describe('append session', () => {
     expect(bench.stream.reason).toBe('WRONG_TARGET');
     bench.append({});
     expect(bench.submitted).toEqual([]);
+  });
+
+  /**
+   * Found by the simulation of the whole system (seed 24): an append took effect, its answer was lost, and another process
+   * took over the writer's name before it was asked for again. The order refuses whatever a fenced writer sends, and its
+   * client was told WRITER_FENCED: certainly without effect.
+   */
+  it('answers what a fenced writer asks for again with the first outcome, where there is one', () => {
+    const order = createOrderMachine();
+    const bench = new Bench({
+      firstOutcome: (append, outcome) => firstOutcome(order, append, outcome),
+    });
+    const writer = (epoch: number, seq: number): Partial<BatchInput> => ({
+      writer: { id: 'w', epoch, seq, previous: seq - 1 },
+    });
+    bench.hello();
+    bench.append(writer(1, 1), { ...writer(1, 2), matchSeqNum: 7 }, writer(2, 3));
+    bench.append(writer(1, 1), { ...writer(1, 2), matchSeqNum: 7 }, writer(1, 3));
+    bench.submitted.forEach((append, i) => {
+      bench.session.decided(append, order.apply(append.header, timestamp(100 + 8 * i)));
+    });
+    bench.flush();
+    expect(bench.runs().slice(3).map(brief)).toEqual([
+      [1, 100, 0, true],
+      [1, 0, 0, 'CONDITION_FAILED'],
+      [1, 0, 0, 'WRITER_FENCED'],
+    ]);
   });
 
   it('refuses batches before the hello, and a second hello', () => {

@@ -45,6 +45,8 @@ export interface SessionContext {
   readonly submit: (append: PendingAppend) => void;
   /** The order already knows this or a later append of the writer, or has fenced it. */
   readonly knownToOrder: (append: PendingAppend) => boolean;
+  /** What an append did that was decided so: it may have had its effect before its writer was fenced. */
+  readonly firstOutcome: (append: PendingAppend, outcome: Outcome) => Outcome;
   /** The stream refuses appends without its fencing token, as far as this replica knows. */
   readonly demandsToken: (stream: string) => boolean;
   /** Appends with a higher timestamp are refused by the order, as far as this replica knows. */
@@ -133,7 +135,7 @@ export class AppendSession implements AppendOwner {
   decided(append: PendingAppend, outcome: Outcome): void {
     this.#context.admission.giveBack(append.bytes);
     if (append.answer !== null || this.#closed) return;
-    append.answer = outcome;
+    append.answer = this.#context.firstOutcome(append, outcome);
     append.placed = true;
     this.#markDirty();
   }

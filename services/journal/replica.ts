@@ -47,7 +47,7 @@ import { Ports } from './ports.ts';
 import { Readers } from './readers.ts';
 import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import { Releaser } from './releaser.ts';
-import { knownToOrder, Sessions } from './sessions.ts';
+import { firstOutcome, knownToOrder, Sessions } from './sessions.ts';
 import { spanExporter } from './span-exporter.ts';
 import { streamService } from './stream-service.ts';
 import { StateStory } from './state-story.ts';
@@ -261,6 +261,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
         driver.submit(append);
       },
       knownToOrder: (append) => knownToOrder(order, append),
+      firstOutcome: (append, outcome) => firstOutcome(order, append, outcome),
       demandsToken: (stream) => order.demandsToken(stream),
       retiredFrom: () => order.retiredFrom,
       answered: (session) => {

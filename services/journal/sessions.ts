@@ -4,8 +4,9 @@ import type {
   AppendRequest,
   AppendResponse,
 } from '../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { OrderMachine } from '../../libs/order/types.ts';
+import type { OrderMachine, Outcome } from '../../libs/order/types.ts';
 import type { BidiStream } from '../../libs/rpc/rpc.ts';
+import { unreachable } from '../../libs/values/assert.ts';
 import { AppendSession } from './append-session.ts';
 import type { SessionContext } from './append-session.ts';
 import type { PendingAppend } from './content.ts';
@@ -20,6 +21,37 @@ export function knownToOrder(
   return (
     known.epoch > writer.epoch || (known.epoch === writer.epoch && known.lastSeq >= writer.seq)
   );
+}
+
+/**
+ * The order refuses everything of a fenced writer, what it asks for again too. That may have taken effect before
+ * the fence, and then this is the answer: "certainly without effect" would be wrong.
+ */
+export function firstOutcome(
+  order: Pick<OrderMachine, 'resolve'>,
+  { header: { writer } }: PendingAppend,
+  outcome: Outcome,
+): Outcome {
+  const isFenced = outcome.kind === 'failed' && outcome.failure.reason === 'WRITER_FENCED';
+  if (writer === null || !isFenced) return outcome;
+  const was = order.resolve(writer);
+  switch (was.state) {
+    case 'appended': {
+      const { timestamp, firstSeqNum } = was;
+      return { kind: 'duplicate', first: { kind: 'appended', timestamp, firstSeqNum } };
+    }
+    case 'failed':
+      return { kind: 'duplicate', first: { kind: 'failed', failure: was.failure } };
+    case 'forgotten': {
+      const failure = { seq: writer.seq, oldestRemembered: writer.seq + 1 };
+      return { kind: 'failed', failure: { reason: 'WRITER_FORGOTTEN', ...failure } };
+    }
+    case 'never':
+    case 'pending':
+      return outcome;
+    default:
+      return unreachable(was);
+  }
 }
 
 export class Sessions {
