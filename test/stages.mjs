@@ -31,7 +31,7 @@ export const stages = [
   },
   {
     name: 'system',
-    command: [process.execPath, 'dist/test/simulation/main.js', '--system', '--seeds', '40'],
+    command: [process.execPath, 'dist/test/simulation/main.js', '--system', '--seeds', '26'],
     minutesMax: 20,
   },
   {

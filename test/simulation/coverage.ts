@@ -36,6 +36,13 @@ const SYSTEM_COUNTED = [
   'storeFailures',
   'damagedReads',
   'archiveFetches',
+  'wishes',
+  'answers',
+  'duplicates',
+  'actions',
+  'looks',
+  'streamReads',
+  'gaps',
 ];
 
 /** What no seed has had. */

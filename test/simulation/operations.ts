@@ -13,7 +13,8 @@ export type Ack = 'QUORUM' | 'ORDERED';
 export interface Operation {
   readonly id: number;
   readonly client: number;
-  readonly ack: Ack;
+  /** Of a session in a replica's own process: how it was answered. */
+  ack: Ack;
   readonly batch: BatchHeader;
   readonly bytes: number;
   readonly invokedAt: number;

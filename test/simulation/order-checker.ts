@@ -8,6 +8,7 @@ import type { Outcome } from '../../libs/order/types.ts';
 import type { LaneId, ReplicaId } from '../../libs/values/numbers.ts';
 import { laneOf } from '../../libs/values/numbers.ts';
 import type { Attempt, Content, Operation } from './operations.ts';
+import { isOfSide } from './replica-parts.ts';
 import { check } from './violation.ts';
 
 export interface ReleasedEntry {
@@ -23,6 +24,12 @@ export interface ReleasedEntry {
   readonly ordinal: number;
 }
 
+/** Judges what sessions in a replica's own process hand in (system/client-checker.ts). */
+export interface ChecksOfSide {
+  /** It comes into the order here, for the first time anywhere. */
+  decided(attempt: Attempt, timestamp: number, outcome: Outcome, says: () => string): void;
+}
+
 interface Progress {
   /** Entries released in this life. */
   count: number;
@@ -32,6 +39,8 @@ interface Progress {
 
 export class OrderChecker {
   readonly list: ReleasedEntry[] = [];
+  /** null: nobody hands in anything there. */
+  ofSide: ChecksOfSide | null = null;
   /** Per replica, of its present life. */
   private readonly progress: Progress[] = [fresh(), fresh(), fresh()];
   private readonly streams = new Map<string, number>();
@@ -148,11 +157,12 @@ export class OrderChecker {
       check(attempt.acknowledged === entry.timestamp, 'acknowledged-moved', () => {
         return `${what()}, acknowledged at ${attempt.acknowledged}`;
       });
-      check(hasEffect(outcome), 'acknowledged-without-effect', () => {
+      check(isOfSide(attempt) || hasEffect(outcome), 'acknowledged-without-effect', () => {
         return `${what()}: ${JSON.stringify(outcome)}`;
       });
     }
-    this.outcome(operation, entry.timestamp, outcome, what);
+    if (isOfSide(attempt)) this.ofSide?.decided(attempt, entry.timestamp, outcome, what);
+    else this.outcome(operation, entry.timestamp, outcome, what);
   }
 
   private outcome(

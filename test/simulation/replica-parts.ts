@@ -1,5 +1,5 @@
 /** What a replica of the simulation is given, and whom it tells what. */
-import type { Entry, LaneSettings } from '../../libs/lane/types.ts';
+import type { Entry, LaneSettings, RefusalReason } from '../../libs/lane/types.ts';
 import type { Outcome } from '../../libs/order/types.ts';
 import type { ReplicaId, Timestamp } from '../../libs/values/numbers.ts';
 import type { Checkers } from './checkers.ts';
@@ -34,9 +34,33 @@ export interface ReplicaSide {
   released(entry: Entry<Content>, outcomes: readonly Outcome[]): void;
   watermarkShown(watermark: Timestamp): void;
   resumed(): void;
+  /** Appends to be handed to the core with the step that begins. */
+  taken(): readonly Attempt[];
+  /** Two replicas have it, of an attempt that this side has handed in. */
+  committed(entry: Entry<Content>, attempt: Attempt): void;
+  /** Its place is final; comes after `released`. */
+  decided(entry: Entry<Content>, attempt: Attempt, outcome: Outcome): void;
+  /** Certainly without effect. */
+  refused(attempt: Attempt, reason: RefusalReason): void;
   /** The log up to this checkpoint is nowhere needed. */
   mayTrim(base: StoredCheckpoint): boolean;
   trimmed(base: StoredCheckpoint): void;
+}
+
+export interface WaitingRead {
+  readonly read: Read;
+  readonly session: Session;
+  readPoint: number | null;
+}
+
+/** Heartbeats of reads have the numbers of the run below. */
+export const QUESTIONS_FROM = 2 ** 40;
+
+/** Stands for a client in the sessions of a replica's own process: `ReplicaSide` hears of their attempts. */
+export const OF_SIDE = -1;
+
+export function isOfSide({ session }: Attempt): boolean {
+  return session.client === OF_SIDE;
 }
 
 export interface ReplicaParts {

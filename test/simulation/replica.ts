@@ -4,7 +4,8 @@
  * any two of these. It owns the process (lives, clocks, sessions' answers); disk and network are
  * given to it. It executes what is released on the real ordered state machine.
  */
-import type { Effects, Input, Mark, Packet, Space } from '../../libs/lane/types.ts';
+import type { Inspection } from '../../libs/lane/inspect.ts';
+import type { Effects, Input, Mark, Packet, RefusalReason, Space } from '../../libs/lane/types.ts';
 import type { HashedOrderMachine } from '../../libs/order/machine.ts';
 import { ReleaseMarks } from '../../libs/order/release-marks.ts';
 import type { Outcome } from '../../libs/order/types.ts';
@@ -17,20 +18,12 @@ import type { NetworkUser } from './network.ts';
 import type { Attempt, Content, Read, Session } from './operations.ts';
 import { startMachine } from './machine.ts';
 import { describePacket } from './packet-lines.ts';
-import type { ReplicaParts, ReplicaSide } from './replica-parts.ts';
+import { isOfSide, QUESTIONS_FROM } from './replica-parts.ts';
+import type { ReplicaParts, ReplicaSide, WaitingRead } from './replica-parts.ts';
 import { Room } from './room.ts';
 import { Stretch } from './stretch.ts';
 import { check } from './violation.ts';
 import { noteWrite } from './write-lines.ts';
-
-interface WaitingRead {
-  readonly read: Read;
-  readonly session: Session;
-  readPoint: number | null;
-}
-
-/** Heartbeats of reads have the numbers of the run below. */
-const QUESTIONS_FROM = 2 ** 40;
 
 export class Replica implements NetworkUser {
   readonly id: ReplicaId;
@@ -188,6 +181,12 @@ export class Replica implements NetworkUser {
     return this.core?.inspect().clock ?? null;
   }
 
+  /** What the core says of itself; throws while there is no process. */
+  get inspection(): Inspection {
+    if (this.core === null) throw new Error(`r${this.id} does not run`);
+    return this.core.inspect();
+  }
+
   get order(): HashedOrderMachine {
     return this.machine;
   }
@@ -256,6 +255,11 @@ export class Replica implements NetworkUser {
     this.deliver({ type: 'append', appends: [attempt] });
   }
 
+  /** What sessions of its own process have taken goes with the next step. */
+  wake(): void {
+    this.deliver({ type: 'append', appends: [] });
+  }
+
   read(session: Session, read: Read): void {
     this.p.checkers.session.readInvoked(read);
     this.reads.set(read.id, { read, session, readPoint: null });
@@ -316,7 +320,9 @@ export class Replica implements NetworkUser {
     this.steps++;
     const now = this.p.scheduler.now;
     this.steppedAt = now;
-    const effects = core.step(inputs, this.clocks.monotonic(now), this.clocks.wall(now));
+    const appends = this.side?.taken() ?? [];
+    const all = appends.length === 0 ? inputs : [...inputs, { type: 'append', appends } as const];
+    const effects = core.step(all, this.clocks.monotonic(now), this.clocks.wall(now));
     this.p.trace.note(
       'step',
       this.id,
@@ -383,9 +389,10 @@ export class Replica implements NetworkUser {
       if (!stretch.due()) continue;
       this.p.trace.note('ack', this.id, entry.lane, entry.index, entry.timestamp, appends.length);
       for (const attempt of appends) {
+        if (isOfSide(attempt)) this.side?.committed(entry, attempt);
         const early = this.p.options.bug === 'ordered-early';
         if (attempt.operation.ack !== 'QUORUM' && !early) continue;
-        if (attempt.session.closed) continue;
+        if (attempt.session.closed || isOfSide(attempt)) continue;
         this.p.checkers.quorumAnswer(this.id, entry, attempt);
         this.p.answers.appended(attempt, entry.timestamp, null);
       }
@@ -393,7 +400,7 @@ export class Replica implements NetworkUser {
     for (const { append, reason } of refused) {
       if (!stretch.due()) continue;
       this.p.trace.note('refuse', this.id, append.operation.id, reason.length);
-      this.refuse(append);
+      this.refuse(append, reason);
     }
     for (const point of readPoints) if (stretch.due()) this.answerReads([point]);
     const reversed = this.p.options.bug === 'release-reordered';
@@ -417,9 +424,10 @@ export class Replica implements NetworkUser {
   }
 
   /** A refusal ends the session: later answers on it are not heard any more. */
-  private refuse(attempt: Attempt): void {
+  private refuse(attempt: Attempt, reason: RefusalReason): void {
     this.p.checkers.session.refused(this.id, attempt);
-    if (!attempt.session.closed) this.p.answers.refused(attempt);
+    if (isOfSide(attempt)) this.side?.refused(attempt, reason);
+    else if (!attempt.session.closed) this.p.answers.refused(attempt);
   }
 
   private release(release: Effects<Content, Attempt>['released'][number]): void {
@@ -443,8 +451,10 @@ export class Replica implements NetworkUser {
     if (appends === null) return;
     content.forEach((attempt, i) => {
       const outcome = outcomes[i];
-      if (attempt.operation.ack !== 'ORDERED' || outcome === undefined) return;
-      if (!attempt.session.closed && attempt.acknowledged === 0) {
+      if (outcome === undefined) return;
+      if (isOfSide(attempt)) this.side?.decided(entry, attempt, outcome);
+      else if (attempt.operation.ack !== 'ORDERED') return;
+      else if (!attempt.session.closed && attempt.acknowledged === 0) {
         this.p.checkers.orderedAnswer(this.id, entry, attempt, outcome);
         this.p.answers.appended(attempt, entry.timestamp, outcome);
       }

@@ -51,6 +51,8 @@ const LINES = {
   applier: (a: number) => `applier starts, life ${a}`,
   mergedRead: (a: number, b: number) => `linearizable read shows ${a} batches, watermark ${b}`,
   space: (a: number) => `its disk has ${['no', 'little', 'ample'][a] ?? '?'} room`,
+  user: (a: number) => `user starts, life ${a}`,
+  told: (a: number, b: number) => (b === 0 ? `wish ${a} failed` : `wish ${a} is told ${b}`),
   manifest: (a: number, b: number) => `manifest ${b} names everything up to entry ${a}`,
 } as const;
 

@@ -12,23 +12,30 @@ import type { RecordInput } from '../../../libs/frames/record.ts';
 import { assert } from '../../../libs/values/assert.ts';
 import { MeridianError } from '../../../libs/errors/errors.ts';
 import type { ReadRequest } from '../../../libs/gen/meridian/journal/v1/journal_pb.ts';
-import type { Entry } from '../../../libs/lane/types.ts';
-import type { Outcome } from '../../../libs/order/types.ts';
-import type { Index, LaneId, Micros, Timestamp } from '../../../libs/values/numbers.ts';
+import type { Entry, RefusalReason } from '../../../libs/lane/types.ts';
+import type { HashedOrderMachine } from '../../../libs/order/machine.ts';
+import type { OrderMachine, Outcome } from '../../../libs/order/types.ts';
+import type { BidiStream } from '../../../libs/rpc/rpc.ts';
+import type { Index, LaneId, Micros, SeqNum, Timestamp } from '../../../libs/values/numbers.ts';
 import { Linearizer } from '../../../services/journal/linearizer.ts';
 import { Readers } from '../../../services/journal/readers.ts';
 import { ReleaseIndex } from '../../../services/journal/release-index.ts';
+import { streamService } from '../../../services/journal/stream-service.ts';
 import { Target } from '../../../services/journal/target.ts';
 import { Watermark } from '../../../services/journal/watermark.ts';
 import type { StoredCheckpoint } from '../disk.ts';
-import type { Content, Operation } from '../operations.ts';
+import type { Attempt, Content, Operation } from '../operations.ts';
 import type { OrderChecker, ReleasedEntry } from '../order-checker.ts';
 import { isMarker } from '../order-checker.ts';
 import type { Replica } from '../replica.ts';
 import type { ReplicaSide } from '../replica-parts.ts';
 import { EPOCH_MICROS } from '../clocks.ts';
+import { AppendSide } from './append-side.ts';
 import type { ArchiveSide, SimulatedArchive } from './archive-side.ts';
+import type { ClientChecker } from './client-checker.ts';
+import type { SessionSwarm } from './client-options.ts';
 import { memberRecordOf } from './members.ts';
+import type { SystemBug } from './system-bugs.ts';
 import type { Server, Service } from './virtual-calls.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -44,7 +51,18 @@ export interface ReplicaServerOptions {
   readonly archive: SimulatedArchive | null;
   /** Bytes that may wait for a reader. */
   readonly shareBytes: number;
+  /** null: no client of the library is there. */
+  readonly clients: ClientsOfReplica | null;
 }
+
+export interface ClientsOfReplica {
+  readonly checker: ClientChecker;
+  readonly settings: SessionSwarm;
+  readonly bug: SystemBug | null;
+}
+
+/** Readers are looked after so often at least, while there are steps. */
+const PUMP_MICROS = 5_000;
 
 /** Of one life of the process. */
 interface Life {
@@ -52,12 +70,14 @@ interface Life {
   readonly watermark: Watermark;
   readonly readers: Readers;
   readonly archive: ArchiveSide | null;
+  readonly appends: AppendSide | null;
   readonly service: Service;
 }
 
 export class ReplicaServer implements ReplicaSide, Server {
   private readonly options: ReplicaServerOptions;
   private life: Life | null = null;
+  private pumpedAt = 0;
   /** The process is gone, and its connections are too. */
   onCrash: () => void = () => undefined;
 
@@ -89,14 +109,18 @@ export class ReplicaServer implements ReplicaSide, Server {
     };
     const linearizer = new Linearizer(readPoints, watermark, 5_000);
     const side = archive?.join({ index, entries: store, watermark, replica }) ?? null;
+    const target = new Target(CLUSTER, instance);
+    const clocks = { monotonic, wall: () => Math.floor(replica.clocks.wall(time.now)) };
+    const { order } = replica;
+    const { clients } = this.options;
     const readers = new Readers({
-      target: new Target(CLUSTER, instance),
+      target,
       index,
       store: store,
-      order: replica.order,
+      order: clients?.bug === 'trim-forgotten' ? untrimmed(order) : order,
       watermark,
       history: side?.history ?? null,
-      clocks: { monotonic, wall: () => replica.clocks.wall(time.now) },
+      clocks,
       linearizer,
       readersMax: 100,
       chunkBytes: shareBytes,
@@ -106,19 +130,36 @@ export class ReplicaServer implements ReplicaSide, Server {
       readersBytesMax: 100 * shareBytes,
       onUnreadable: () => undefined,
     });
+    const common = { target, order, watermark, clocks };
+    const appends = clients && new AppendSide({ ...common, ...clients, replica, time });
+    const stalledMicros = 1_000_000;
+    const streams =
+      appends &&
+      streamService({ ...common, linearizer, actions: appends.actions, stalledMicros }).handlers;
     const service: Service = {
       stream: (_method, request, stream) => {
         readers.open(request as ReadRequest, stream);
       },
-      unary: (method, request) => this.unary(method, request, watermark, linearizer),
+      unary: (method, request, signal) => {
+        const handler = streams?.[method.charAt(0).toLowerCase() + method.slice(1)];
+        return handler === undefined
+          ? this.unary(method, request, watermark, linearizer)
+          : (handler as UnaryHandler)(request, { signal });
+      },
+      ...(appends && {
+        bidi: (_method: string, stream: BidiStream<Message, Message>) => {
+          appends.open(stream);
+        },
+      }),
     };
-    this.life = { index, watermark, readers, archive: side, service };
+    this.life = { index, watermark, readers, archive: side, appends, service };
   }
 
   crashed(): void {
     const { life } = this;
     this.life = null;
     life?.archive?.stop();
+    life?.appends?.stop();
     life?.readers.stop(new MeridianError('UNAVAILABLE', 'the process is gone'));
     this.onCrash();
   }
@@ -132,16 +173,38 @@ export class ReplicaServer implements ReplicaSide, Server {
   watermarkShown(watermark: Timestamp): void {
     const { life } = this;
     if (life === null) return;
+    const { now } = this.options.time;
+    // Most steps move nothing, and each look of readers costs as much as one.
+    if (watermark === life.watermark.value && now - this.pumpedAt < PUMP_MICROS) return;
+    this.pumpedAt = now;
     this.options.time.enter(() => {
       if (watermark > life.watermark.value) {
         life.watermark.publish(watermark, this.options.time.now as Micros);
       }
       life.readers.pump();
+      life.appends?.stepped();
     });
   }
 
   resumed(): void {
     this.options.time.enter(() => this.life?.readers.pump());
+    this.life?.appends?.resumed();
+  }
+
+  taken(): readonly Attempt[] {
+    return this.life?.appends?.take() ?? [];
+  }
+
+  committed(entry: Entry<Content>, attempt: Attempt): void {
+    this.life?.appends?.committed(entry, attempt);
+  }
+
+  decided(entry: Entry<Content>, attempt: Attempt, outcome: Outcome): void {
+    this.life?.appends?.decided(entry, attempt, outcome);
+  }
+
+  refused(attempt: Attempt, reason: RefusalReason): void {
+    this.life?.appends?.refused(attempt, reason);
   }
 
   /** Entries that left the log are in the archive. */
@@ -209,16 +272,44 @@ export class ReplicaServer implements ReplicaSide, Server {
       if (state === null) {
         throw new MeridianError('STREAM_NOT_FOUND', `there is no stream ${stream}`);
       }
-      return { nextSeqNum: BigInt(state.nextSeqNum) };
+      const { nextSeqNum, lastTimestamp } = state;
+      return { nextSeqNum: BigInt(nextSeqNum), timestamp: BigInt(lastTimestamp) };
+    }
+    if (method === 'GetWriter') {
+      await linearizer.readPoint(true, new AbortController().signal);
+      const { writerId } = request as Message & { writerId: string };
+      const writer = replica.order.writer(writerId);
+      if (writer === null) return { known: false };
+      const { epoch, lastSeq, timestamp } = writer;
+      return { known: true, epoch, lastSeq: BigInt(lastSeq), timestamp: BigInt(timestamp) };
     }
     if (method !== 'Status') throw new Error(`nobody asks for ${method} here`);
     return {
       watermark: BigInt(watermark.value),
-      wallClock: BigInt(EPOCH_MICROS + this.options.time.now),
+      wallClock: BigInt(EPOCH_MICROS + Math.floor(this.options.time.now)),
       clockSafe: true,
       voting: replica.core?.inspect().voting ?? false,
     };
   }
+}
+
+type UnaryHandler = (request: Message, context: { signal: AbortSignal }) => Promise<object>;
+
+/** Planted: readers are shown a stream as if nothing of it had been trimmed. */
+function untrimmed(order: HashedOrderMachine): OrderMachine {
+  return {
+    apply: (batch, timestamp) => order.apply(batch, timestamp),
+    streamCount: order.streamCount,
+    retiredFrom: order.retiredFrom,
+    writer: (id) => order.writer(id),
+    streams: (query) => order.streams(query),
+    resolve: (append) => order.resolve(append),
+    demandsToken: (name) => order.demandsToken(name),
+    stream: (name) => {
+      const state = order.stream(name);
+      return state && { ...state, firstSeqNum: 0 as SeqNum };
+    },
+  };
 }
 
 type Header = Parameters<ReleaseIndex['addEntry']>[0];
@@ -262,6 +353,11 @@ export function frameOf(entry: Entry<Content>): Uint8Array {
 /** The same of an entry as the checkers of its instance know it. */
 export function releasedFrame(entry: ReleasedEntry): Uint8Array {
   return frameOf({ ...headerOf(entry), bytes: 0, content: entry.content });
+}
+
+/** An operation of a client of the library is the bytes that it has sent. */
+export function keepFrame(operation: Operation, frame: Uint8Array): void {
+  batches.set(operation, frame);
 }
 
 /** The records say which operation they are of, and which key they set. */

@@ -5,6 +5,7 @@ import type { Scheduler } from '../scheduler.ts';
 import type { Trace } from '../trace.ts';
 import type { ApplierProcess, Subscriber } from './consumers.ts';
 import type { CrossbarProcess } from './crossbar-process.ts';
+import type { JournalClient } from './journal-client.ts';
 import { SYSTEM_FAULTS, type SystemFault, type SystemOptions } from './system-options.ts';
 import type { SimulatedStore } from './simulated-store.ts';
 import type { Calls, Line } from './virtual-calls.ts';
@@ -21,6 +22,7 @@ export interface SystemParts {
   readonly subscribers: readonly Subscriber[];
   readonly lines: readonly Line[];
   readonly stores: readonly SimulatedStore[];
+  readonly users: readonly JournalClient[];
 }
 
 export class SystemFaults {
@@ -49,6 +51,7 @@ export class SystemFaults {
     for (const line of this.p.lines) {
       const wasCut = line.cuts > 0;
       line.cuts = 0;
+      line.mutes = 0;
       if (wasCut) this.p.calls.break(line);
     }
     for (const crossbar of this.p.crossbars) {
@@ -110,10 +113,22 @@ export class SystemFaults {
         line.cuts += 1;
         this.later(prng.magnitude(50_000, 5_000_000), () => {
           line.cuts -= 1;
-          if (line.cuts === 0) calls.break(line);
+          // Or nobody has noticed, and what was sent meanwhile arrives.
+          if (line.cuts === 0 && prng.chance(0.7)) calls.break(line);
         });
         return;
       }
+      case 'lineMute': {
+        const line = prng.pick(lines);
+        line.mutes += 1;
+        this.later(prng.magnitude(50_000, 5_000_000), () => {
+          line.mutes -= 1;
+        });
+        return;
+      }
+      case 'userCrash':
+        if (this.p.users.length > 0) prng.pick(this.p.users).restart();
+        return;
       case 'lineReset':
         calls.break(prng.pick(lines));
         return;

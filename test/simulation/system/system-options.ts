@@ -5,6 +5,7 @@
 import type { CrossbarSettings } from '../../../services/crossbar/crossbar.ts';
 import { drawOptions, type SimulationOptions } from '../options.ts';
 import { Prng } from '../prng.ts';
+import { drawClients, type ClientSwarm } from './client-options.ts';
 import { FOUNDERS, type MemberPlan } from './members.ts';
 import type { SystemBug } from './system-bugs.ts';
 
@@ -16,6 +17,8 @@ export const SYSTEM_FAULTS = [
   'lineCut',
   'lineReset',
   'storeOutage',
+  'lineMute',
+  'userCrash',
 ] as const;
 export type SystemFault = (typeof SYSTEM_FAULTS)[number];
 
@@ -41,6 +44,8 @@ export interface SystemOptions {
   readonly archive: ArchiveOptions | null;
   /** null: nobody joins or leaves. */
   readonly members: MemberPlan | null;
+  /** null: nobody appends through the client library. */
+  readonly clients: ClientSwarm | null;
   readonly strikes: ReadonlySet<number> | null;
   readonly bug: SystemBug | null;
 }
@@ -66,6 +71,8 @@ export interface SystemFocus {
   readonly intensity?: number;
   readonly archive?: boolean;
   readonly members?: boolean;
+  /** Multiplies what clients of the library do. */
+  readonly busy?: number;
 }
 
 const SECOND = 1_000_000;
@@ -80,6 +87,8 @@ const MEAN_SECONDS: Readonly<Record<SystemFault, readonly [number, number]>> = {
   lineCut: [2, 8],
   lineReset: [1, 6],
   storeOutage: [3, 10],
+  lineMute: [2, 8],
+  userCrash: [2, 8],
 };
 
 export function drawSystemOptions(
@@ -142,6 +151,7 @@ export function drawSystemOptions(
     readEvery: draw.between(200_000, 800_000),
     archive,
     members,
+    clients: drawClients(seed, focus.busy ?? 1),
     strikes: null,
     bug: planted.bug ?? null,
   };

@@ -16,7 +16,9 @@ import { check } from '../violation.ts';
 import { ArchiveChecker } from './archive-checker.ts';
 import { SimulatedArchive } from './archive-side.ts';
 import { ApplierProcess, Subscriber } from './consumers.ts';
+import { ClientChecker } from './client-checker.ts';
 import { CrossbarProcess } from './crossbar-process.ts';
+import { JournalClient } from './journal-client.ts';
 import { Steward, nameOf } from './members.ts';
 import { MergedChecker } from './merged-checker.ts';
 import { ModelDatabase } from './model-database.ts';
@@ -63,6 +65,9 @@ class System {
   private readonly appliers: readonly ApplierProcess[];
   private readonly subscribers: readonly Subscriber[];
   private readonly faults: SystemFaults;
+  /** Of each instance; none where a run has no clients of the library. */
+  private readonly clientCheckers: ClientChecker[] = [];
+  private readonly users: JournalClient[] = [];
 
   constructor(options: SystemOptions, print: ((line: string) => void) | null) {
     this.options = options;
@@ -88,6 +93,7 @@ class System {
       const common = { scheduler, trace: own, parts, listener: null, numbers };
       const cluster = new Cluster(instance, { ...common, side });
       this.clusters.push(cluster);
+      cluster.checkers.order.ofSide = this.clientCheckers[i] ?? null;
       const store = this.stores[i];
       if (store === undefined) return;
       const archived = new ArchiveChecker(store, cluster, own);
@@ -141,7 +147,8 @@ class System {
       const stream = number % 2 === 0 ? null : 'stream-0';
       return new Subscriber(consumer(options.appliers + number), stream);
     });
-    const { crossbars, appliers, subscribers, lines, stores } = this;
+    this.users.push(...this.usersOfAll());
+    const { crossbars, appliers, subscribers, lines, stores, users } = this;
     this.faults = new SystemFaults(options, {
       scheduler,
       time,
@@ -153,6 +160,7 @@ class System {
       subscribers,
       lines,
       stores,
+      users,
     });
   }
 
@@ -177,6 +185,7 @@ class System {
       for (const cluster of clusters) cluster.begin();
       for (const crossbar of this.crossbars) crossbar.start();
       for (const subscriber of this.subscribers) subscriber.start();
+      for (const user of this.users) user.start();
       for (const applier of this.appliers) {
         applier.start();
         applier.readNow();
@@ -205,10 +214,24 @@ class System {
     this.faults.heal();
     await this.time.runUntil(scheduler.now + 1_000_000, () => false);
     for (const cluster of clusters) cluster.probe();
+    this.time.enter(() => {
+      for (const user of this.users) user.conclude();
+    });
     const deadline = scheduler.now + SETTLE;
-    const well = await this.time.runUntil(deadline, () => clusters.every((it) => it.well));
-    check(well, 'no-progress', () => clusters.map((it) => it.diagnosis()).join('\n'));
+    const well = await this.time.runUntil(deadline, () => {
+      return this.users.every((user) => user.isConcluded) && clusters.every((it) => it.well);
+    });
+    check(well, 'no-progress', () => {
+      const waiting = this.users.filter((user) => !user.isConcluded).map((user) => user.state);
+      const untold = this.clientCheckers.map((checker) => checker.untold);
+      return [
+        ...waiting,
+        `untold: ${untold.join('; ')}`,
+        ...clusters.map((it) => it.diagnosis()),
+      ].join('\n');
+    });
     for (const cluster of clusters) cluster.checkers.session.finished();
+    for (const checker of this.clientCheckers) checker.finished();
     await this.time.runUntil(deadline, () => clusters.every((it) => it.agreed));
     for (const { hashes } of clusters) {
       check(hashes.size === 1, 'machine-hash', () => [...hashes].join(' '));
@@ -275,6 +298,7 @@ class System {
   /** Nothing of a run goes on behind it. */
   private end(): void {
     for (const subscriber of this.subscribers) subscriber.leave();
+    for (const user of this.users) user.crash();
     for (const applier of this.appliers) applier.crash();
     for (const crossbar of this.crossbars) crossbar.crash();
     for (const { replicas } of this.clusters) for (const { side } of replicas) side?.crashed();
@@ -317,6 +341,7 @@ class System {
         damagedReads: sum(this.stores.map(({ damaged }) => damaged)),
         archiveFetches: sum(this.histories.map(({ fetches }) => fetches)),
         resumed: sum(this.subscribers.map(({ resumed }) => resumed)),
+        ...this.clientCounts(),
         joins: this.changed('join'),
         leaves: this.changed('leave'),
       },
@@ -325,6 +350,31 @@ class System {
 
   private changed(wanted: 'join' | 'leave'): number {
     return this.steward?.made.filter(({ kind }) => kind === wanted).length ?? 0;
+  }
+
+  private clientCounts(): Record<string, number> {
+    const total: Record<string, number> = {};
+    for (const { counts } of this.clientCheckers) {
+      for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + count;
+    }
+    return total;
+  }
+
+  private usersOfAll(): JournalClient[] {
+    const { time, calls, trace, options } = this;
+    const swarm = options.clients;
+    if (swarm === null) return [];
+    return this.clientCheckers.flatMap((checker, i) =>
+      Array.from({ length: swarm.clients }, (_, each) => {
+        const number = i * 10 + each;
+        const prng = new Prng(options.seed, `user ${number}`);
+        const lines = this.linesTo(this.servers[i] ?? [], each);
+        const instance = nameOf(i);
+        return new JournalClient({
+          ...{ number, instance, time, prng, calls, trace, checker, swarm, lines },
+        });
+      }),
+    );
   }
 
   private archive(i: number): SimulatedArchive | null {
@@ -344,6 +394,7 @@ class System {
 
   private server(i: number, replica: Replica, archive: SimulatedArchive | null): ReplicaServer {
     const { time, options } = this;
+    const { clients, bug } = options;
     const server = new ReplicaServer({
       replica,
       instance: nameOf(i),
@@ -351,10 +402,18 @@ class System {
       time,
       archive,
       shareBytes: options.shareBytes,
+      clients: clients && { checker: this.clientChecker(i), settings: clients.sessions, bug },
     });
     this.servers[i]?.push(server);
     this.breakWith(server);
     return server;
+  }
+
+  private clientChecker(i: number): ClientChecker {
+    const checker =
+      this.clientCheckers[i] ?? new ClientChecker(() => at(this.clusters, i), this.options.bug);
+    this.clientCheckers[i] = checker;
+    return checker;
   }
 
   /** The nearest is another one for each caller. */

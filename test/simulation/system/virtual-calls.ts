@@ -6,15 +6,23 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { MeridianError } from '../../../libs/errors/errors.ts';
-import type { Channel, ReadStream, ServerStream, StreamHandlers } from '../../../libs/rpc/rpc.ts';
+import type {
+  BidiStream,
+  Channel,
+  ReadStream,
+  ServerStream,
+  StreamHandlers,
+} from '../../../libs/rpc/rpc.ts';
 import type { Prng } from '../prng.ts';
+import { BidiCall } from './virtual-bidi.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** What a process answers with while it lives. */
 export interface Service {
   /** Throws what is wrong with the request at once. */
   stream(method: string, request: Message, stream: ServerStream<Message>): void;
-  unary(method: string, request: Message): Promise<object>;
+  unary(method: string, request: Message, signal: AbortSignal): Promise<object>;
+  bidi?(method: string, stream: BidiStream<Message, Message>): void;
 }
 
 export interface Server {
@@ -30,6 +38,8 @@ export class Line {
   readonly calls = new Set<StreamCall>();
   /** Faults that cut it now: nothing passes, and nobody is told. */
   cuts = 0;
+  /** Faults that keep back what the server says, while it hears everything. */
+  mutes = 0;
   /** Microseconds one way. */
   delay: number;
 
@@ -40,12 +50,12 @@ export class Line {
 }
 
 /** Messages on their way to a client, or in its hands unread. */
-const WINDOW = 16;
+export const WINDOW = 16;
 /** A connection that says nothing is given up, microseconds. */
 const KEEPALIVE = 8_000_000;
 const CONNECT = 1_000_000;
 /** While one end stands still, it is looked at so often. */
-const LOOK = 20_000;
+export const LOOK = 20_000;
 
 export class Calls {
   private readonly time: VirtualTime;
@@ -75,8 +85,21 @@ export class Calls {
         this.open(call, line, () => line.server.service?.stream(method.name, sent, call.server));
         return call.client;
       },
-      bidi: () => {
-        throw new Error('no call with two streams is simulated');
+      bidi: (method, handlers, encode) => {
+        const { input, output } = method;
+        const delay = (): number => this.delay(line);
+        const call = new StreamCall(this.time, line, { output, handlers, delay });
+        const both = new BidiCall(this.time, line, call, {
+          encode: (message) => encode?.(message as never) ?? toBinary(input, message as never),
+          decode: (bytes) => fromBinary(input, bytes),
+          delay,
+          onDrain: () => handlers.onDrain?.(),
+        });
+        this.open(call, line, () => {
+          line.server.service?.bidi?.(method.name, both.server);
+          both.open();
+        });
+        return both.client;
       },
       close: () => {
         for (const call of line.calls) call.hangUp();
@@ -107,14 +130,18 @@ export class Calls {
 
   private unary(line: Line, name: string, request: Message, deadlineMs: number): Promise<object> {
     return new Promise((resolve, reject) => {
-      const late = new MeridianError('DEADLINE', `${name}: no answer within ${deadlineMs} ms`);
+      const nobodyWaits = new AbortController();
+      let isOver = false;
       this.time.after(deadlineMs * 1000, () => {
-        reject(late);
+        if (isOver) return;
+        reject(new MeridianError('DEADLINE', `${name}: no answer within ${deadlineMs} ms`));
+        nobodyWaits.abort();
       });
       if (line.cuts > 0) return;
       this.time.after(this.delay(line), () => {
         const { service } = line.server;
         if (service === null) {
+          isOver = true;
           reject(new MeridianError('UNAVAILABLE', `${name}: nobody listens there`));
           return;
         }
@@ -122,20 +149,23 @@ export class Calls {
           const back = (answer: () => void): void => {
             this.time.after(this.delay(line), () => {
               // A process that has died meanwhile has not said anything.
-              if (line.cuts === 0 && line.server.service === service) this.whenAwake(line, answer);
+              const isHeard = line.cuts === 0 && line.mutes === 0;
+              if (isHeard && line.server.service === service) this.whenAwake(line, answer);
             });
           };
           // As a gRPC server, which never throws at its caller.
           new Promise<object>((answer) => {
-            answer(service.unary(name, request));
+            answer(service.unary(name, request, nobodyWaits.signal));
           }).then(
             (answer) => {
               back(() => {
+                isOver = true;
                 resolve(answer);
               });
             },
             (error: unknown) => {
               back(() => {
+                isOver = true;
                 if (error instanceof MeridianError) reject(error);
                 else this.time.fail(error);
               });
@@ -179,10 +209,12 @@ export class StreamCall {
   private readonly waiting: { readonly message: Message; readonly sent: () => void }[] = [];
   private readonly arrived: Message[] = [];
   private flying = 0;
+  private isLooking = false;
   private paused = false;
   private arrivalAt = 0;
   private ended: { readonly error: MeridianError | null } | null = null;
-  private gone = false;
+  /** The server hears nothing more, and is not heard. */
+  gone = false;
   private onClose: () => void = () => undefined;
 
   constructor(time: VirtualTime, line: Line, options: CallOptions) {
@@ -283,10 +315,8 @@ export class StreamCall {
   /** From the server onto the line, as far as the window goes. */
   private pump(): void {
     if (this.gone) return;
-    if (this.line.server.paused || this.line.cuts > 0) {
-      this.time.after(LOOK, () => {
-        this.pump();
-      });
+    if (this.line.server.paused || this.line.cuts > 0 || this.line.mutes > 0) {
+      this.lookAgain();
       return;
     }
     while (this.flying + this.arrived.length < WINDOW) {
@@ -303,6 +333,15 @@ export class StreamCall {
       next.sent();
     }
     this.maybeEnd();
+  }
+
+  private lookAgain(): void {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    this.time.after(LOOK, () => {
+      this.isLooking = false;
+      this.pump();
+    });
   }
 
   private consume(): void {

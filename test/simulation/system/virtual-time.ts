@@ -6,7 +6,7 @@
  * The scheduler's events are synchronous, and what they settle is not: after an event that may have settled a promise
  * (`touch`) the run waits until no microtask is left. Nothing else is asynchronous, so the same seed is the same run.
  */
-import { createHash } from 'node:crypto';
+import nodeCrypto, { createHash } from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import timersPromises from 'node:timers/promises';
 import { EPOCH_MICROS } from '../clocks.ts';
@@ -79,6 +79,9 @@ export class VirtualTime {
     this.swap(performance, 'now', () => this.scheduler.now / 1000);
     this.swap(Date, 'now', () => Math.floor((EPOCH_MICROS + this.scheduler.now) / 1000));
     this.swap(Math, 'random', () => this.prng.unit());
+    let names = 0;
+    this.swap(nodeCrypto, 'randomUUID', () => `${(names += 1)}-${this.prng.below(2 ** 32)}`);
+    syncBuiltinESMExports();
     // The only work that production code leaves to another thread.
     this.swap(crypto.subtle, 'digest', (_: string, bytes: Uint8Array) =>
       Promise.resolve(Uint8Array.from(createHash('sha256').update(bytes).digest()).buffer),
