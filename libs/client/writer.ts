@@ -50,7 +50,7 @@ export class Writer {
    * What the journal knows: this writer's epoch, and the last sequence number that was decided. A
    * program that restarts goes on behind it. Called by the first `append` if not before.
    *
-   * Errors: WRITER_FENCED when a higher epoch has appended; DEADLINE when no replica answers.
+   * Errors: WRITER_FENCED when a higher epoch has appended; UNAVAILABLE or DEADLINE when no replica answers.
    */
   start(): Promise<WriterState> {
     this.#start ??= this.#begin();
