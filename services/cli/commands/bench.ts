@@ -28,6 +28,7 @@ export async function run(call: Invocation): Promise<number> {
     pass('instance', instance);
     pass('replicas', replicas.map(({ region, address }) => `${region}=${address}`).join(','));
   }
+  output.note('warming up for some 20 seconds, so that compiling is not measured');
   const signal = call.interrupted();
   const result = await runProgram({
     program: 'bench/main.js',

@@ -61,7 +61,8 @@ export const LOCAL_COMMANDS: readonly CommandSpec[] = [
     path: ['bench'],
     summary: 'Measure appends',
     about: [
-      'One client appends with more and more appends under way, then at a fixed rate; prints a table, and ' +
+      'After some 20 seconds of warming up, one client appends with more and more appends under way, then at a ' +
+        'fixed rate; prints a table, and ' +
         'with --output json one document of the figures. Latencies are corrected for coordinated omission.',
       'Against the journal that is meant; without one, or with --throw-away, against one that is ' +
         'started on this machine for it. It fills a stream of its own, bench-…, which stays.',
