@@ -10,7 +10,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MeridianError } from '../../libs/errors/errors.ts';
-import { decodeCursor } from '../../libs/frames/cursor.ts';
+import { decodeCursor, encodeCursor } from '../../libs/frames/cursor.ts';
 import type { FakeFollowing, FakeInstance } from './fake-instance.ts';
 import { FakeStream } from './fake-instance.ts';
 import { four, memberChange, open, places, reach, settle, wish } from './fake-world.ts';
@@ -92,6 +92,58 @@ describe('the cursor of an entry that changes the members', () => {
       }
     }
     for (const each of [it_, other]) each.stop();
+  });
+});
+
+describe('a cursor that was stored before changes were taken first', () => {
+  const U32_MAX = 0xffff_ffff;
+  const cursorOf = (...parts: [instance: number, timestamp: number][]): Uint8Array =>
+    encodeCursor(
+      'c',
+      parts.map(([instance, timestamp]) => ({ instance, timestamp, recordOffset: U32_MAX })),
+    );
+  const world = async (): Promise<World> => {
+    const all = four();
+    const [one, two, three, last] = all;
+    two.append(4, ['s']);
+    one.change(5, memberChange('leave', 2));
+    one.change(10, memberChange('join', 3));
+    three.append(10, ['s']);
+    three.append(12, ['s']);
+    one.change(15, memberChange('join', 4));
+    last.append(15, ['s']);
+    reach(all, 20);
+    const it_ = await open(all);
+    settle(it_);
+    return it_;
+  };
+
+  it('resumes at the entry of the change whose former members it names: the place is certain', async () => {
+    const it_ = await world();
+    expect(resumed(it_, cursorOf([1, 5], [2, 4]))).toEqual(
+      resumed(it_, cursorOf([1, 5])), // as it is made now
+    );
+    expect(resumed(it_, cursorOf([1, 15], [3, 14]))).toEqual(['15/4/0']);
+    expect(resumed(it_, cursorOf([1, 15], [3, 14], [4, 14]))).toEqual(['15/4/0']);
+    it_.stop();
+  });
+
+  it('is refused anywhere else, for good, with what to do', async () => {
+    const it_ = await world();
+    for (const cursor of [
+      cursorOf([1, 12], [2, 11]), // it had left long before
+      cursorOf([1, 15], [2, 14]), // no members before that change
+      cursorOf([1, 5], [2, 3]), // it stands nowhere
+    ]) {
+      const stream = new FakeStream();
+      const refused = (): unknown => it_.crossbar.subscribe(wish([], cursor), stream);
+      expect(refused).toThrow(MeridianError);
+      expect(refused).toThrow(expect.objectContaining({ reason: 'INVALID', retry: false }));
+    }
+    const long = (): unknown =>
+      it_.crossbar.subscribe(wish([], cursorOf([1, 12], [2, 11])), new FakeStream());
+    expect(long).toThrow(/resume from an earlier cursor, or from the beginning/);
+    it_.stop();
   });
 });
 

@@ -179,6 +179,15 @@ export class Membership {
     return changes.some(({ at, set }) => comparePlaces(at, before) <= 0 && same(set));
   }
 
+  /** A change stands at this very place, and the members before it were exactly these. */
+  wereBefore(numbers: MemberSet, place: Place): boolean {
+    const { changes } = this.members;
+    const found = changes.findIndex(({ at }) => comparePlaces(at, place) === 0);
+    if (found < 0) return false;
+    const before = changes[found - 1]?.set ?? this.members.behind({ timestamp: 0, instance: 0 });
+    return before.join() === numbers.join();
+  }
+
   close(): void {
     for (const instance of this.#instances.values()) instance.close();
   }

@@ -22,6 +22,11 @@ export function comparePositions(a: Position, b: Position): number {
   return a.timestamp - b.timestamp || a.instance - b.instance;
 }
 
+/** What to do about a cursor that no crossbar of this cluster makes now. */
+const NO_PLACE =
+  '. What was seen behind it cannot be told from it, so nothing is sent: resume from an earlier cursor, or from the ' +
+  'beginning (services/crossbar/README.md, cursors that are refused)';
+
 /** What the members of one cluster make of positions. */
 export class Positions {
   readonly #cluster: string;
@@ -93,6 +98,9 @@ export class Positions {
     // That of a read point ahead of its maker, who had not met a change before it.
     const complete = position.instance === INSTANCE_MAX;
     if (complete && this.#membership.everWere(numbers, position)) return;
+    // Of before N7 (libs/merge/SPEC.md): made at the entry of a change with the members before it. Which place it is
+    // stands in it all the same: who joins there has nothing up to it in the order, who leaves nothing behind it.
+    if (!complete && this.#membership.wereBefore(numbers, position)) return;
     const names = numbers.find((number) => !expected.includes(number));
     const what =
       names === undefined
@@ -102,7 +110,7 @@ export class Positions {
     throw new MeridianError(
       ahead ? 'UNAVAILABLE' : 'INVALID',
       `the cursor ${what}; this crossbar merges instances ${expected.join(', ')} there` +
-        (ahead ? `, as far as it knows: it has come to ${this.#membership.through}` : ''),
+        (ahead ? `, as far as it knows: it has come to ${this.#membership.through}` : NO_PLACE),
       { details: { expected: expected.join(','), actual: numbers.join(',') } },
     );
   }
