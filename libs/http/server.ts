@@ -116,7 +116,11 @@ function routeOf(exchange: Exchange, routes: readonly Route[]): Route {
     const message = `${exchange.method} is not for this path; expected ${allow}`;
     throw new HttpProblem(405, 'unimplemented', message, { allow });
   }
-  throw new HttpProblem(404, 'unimplemented', 'there is nothing under this path');
+  throw new HttpProblem(
+    404,
+    'unimplemented',
+    'there is nothing under this path; in a name, / is written %2F',
+  );
 }
 
 /** The named parts of a path; null when it is of another pattern. */
