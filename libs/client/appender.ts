@@ -52,6 +52,13 @@ const CHAIN_BROKEN = new Set(['WRITER_FENCED', 'WRITER_GAP', 'WRITER_FORGOTTEN']
 /** A batch that a replica cannot take, wherever it stands. */
 const UNFIT = new Set(['INVALID', 'TOO_LARGE']);
 
+/** Fenced is said of all appends of an epoch, also of one that took effect before. */
+function unsure(failure: MeridianError): MeridianError {
+  if (failure.reason !== 'WRITER_FENCED') return failure;
+  const message = `${failure.message}; it was sent before, and may have taken effect then`;
+  return new MeridianError('INDEFINITE', message, { cause: failure });
+}
+
 /** Ends the span with the append. */
 function spanned(span: AppendSpan, done: Done): Done {
   return (error, result) => {
@@ -280,7 +287,7 @@ export class Appender {
       const pending = pipeline.answered();
       if (this.#alone > 0) this.#alone -= 1;
       if (failure !== null) {
-        pipeline.settle(pending, failure, null);
+        pipeline.settle(pending, pending.uncertain ? unsure(failure) : failure, null);
         continue;
       }
       const ordered = pipe.ack === 'ORDERED' || isConditional(pending.input);

@@ -42,10 +42,8 @@ export function firstOutcome(
     }
     case 'failed':
       return { kind: 'duplicate', first: { kind: 'failed', failure: was.failure } };
-    case 'forgotten': {
-      const failure = { seq: writer.seq, oldestRemembered: writer.seq + 1 };
-      return { kind: 'failed', failure: { reason: 'WRITER_FORGOTTEN', ...failure } };
-    }
+    // Of an epoch that a higher one has started afresh nothing is known: who repeats it knows that it does.
+    case 'forgotten':
     case 'never':
     case 'pending':
       return outcome;

@@ -53,6 +53,7 @@ const NOTHING: ModelStream = {
 export class ActionModel {
   private readonly streams = new Map<string, Moment[]>();
   private readonly writers = new Map<string, ModelWriter>();
+  private readonly afresh = new Map<string, number>();
   private readonly requests = new Map<string, Outcome>();
   /** Entry in which each epoch of a writer was decided first. */
   private readonly takeovers = new Map<string, number>();
@@ -75,6 +76,11 @@ export class ActionModel {
 
   writer(id: string): ModelWriter | null {
     return this.writers.get(id) ?? null;
+  }
+
+  /** A higher epoch has started afresh: of this one nothing is remembered. */
+  isForgotten({ id, epoch }: { readonly id: string; readonly epoch: number }): boolean {
+    return (this.afresh.get(id) ?? 0) > epoch;
   }
 
   /** Somebody who has released the first `count` entries knows that a higher epoch than this has appended. */
@@ -119,6 +125,7 @@ export class ActionModel {
     this.writers.set(id, { epoch, last: seq, outcomes });
     const key = JSON.stringify([id, String(epoch)]);
     if (!this.takeovers.has(key)) this.takeovers.set(key, entry);
+    if (afresh && known !== undefined) this.afresh.set(id, epoch);
     return outcome;
   }
 

@@ -284,6 +284,8 @@ export class ClientChecker implements ChecksOfSide {
   private firstOf(operation: Operation, outcome: Outcome): Outcome {
     if (outcome.kind === 'duplicate') return outcome.first;
     const isFenced = outcome.kind === 'failed' && outcome.failure.reason === 'WRITER_FENCED';
+    const writer = this.headers.get(operation)?.writer;
+    if (writer != null && this.model.isForgotten(writer)) return outcome;
     const wish = isFenced ? this.wishOf.get(operation) : undefined;
     return wish?.effect?.outcome ?? wish?.failed ?? outcome;
   }
