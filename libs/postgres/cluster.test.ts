@@ -5,10 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, expect, test, vi } from 'vitest';
+import { guard, release } from '../processes/guardian.ts';
 import { createCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { findPrograms } from './programs.ts';
 import { freePort } from './testing-pair.ts';
+
+vi.mock('../processes/guardian.ts', { spy: true });
 
 const directory = mkdtempSync(join(tmpdir(), 'meridian-cluster-'));
 const clusters: Cluster[] = [];
@@ -87,4 +90,16 @@ test('runs the programs that npm carries, whose library links it makes itself', 
   clusters.push(cluster);
   await cluster.start();
   expect(await query(cluster, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+});
+
+// A bench that was ended by a signal left five of them behind, and measurements suffered for an hour.
+test('has each Postgres guarded, from its start until it has ended', async () => {
+  const cluster = await createCluster({ directory: join(directory, 'd'), port: await freePort() });
+  clusters.push(cluster);
+  await cluster.start();
+  const { pid } = cluster;
+  expect(guard).toHaveBeenCalledWith(pid, 'SIGINT');
+  expect(release).not.toHaveBeenCalledWith(pid);
+  await cluster.kill();
+  expect(release).toHaveBeenCalledWith(pid);
 });

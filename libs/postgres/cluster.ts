@@ -3,7 +3,8 @@
  * stop, kill, start again. The data of a directory that already holds a cluster is kept.
  *
  * Loopback only, and whoever can connect is superuser (`trust`): for machines whose users one
- * trusts, never for production. It does not restart a Postgres that died; `onExit` tells.
+ * trusts, never for production. It does not restart a Postgres that died; `onExit` tells. A Postgres ends with
+ * the process that started it, however that ends.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -22,6 +23,7 @@ import {
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeridianError } from '../errors/errors.ts';
+import { guard, release } from '../processes/guardian.ts';
 import { findPrograms } from './programs.ts';
 import type { Programs } from './programs.ts';
 import { accountForPostgres, openWay, reachablePrograms } from './unprivileged.ts';
@@ -37,7 +39,7 @@ export interface ClusterOptions {
   readonly programs?: Programs;
   /** Until it accepts connections; default 60,000. */
   readonly startTimeoutMs?: number;
-  /** Called with the pid of the postmaster, for a guard that ends it with its parent (it leads its own group; SIGINT is a fast shutdown). */
+  /** Called with the pid of the postmaster, which leads a group of its own. */
   readonly onSpawn?: (pid: number) => void;
   /** Called when the postmaster has ended, wanted or not. */
   readonly onExit?: (pid: number, code: number | null, signal: NodeJS.Signals | null) => void;
@@ -93,11 +95,6 @@ const STOP_TIMEOUT_MS = 30_000;
 const POLL_MS = 15;
 /** A path longer than this cannot be bound as a unix socket (sockaddr_un, less on macOS). */
 const SOCKET_PATH_BYTES_MAX = 100;
-
-const running = new Set<number>();
-process.on('exit', () => {
-  for (const pid of running) signal(pid, 'SIGQUIT');
-});
 
 /** Prepares the directory (initdb when it holds no cluster yet); does not start it. */
 export async function createCluster(options: ClusterOptions): Promise<Cluster> {
@@ -204,7 +201,7 @@ class LocalCluster implements Cluster {
     this.#child = child;
     const pid = child.pid;
     if (pid !== undefined) {
-      running.add(pid);
+      guard(pid, 'SIGINT'); // a fast shutdown
       this.#options.onSpawn?.(pid);
     }
     this.#ended = new Promise((done) => {
@@ -215,7 +212,7 @@ class LocalCluster implements Cluster {
       child.once('exit', (code, signal) => {
         if (this.#child === child) this.#child = null;
         if (pid !== undefined) {
-          running.delete(pid);
+          release(pid);
           this.#options.onExit?.(pid, code, signal);
         }
         done();

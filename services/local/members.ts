@@ -1,5 +1,4 @@
 /** A Postgres as a member of the local cluster; our own processes are `ServiceProcess`es. */
-import { guard, release } from '../../libs/processes/guardian.ts';
 import { createCluster } from '../../libs/postgres/cluster.ts';
 import type { Cluster, ClusterOptions } from '../../libs/postgres/cluster.ts';
 import type { Member } from './supervisor.ts';
@@ -17,12 +16,10 @@ export async function postgresMember(
   let end: (how: string) => void = () => undefined;
   const cluster = await createCluster({
     ...options,
-    onSpawn: (pid) => {
-      guard(pid, 'SIGINT');
+    onSpawn: () => {
       ended = new Promise((resolve) => (end = resolve));
     },
-    onExit: (pid, code, signal) => {
-      release(pid);
+    onExit: (_pid, code, signal) => {
       end(signal === null ? `exit code ${String(code)}` : `signal ${signal}`);
     },
   });

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createCluster } from '../../libs/postgres/cluster.ts';
 import type { Cluster } from '../../libs/postgres/cluster.ts';
-import { guard, release } from '../../libs/processes/guardian.ts';
 import { releasePorts, reservePorts } from '../../libs/processes/ports.ts';
 import { compareDatabases } from '../../services/local/comparison.ts';
 import { openDatabase } from '../../services/local/database.ts';
@@ -26,10 +25,6 @@ beforeAll(async () => {
     directory,
     port,
     settings: { fsync: 'off' },
-    onSpawn: (pid) => {
-      guard(pid, 'SIGQUIT');
-    },
-    onExit: release,
   });
   await cluster.start();
 });
