@@ -18,6 +18,8 @@ import { Cluster, readSettled, until } from './cluster.ts';
 
 const cluster = new Cluster();
 const SICK = 2;
+/** Damaged beyond repair. */
+const HOPELESS = '0000000004.log';
 
 beforeAll(async () => {
   cluster.overrides['limits'] = {
@@ -52,6 +54,21 @@ function flip(file: string, ...places: readonly number[]): void {
 
 const data = (name: string): string => join(cluster.dataOf(SICK), name);
 
+/**
+ * A closed segment with nothing but entries: what else there is in a log (reservations come with time) is void after a
+ * repair, so the file would not be what it was to the last byte. All hold three entries of one size: the smallest.
+ */
+function segmentOfEntries(): string {
+  const segments = readdirSync(cluster.dataOf(SICK)).filter((name) => name.endsWith('.log'));
+  const closed = segments.sort().slice(1, -2);
+  const sizeOf = (name: string): number => statSync(data(name)).size;
+  const [smallest] = closed
+    .filter((name) => name !== HOPELESS)
+    .sort((a, b) => sizeOf(a) - sizeOf(b));
+  if (smallest === undefined) throw new Error('no segment is closed');
+  return smallest;
+}
+
 async function scrub(): Promise<{ found: number; repaired: number; open: number }> {
   const figures = (await cluster.status(SICK)).upkeep?.scrub;
   if (figures === undefined) throw new Error('no figures');
@@ -60,7 +77,8 @@ async function scrub(): Promise<{ found: number; repaired: number; open: number 
 }
 
 it('an old segment with changed bytes is found, told with file and offset, and repaired from the peers', async () => {
-  const file = data('0000000003.log');
+  const name = segmentOfEntries();
+  const file = data(name);
   const sound = readFileSync(file);
   // Inside entries, in the header of a frame, in a row of frames, and in the header of the segment.
   for (const places of [[30_000], [100, 25_000, 50_000], [65], [20], [20_100, 20_101, 40_300]]) {
@@ -75,7 +93,7 @@ it('an old segment with changed bytes is found, told with file and offset, and r
     expect((await scrub()).open).toBe(0);
   }
   const told = cluster.child(SICK).lastLines().join('\n');
-  expect(told).toMatch(/0000000003\.log","offset":\d+,"found":".*old data is damaged/);
+  expect(told).toMatch(new RegExp(`${name}","offset":\\d+,"found":".*old data is damaged`));
   expect(told).toMatch(/damaged data was repaired/);
   expect((await readSettled(cluster, SICK)).lines).toEqual((await readSettled(cluster, 0)).lines);
   expect(await cluster.converged()).toBe(75n);
@@ -93,7 +111,7 @@ it('a damaged checkpoint is set aside and replaced', async () => {
 });
 
 it('a segment beyond repair costs the replica its data, not its process, and it comes back', async () => {
-  const file = data('0000000004.log');
+  const file = data(HOPELESS);
   // The header, and the frame that could say what it was.
   flip(file, 10, 70);
   await until(() => readdirSync(cluster.dataOf(SICK)).some((name) => /^aside-\d+$/.test(name)));
